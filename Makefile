@@ -1,0 +1,56 @@
+# Drawbridge. `make help` lists what can be made.
+
+BIN      := build/drawbridge
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+GOFLAGS  += -trimpath
+TAGS     := nomsgpack
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 30s
+export GOFLAGS
+
+.DEFAULT_GOAL := build
+.PHONY: help needs build check lint race fuzz sim e2e test bench demo lab clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+needs: ## install what the other targets need (Debian packages; asks for Go 1.26 if it is missing)
+	@.ci/needs
+
+build: ## the static binary, build/drawbridge
+	CGO_ENABLED=0 go build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/drawbridge
+
+lint: ## gofumpt, vet and staticcheck
+	@out=$$(go tool gofumpt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not gofumpt-clean:"; echo "$$out"; exit 1; }
+	go vet -tags $(TAGS) ./...
+	go tool staticcheck -tags $(TAGS) ./...
+
+check: lint ## lint, unit tests and the short simulations
+	CGO_ENABLED=0 go test -tags $(TAGS) $$(go list ./... | grep -v -e /test/e2e -e /test/bench)
+
+race: ## unit tests under the race detector (needs cgo)
+	CGO_ENABLED=1 go test -race -short -tags $(TAGS) $$(go list ./... | grep -v -e /test/e2e -e /test/bench)
+
+fuzz: ## every fuzz target for FUZZTIME (30s)
+	@.ci/fuzz $(FUZZTIME)
+
+sim: ## the long simulations: 1,000 seeds of 100 peers, millions of lease steps
+	DRAWBRIDGE_LONG=1 go test -count=1 -timeout 60m -v -run 'Sim|Explor|Mutat' ./mesh/topology/... ./failover/... ./test/sim/...
+
+e2e: build ## the real binary in network namespaces (needs root); fails if anything was skipped
+	@.ci/e2e
+
+test: needs build check race e2e ## everything that CI runs
+	@FUZZTIME=$${FUZZTIME:-3s}; .ci/fuzz $$FUZZTIME
+
+bench: needs build ## throughput and failover against kernel VXLAN and Debian's overlays, as ratios of one run
+	@.ci/bench
+
+demo: needs build ## the whole gateway topology in the foreground, told step by step
+	$(BIN) demo
+
+lab: needs build ## the whole gateway topology in the background: drawbridge lab status, exec, kill, cut, down
+	$(BIN) lab up
+
+clean: ## remove what was built
+	rm -rf build

@@ -1,0 +1,192 @@
+package drawbridge
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/drawbridge-net/drawbridge"
+
+// mayImport is the table of docs/architecture.md: which of our packages each package may import. An entry
+// that ends in "/..." stands for a whole tree. Test files follow the same table, and may import the
+// packages named …test besides.
+var mayImport = map[string][]string{
+	"":                     {},
+	"failover":             {""},
+	"failover/gate":        {"", "failover"},
+	"failover/lease":       {""},
+	"failover/lease/agent": {"", "failover", "failover/lease"},
+	"failover/alone":       {""},
+	"failover/announce":    {""},
+	"failover/raftgroup":   {"", "failover"},
+	"forwarder":            {"", "failover"},
+	"forwarder/afpacket":   {"", "forwarder"},
+	"forwarder/tap":        {"", "forwarder"},
+	"forwarder/kernel":     {"", "forwarder", "failover"},
+	"forwarder/capture":    {"", "forwarder"},
+	"forwarder/porttest":   {"", "forwarder"},
+	"mesh":                 {"", "mesh/..."},
+	"mesh/meshtest":        {"", "mesh", "mesh/..."},
+	"mesh/wire":            {""},
+	"mesh/secure":          {""},
+	"mesh/udp":             {""},
+	"mesh/topology":        {"", "mesh/wire"},
+	"mesh/transit":         {"", "mesh/wire", "mesh/secure", "mesh/udp"},
+	"ipam":                 {""},
+	"ipam/...":             {"", "ipam"},
+	"systemd":              {},
+	"web":                  {""},
+	"web/...":              {"", "web", "web/..."},
+	"appliance/config":     {""},
+	"appliance/hostnet":    {""},
+	"appliance/slot":       {""},
+	"appliance/lab":        {"", "appliance/hostnet", "test/netlab", "web", "web/client"},
+	"appliance/lab/probe":  {"", "test/netlab"},
+	"appliance":            {"..."},
+	"cmd/drawbridge":       {"", "appliance", "appliance/...", "web", "web/client", "mesh/secure"},
+	"images/...":           {""},
+	"test/netlab":          {""},
+	"test/...":             {"..."},
+}
+
+// onlyIn confines a third-party module, by import-path prefix, to the packages that may name it.
+var onlyIn = map[string][]string{
+	"github.com/hashicorp/raft":        {"failover/raftgroup"},
+	"github.com/hashicorp/raft-boltdb": {"failover/raftgroup"},
+	"go.etcd.io/bbolt":                 {"failover/raftgroup"},
+	"github.com/hashicorp/memberlist":  {"mesh", "mesh/meshtest"},
+	"github.com/hashicorp/yamux":       {"mesh", "mesh/meshtest"},
+	"github.com/gin-gonic/gin":         {"web"},
+	"github.com/vishvananda/netlink":   {"appliance/hostnet", "appliance/lab", "appliance/lab/probe", "test/netlab"},
+	"github.com/vishvananda/netns":     {"appliance/hostnet", "appliance/lab", "appliance/lab/probe", "test/netlab"},
+	"github.com/cilium/ebpf":           {"failover/gate", "forwarder/kernel", "appliance/lab", "test/netlab"},
+	"github.com/coreos/go-systemd":     {"systemd"},
+	"github.com/google/gopacket":       {"forwarder/capture", "failover/announce", "failover/alone", "test/...", "web", "appliance/lab/probe"},
+	"github.com/pelletier/go-toml":     {"appliance/config", "appliance/lab"},
+	"github.com/spf13/cobra":           {"cmd/drawbridge", "appliance/lab"},
+	"github.com/prometheus":            {"web"},
+	"github.com/danielgtaylor/huma/v2": {"web"},
+}
+
+// file is what the layout tests look at in one Go file.
+type file struct {
+	pkg, path string // folder and file, relative to the module
+	syntax    *ast.File
+}
+
+func sources(t *testing.T) (files []file) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "build" || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") {
+			return nil
+		}
+		syntax, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		pkg := filepath.Dir(path)
+		if pkg == "." {
+			pkg = ""
+		}
+		files = append(files, file{pkg, path, syntax})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// covers reports whether pattern, a package or a tree ("a/...", "..."), includes pkg.
+func covers(pattern, pkg string) bool {
+	tree, isTree := strings.CutSuffix(pattern, "...")
+	return pattern == pkg || isTree && strings.HasPrefix(pkg+"/", tree)
+}
+
+// allowed is the table's row for pkg: its own, or the most specific tree's.
+func allowed(pkg string) ([]string, bool) {
+	if row, ok := mayImport[pkg]; ok {
+		return row, true
+	}
+	best := ""
+	for pattern := range mayImport {
+		if strings.HasSuffix(pattern, "...") && covers(pattern, pkg) && len(pattern) > len(best) {
+			best = pattern
+		}
+	}
+	return mayImport[best], best != ""
+}
+
+func TestImportsFollowTheTable(t *testing.T) {
+	for _, f := range sources(t) {
+		row, ok := allowed(f.pkg)
+		if !ok {
+			t.Errorf("%s: package %q is not in the import table", f.path, f.pkg)
+			continue
+		}
+		for _, spec := range f.syntax.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			ours, isOurs := strings.CutPrefix(path, module)
+			ours = strings.TrimPrefix(ours, "/")
+			inTest := strings.HasSuffix(f.path, "_test.go")
+			switch {
+			case isOurs && ours != f.pkg && !slices.ContainsFunc(row, func(p string) bool { return covers(p, ours) }):
+				if !inTest || !strings.HasSuffix(ours, "test") && ours != "test/netlab" {
+					t.Errorf("%s imports %q, which the table does not allow", f.path, ours)
+				}
+			case !isOurs:
+				checkConfined(t, f, path)
+			}
+		}
+	}
+}
+
+func checkConfined(t *testing.T, f file, path string) {
+	t.Helper()
+	for prefix, homes := range onlyIn {
+		under := path == prefix || strings.HasPrefix(path, prefix+"/")
+		if under && !slices.ContainsFunc(homes, func(p string) bool { return covers(p, f.pkg) }) {
+			t.Errorf("%s imports %s, which belongs to %v", f.path, path, homes)
+		}
+	}
+}
+
+func TestEveryPackageHasOneComment(t *testing.T) {
+	comments := map[string][]string{}
+	for _, f := range sources(t) {
+		if strings.HasSuffix(f.path, "_test.go") {
+			continue
+		}
+		comments[f.pkg] = append(comments[f.pkg], nil...)
+		if f.syntax.Doc != nil {
+			comments[f.pkg] = append(comments[f.pkg], f.path)
+		}
+	}
+	for pkg, with := range comments {
+		if len(with) != 1 {
+			t.Errorf("package %q has %d package comments (%v), want one", pkg, len(with), with)
+		}
+	}
+}
+
+func TestNoHomelessPackages(t *testing.T) {
+	homeless := []string{"util", "utils", "common", "helpers", "types", "models", "interfaces", "misc"}
+	for _, f := range sources(t) {
+		if slices.Contains(homeless, filepath.Base(f.pkg)) {
+			t.Errorf("%s: %q says nothing about what the package owns", f.path, f.pkg)
+		}
+	}
+}
