@@ -1,0 +1,109 @@
+package failover
+
+import (
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge"
+)
+
+// clock is a hand-moved CLOCK_BOOTTIME.
+type clock Boottime
+
+func (c *clock) now() Boottime { return Boottime(*c) }
+
+func TestAGateIsShutUntilItIsOpened(t *testing.T) {
+	c := clock(1000)
+	cell := new(Cell)
+	cell.Until.Store(uint64(Forever)) // memory left behind by somebody else
+	g := NewGate(cell, c.now)
+	if _, ok := g.Permit(); ok {
+		t.Fatal("a new gate let frames pass")
+	}
+}
+
+func TestAGateShutsByItselfAtTheDeadline(t *testing.T) {
+	c := clock(1000)
+	g := NewGate(nil, c.now)
+	if !g.Open(drawbridge.MakeEpoch(1, 1), 2000) {
+		t.Fatal("a fresh lease was refused")
+	}
+	for c = 1000; c < 2000; c += 100 {
+		if e, ok := g.Permit(); !ok || e != drawbridge.MakeEpoch(1, 1) {
+			t.Fatalf("at %d: got %v, %v within the lease", c, e, ok)
+		}
+	}
+	for _, c = range []clock{2000, 2001, clock(Forever)} {
+		if _, ok := g.Permit(); ok {
+			t.Fatalf("at %d: open past the deadline", c)
+		}
+	}
+}
+
+func TestALeaseThatIsAlreadyOverOpensNothing(t *testing.T) {
+	c := clock(5000)
+	g := NewGate(nil, c.now)
+	g.Open(1, 9000)
+	if g.Open(1, 5000) {
+		t.Fatal("opened for no time at all")
+	}
+	if _, ok := g.Permit(); ok {
+		t.Fatal("a renewal that came too late left the gate open")
+	}
+}
+
+func TestAHigherEpochHeardShutsTheGate(t *testing.T) {
+	c := clock(0)
+	g := NewGate(nil, c.now)
+	g.Open(drawbridge.MakeEpoch(1, 5), Forever)
+	g.Fence(drawbridge.MakeEpoch(1, 4))
+	g.Fence(drawbridge.MakeEpoch(1, 5))
+	if _, ok := g.Permit(); !ok {
+		t.Fatal("an older or equal epoch shut the gate")
+	}
+	g.Fence(drawbridge.MakeEpoch(1, 6))
+	if _, ok := g.Permit(); ok {
+		t.Fatal("frames passed under a superseded epoch")
+	}
+	if g.Open(drawbridge.MakeEpoch(1, 5), Forever) {
+		t.Fatal("a superseded epoch opened the gate again")
+	}
+	if !g.Open(drawbridge.MakeEpoch(1, 7), Forever) {
+		t.Fatal("a newer epoch was refused")
+	}
+	g.Fence(drawbridge.MakeEpoch(1, 3))
+	if _, ok := g.Permit(); !ok {
+		t.Fatal("the fence went backwards")
+	}
+}
+
+func TestGateStateTellsWhatIsLeft(t *testing.T) {
+	c := clock(1000)
+	g := NewGate(nil, c.now)
+	g.Open(3, Boottime(1000).Add(40*time.Millisecond))
+	if s := g.State(); !s.Open || s.Epoch != 3 || s.Left != 40*time.Millisecond {
+		t.Fatalf("got %+v", s)
+	}
+	g.Shut()
+	if s := g.State(); s.Open || s.Left != 0 {
+		t.Fatalf("got %+v after Shut", s)
+	}
+}
+
+func TestPermitAllocatesNothing(t *testing.T) {
+	c := clock(0)
+	g := NewGate(nil, c.now)
+	g.Open(1, Forever)
+	if n := testing.AllocsPerRun(100, func() { g.Permit() }); n != 0 {
+		t.Fatalf("Permit allocates %v times", n)
+	}
+}
+
+func BenchmarkPermit(b *testing.B) {
+	c := clock(0)
+	g := NewGate(nil, c.now)
+	g.Open(1, Forever)
+	for b.Loop() {
+		g.Permit()
+	}
+}
