@@ -1,0 +1,282 @@
+package alone
+
+import (
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge"
+)
+
+func TestAPortListensBeforeItIsClear(t *testing.T) {
+	w := newWorld(t, 1)
+	w.join(a1)
+	w.lease(a1, 5)
+	if w.clear(a1, 5) {
+		t.Fatal("clear at once")
+	}
+	w.run(900 * time.Millisecond)
+	if w.clear(a1, 5) {
+		t.Fatal("clear before LISTEN was over")
+	}
+	w.run(400 * time.Millisecond)
+	w.want(a1, Passive, "")
+	if w.clear(a1, 5) {
+		t.Fatal("clear without a lease given after LISTEN")
+	}
+	w.lease(a1, 6)
+	if !w.clear(a1, 6) || w.clear(a1, 5) || w.clear(a1, 7) {
+		t.Fatal("want clear for the lease's epoch and no other")
+	}
+}
+
+func TestSpanningTreeMakesALonePortWait(t *testing.T) {
+	w := newWorld(t, 1)
+	w.join(a1)
+	w.machines[1].HearSpanningTree(1)
+	w.run(30 * time.Second)
+	w.want(a1, Listen, "")
+	w.run(6 * time.Second)
+	w.want(a1, Passive, "")
+}
+
+func TestTwoGatewaysSeeEachOtherBothWays(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.join(a1, b1)
+	w.run(2 * time.Second)
+	for _, p := range []Place{a1, b1} {
+		n := w.machines[p.Peer].Ports(w.now)[0].Neighbours
+		if len(n) != 1 || !n[0].BothWays {
+			t.Errorf("%v sees %+v, want one neighbour both ways", p, n)
+		}
+		w.want(p, Passive, "")
+	}
+}
+
+func TestAOneWayWireIsSeen(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	x := w.join(a1, b1)
+	x.deliver = func(from, to Place) int {
+		if from == a1 && to == b1 {
+			return 1
+		}
+		return 0
+	}
+	w.run(2 * time.Second)
+	if n := w.machines[2].Ports(w.now)[0].Neighbours; len(n) != 1 || n[0].BothWays {
+		t.Errorf("b sees %+v, want a heard one way", n)
+	}
+	if n := w.machines[1].Ports(w.now)[0].Neighbours; len(n) != 0 {
+		t.Errorf("a sees %+v, want nobody", n)
+	}
+}
+
+func TestTheNewerEpochStays(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.join(a1, b1)
+	w.run(2 * time.Second)
+	w.lease(a1, drawbridge.MakeEpoch(1, 1))
+	w.run(20 * time.Millisecond)
+	w.lease(b1, drawbridge.MakeEpoch(1, 2)) // both believe to hold it
+	w.run(5 * time.Millisecond)
+	w.want(a1, Fenced, "")
+	w.want(b1, Active, "")
+	if w.fences[a1] != drawbridge.MakeEpoch(1, 2) || w.shut[a1] != 1 || w.shut[b1] != 0 {
+		t.Errorf("fences %v, shut %v: want a fenced by 1.2 and shut once, b never", w.fences, w.shut)
+	}
+	if w.clear(a1, drawbridge.MakeEpoch(1, 1)) {
+		t.Error("a is still clear under the old epoch")
+	}
+	w.lease(a1, drawbridge.MakeEpoch(1, 1))
+	if w.clear(a1, drawbridge.MakeEpoch(1, 1)) {
+		t.Error("an old lease lifted the fence")
+	}
+}
+
+func TestANewTenureWaitsForTheOldHolderToFallSilent(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	x := w.join(a1, b1)
+	w.run(2 * time.Second)
+	w.lease(a1, 1)
+	w.run(20 * time.Millisecond)
+	x.deliver = func(from, to Place) int { // a cannot hear b, so it does not shut by itself
+		if from == a1 && to == b1 {
+			return 1
+		}
+		return 0
+	}
+	w.lease(b1, 2)
+	if w.clear(b1, 2) {
+		t.Fatal("b is clear while a is heard to carry the segment")
+	}
+	w.run(Default.Lease + time.Millisecond)
+	if !w.clear(b1, 2) {
+		t.Fatal("b waits for ever: the lease has decided, split horizon bounds the rest")
+	}
+	if len(w.alarms) == 0 {
+		t.Fatal("nobody was told")
+	}
+}
+
+func TestTwoPortsOfOnePeerOnOneWire(t *testing.T) {
+	w := newWorld(t, 1)
+	w.join(a1, a2)
+	w.run(2 * time.Second)
+	w.want(a1, Passive, "")
+	w.want(a2, Blocked, SameWire)
+}
+
+func TestAReflectingSwitchBlocksThePort(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	x := w.join(a1, b1)
+	w.run(2 * time.Second)
+	w.lease(a1, 1)
+	one := true
+	x.deliver = func(from, to Place) int {
+		if from == to && from == a1 && one {
+			one = false
+			return 1
+		}
+		return 0
+	}
+	w.run(2 * time.Second)
+	w.want(a1, Active, "") // a single stray copy is no reflection
+	x.deliver = func(from, to Place) int { return 1 }
+	w.run(100 * time.Millisecond)
+	w.want(a1, Blocked, Reflection)
+}
+
+func TestAGuestLANCabledToTheSegmentIsBlocked(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	w.join(a1, guest3)
+	w.run(3 * time.Second)
+	w.want(a1, Passive, "")
+	w.want(guest3, Blocked, GuestOnSegment)
+}
+
+func TestTwoGuestPortsOnOneWireLeaveOneOpen(t *testing.T) {
+	w := newWorld(t, 3, 4)
+	w.join(guest3, guest4)
+	w.run(3 * time.Second)
+	w.want(guest3, Passive, "")
+	w.want(guest4, Blocked, GuestOnGuest)
+	if !w.clear(guest3, 0) || w.clear(guest4, 0) {
+		t.Error("want the first clear and the second not")
+	}
+}
+
+func TestAForeignNetworkKeepsANewPortShutAndARunningOneOpen(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.codecs[2] = Codec{Network: [8]byte{9}, Key: [32]byte{9}}
+	w.machines[2].cfg.Network = [8]byte{9}
+	x := w.join(a1)
+	w.run(2 * time.Second)
+	w.lease(a1, 1)
+	x.places = append(x.places, b1)
+	w.machines[2].AddPort(Port{ID: 1, Segment: testSegment})
+	w.do(2, w.machines[2].Carrier(w.now, 1, true))
+	w.run(5 * time.Second)
+	w.want(a1, Active, "")
+	w.want(b1, Blocked, ForeignNetwork)
+	if !w.clear(a1, 1) {
+		t.Error("a running port was shut by what anybody could forge")
+	}
+}
+
+func TestAForgerDelaysAPortThatStartsButNotForEver(t *testing.T) {
+	w := newWorld(t, 1)
+	w.join(a1)
+	forged := testCodec.Append(nil, example)
+	forged[127] ^= 1
+	for range 100 {
+		w.hear(a1, forged)
+		w.run(500 * time.Millisecond)
+	}
+	w.want(a1, Listen, "")
+	for range 40 {
+		w.hear(a1, forged)
+		w.run(500 * time.Millisecond)
+	}
+	w.want(a1, Passive, "")
+	w.lease(a1, 1)
+	for range 100 {
+		w.hear(a1, forged)
+		w.run(20 * time.Millisecond)
+	}
+	w.want(a1, Active, "")
+}
+
+func TestAReplayedHelloIsNotObeyed(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.join(a1, b1)
+	w.run(2 * time.Second)
+	f := example
+	f.From, f.Segment, f.Boot, f.Sequence, f.Epoch = c1, testSegment, 3, 50, 9
+	old := testCodec.Append(nil, f)
+	w.hear(a1, old) // c1 carried the segment under epoch 9, long ago
+	f.State, f.Epoch, f.Sequence = Passive, 0, 51
+	w.hear(a1, testCodec.Append(nil, f))
+	w.run(time.Second)
+	w.lease(a1, 10)
+	w.hear(a1, old)
+	if n := w.machines[1].neighbours(1, c1); n.state != Init {
+		t.Errorf("a replay brought c1 back to %v", n.state)
+	}
+	if w.machines[1].Drops()["replayed"] == 0 {
+		t.Error("the replay was not counted")
+	}
+}
+
+func (m *Machine) neighbours(id PortID, p Place) *neighbour { return m.ports[id].neighbours[p] }
+
+func TestOurFrameOutOfTheOverlayBlocksThePortThatSentIt(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.join(a1)
+	w.run(2 * time.Second)
+	w.lease(a1, 1)
+	f := example
+	f.From = a1
+	w.do(1, w.machines[1].HearOverlay(w.now, f))
+	w.want(a1, Blocked, BridgedElsewhere)
+}
+
+func TestTwoSegmentsOnOneWireLeaveOneOpen(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.join(a1, b1)
+	w.machines[2].ports[1].Segment = 78
+	w.run(3 * time.Second)
+	w.want(a1, Passive, "")
+	w.want(b1, Blocked, TwoSegments)
+}
+
+func TestABlockedPortIsNeverReopenedByTime(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	x := w.join(a1, guest3)
+	w.run(3 * time.Second)
+	x.places = x.places[1:] // the wrong cable is pulled
+	w.run(10 * time.Minute)
+	w.want(guest3, Blocked, GuestOnSegment)
+	w.do(3, w.machines[3].Clear(w.now, guest3.Port))
+	w.want(guest3, Init, "")
+	w.run(2 * time.Second)
+	w.want(guest3, Passive, "")
+}
+
+func TestClearingAVerdictThatStillHoldsBlocksAgain(t *testing.T) {
+	w := newWorld(t, 1, 3)
+	w.join(a1, guest3)
+	w.run(3 * time.Second)
+	w.do(3, w.machines[3].Clear(w.now, guest3.Port))
+	w.run(2 * time.Second)
+	w.want(guest3, Blocked, GuestOnSegment)
+}
+
+func TestLostCarrierShutsAtOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	w.join(a1)
+	w.run(2 * time.Second)
+	w.lease(a1, 1)
+	w.do(1, w.machines[1].Carrier(w.now, 1, false))
+	if w.shut[a1] != 1 || w.clear(a1, 1) {
+		t.Error("a port without carrier must be shut")
+	}
+}

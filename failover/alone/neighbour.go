@@ -1,0 +1,137 @@
+package alone
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge"
+)
+
+// neighbour is another port that was heard on one of ours.
+type neighbour struct {
+	boot     uint32
+	top      uint64 // highest sequence heard in this boot
+	window   uint64 // bit i: top-i was heard
+	heardAt  time.Duration
+	namedMe  time.Duration // when its hello last named our port; 0 never
+	dead     time.Duration // silence after which it is gone
+	state    State
+	epoch    drawbridge.Epoch
+	segment  drawbridge.SegmentID
+	injected uint32
+	captured uint32
+
+	alarmedAt time.Duration // when an alarm about it was raised; 0 never
+}
+
+// fresh reports whether the frame is neither old nor a repetition, and remembers it.
+func (n *neighbour) fresh(f Frame) bool {
+	switch {
+	case f.Boot < n.boot:
+		return false
+	case f.Boot > n.boot:
+		n.boot, n.top, n.window = f.Boot, f.Sequence, 1
+		return true
+	case f.Sequence > n.top:
+		if d := f.Sequence - n.top; d < 64 {
+			n.window = n.window<<d | 1
+		} else {
+			n.window = 1
+		}
+		n.top = f.Sequence
+		return true
+	}
+	d := n.top - f.Sequence
+	if d >= 64 || n.window&(1<<d) != 0 {
+		return false
+	}
+	n.window |= 1 << d
+	return true
+}
+
+// Neighbour is what an operator sees of another port on the same wire.
+type Neighbour struct {
+	Place
+	State    State
+	Epoch    drawbridge.Epoch
+	Silent   time.Duration // since it was heard
+	BothWays bool          // it hears us as well
+}
+
+// PortState is what an operator sees of a port.
+type PortState struct {
+	ID         PortID
+	State      State
+	Reason     Reason
+	Since      time.Duration
+	Carrier    bool
+	Neighbours []Neighbour
+}
+
+// Ports lists the ports by id.
+func (m *Machine) Ports(now time.Duration) (list []PortState) {
+	for _, id := range m.order {
+		p := m.ports[id]
+		s := PortState{ID: id, State: p.state, Reason: p.reason, Since: p.since, Carrier: p.carrier}
+		for place, n := range p.neighbours {
+			if now-n.heardAt < n.dead {
+				s.Neighbours = append(s.Neighbours, Neighbour{place, n.state, n.epoch, now - n.heardAt, n.bothWays(now)})
+			}
+		}
+		slices.SortFunc(s.Neighbours, func(a, b Neighbour) int {
+			return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Port, b.Port))
+		})
+		list = append(list, s)
+	}
+	return list
+}
+
+// Drops counts, by reason, what was heard and not obeyed.
+func (m *Machine) Drops() map[string]uint64 { return m.drops }
+
+func (n *neighbour) bothWays(now time.Duration) bool {
+	return n.namedMe > 0 && now-n.namedMe < n.dead
+}
+
+func (p *port) heardBothWays() bool {
+	for _, n := range p.neighbours {
+		if n.namedMe > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// olderHolder is a neighbour that shows a tenure of this segment older than epoch.
+func (p *port) olderHolder(now time.Duration, epoch drawbridge.Epoch) *neighbour {
+	for _, n := range p.neighbours {
+		if (n.state == Active || n.state == Drain) && n.segment == p.Segment && n.epoch < epoch && now-n.heardAt < n.dead {
+			return n
+		}
+	}
+	return nil
+}
+
+func (p *port) forgetDead(now time.Duration) {
+	for place, n := range p.neighbours {
+		if now-n.heardAt >= n.dead {
+			n.namedMe, n.state, n.epoch = 0, Init, 0
+		}
+		// The window of a silent neighbour is kept a while, or its old hellos could be played again.
+		if now-n.heardAt >= maxDelay {
+			delete(p.neighbours, place)
+		}
+	}
+}
+
+// listed names the freshest neighbours.
+func (p *port) listed(now time.Duration) (list []Listed) {
+	for place, n := range p.neighbours {
+		if now-n.heardAt < n.dead {
+			list = append(list, Listed{place.Key(), uint32((now - n.heardAt) / time.Millisecond)})
+		}
+	}
+	slices.SortFunc(list, func(a, b Listed) int { return cmp.Or(cmp.Compare(a.Age, b.Age), cmp.Compare(a.Key, b.Key)) })
+	return list[:min(len(list), maxListed)]
+}
