@@ -32,6 +32,8 @@ var (
 	ErrTokenGone   = errors.New("the token is unknown or was revoked")
 	ErrNotVoter    = errors.New("the contact is not a voter")
 	ErrUnreachable = errors.New("no address of the token answers")
+
+	errIDTaken = errors.New("the key or its short id belongs to another peer") // Join draws another key
 )
 
 // OtherNetworkError says that the far end, or a token or record, belongs to a network that is not ours. Theirs
