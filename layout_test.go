@@ -61,6 +61,7 @@ var onlyIn = map[string][]string{
 	"github.com/hashicorp/raft":        {"failover/raftgroup"},
 	"github.com/hashicorp/raft-boltdb": {"failover/raftgroup"},
 	"go.etcd.io/bbolt":                 {"failover/raftgroup"},
+	"github.com/hashicorp/go-hclog":    {"failover/raftgroup", "mesh"},
 	"github.com/hashicorp/memberlist":  {"mesh", "mesh/meshtest"},
 	"github.com/hashicorp/yamux":       {"mesh", "mesh/meshtest"},
 	"github.com/gin-gonic/gin":         {"web"},
