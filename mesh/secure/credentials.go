@@ -148,8 +148,8 @@ func (d *stateDir) complete() error {
 	case d.has(certFile):
 		return nil
 	case d.has(authorityFile):
-		return fmt.Errorf("%s is missing beside %s: restore it from a backup, or remove %s and found the network anew: %w",
-			d.file(certFile), authorityFile, d.path, ErrState)
+		return fmt.Errorf("%s is missing beside %s: repeat the `drawbridge join` that was interrupted, restore the file from a backup, or remove %s and begin anew: %w",
+			d.file(certFile), authorityFile, d.path, ErrUnfinished)
 	case d.has(keyFile):
 		return fmt.Errorf("state directory %s has a key but no certificate: run `drawbridge join` again with the same token and name: %w", d.path, ErrUnfinished)
 	}
@@ -161,19 +161,25 @@ func (d *stateDir) damaged(name string, err error) error {
 	return fmt.Errorf("%s: %w: %w; restore it from a backup, or have this peer forgotten, remove %s and join anew", d.file(name), ErrState, err, d.path)
 }
 
-func (c *Credentials) openNetwork() error {
-	b, err := c.dir.read(networkFile)
+func (c *Credentials) openNetwork() (err error) {
+	c.Network, err = c.dir.readNetwork()
+	return err
+}
+
+func (d *stateDir) readNetwork() (Network, error) {
+	b, err := d.read(networkFile)
 	if err != nil {
-		return c.dir.damaged(networkFile, err)
+		return Network{}, d.damaged(networkFile, err)
 	}
 	cert, err := decodeCert(b)
 	if err != nil {
-		return c.dir.damaged(networkFile, err)
+		return Network{}, d.damaged(networkFile, err)
 	}
-	if c.Network, err = networkOf(cert); err != nil {
-		return c.dir.damaged(networkFile, err)
+	n, err := networkOf(cert)
+	if err != nil {
+		return Network{}, d.damaged(networkFile, err)
 	}
-	return nil
+	return n, nil
 }
 
 func (c *Credentials) openPeer() error {

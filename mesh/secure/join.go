@@ -50,17 +50,32 @@ func Join(ctx context.Context, token Token, name drawbridge.PeerName, dir string
 }
 
 func (d *stateDir) join(ctx context.Context, token Token, name drawbridge.PeerName, opts JoinOptions) (*Credentials, error) {
-	if err := d.vacant(); err != nil {
+	if err := d.vacantFor(token); err != nil {
 		return nil, err
 	}
 	j := joining{token: token, name: name, dir: d, opts: opts.complete()}
 	if err := j.firstKey(); err != nil {
 		return nil, err
 	}
-	if err := j.callAll(ctx); err != nil {
+	got, err := j.callAll(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("join network %s: %w", token.Network, err)
 	}
+	if err := d.settle(got.network, got.ca, got.cert); err != nil {
+		return nil, err
+	}
 	return d.open()
+}
+
+// vacantFor is vacant, but what an unfinished joining of a voter to the same network left is not in the way.
+func (d *stateDir) vacantFor(token Token) error {
+	if !d.has(certFile) && d.has(authorityFile) {
+		n, err := d.readNetwork()
+		if err == nil && n.KeyHash() == token.KeyHash {
+			return nil
+		}
+	}
+	return d.vacant()
 }
 
 func (o JoinOptions) complete() JoinOptions {
@@ -82,6 +97,13 @@ type joining struct {
 	key   ed25519.PrivateKey
 }
 
+// admitted is what a voter gave us.
+type admitted struct {
+	network Network
+	ca      *Authority // when we are a voter
+	cert    *x509.Certificate
+}
+
 // firstKey takes the key of a joining that was not finished, so that the voter knows us again, or draws one.
 func (j *joining) firstKey() error {
 	if !j.dir.has(keyFile) {
@@ -100,21 +122,21 @@ func (j *joining) drawKey() (err error) {
 }
 
 // callAll goes through the contacts until one admits us or one refuses us for all.
-func (j *joining) callAll(ctx context.Context) error {
+func (j *joining) callAll(ctx context.Context) (admitted, error) {
 	contacts := slices.Clone(j.token.Addrs)
 	var failures []error
 	answered := false
 	for i := 0; i < len(contacts); i++ {
 		addr := contacts[i]
 		j.opts.Progress(addr, nil)
-		err := j.call(ctx, addr)
+		got, err := j.call(ctx, addr)
 		if err == nil {
-			return nil
+			return got, nil
 		}
 		j.opts.Progress(addr, err)
 		failures = append(failures, fmt.Errorf("%s: %w", addr, err))
 		if final(err) || ctx.Err() != nil {
-			return errors.Join(failures...)
+			return admitted{}, errors.Join(failures...)
 		}
 		answered = answered || spokeToUs(err)
 		contacts = follow(contacts, err)
@@ -122,12 +144,12 @@ func (j *joining) callAll(ctx context.Context) error {
 	if !answered {
 		failures = slices.Insert(failures, 0, ErrUnreachable)
 	}
-	return errors.Join(failures...)
+	return admitted{}, errors.Join(failures...)
 }
 
 // final reports whether every other voter would say the same.
 func final(err error) bool {
-	for _, last := range []error{ErrTokenOver, ErrTokenUsed, ErrNameTaken, ErrRevoked, ErrClock, drawbridge.ErrName, ErrState} {
+	for _, last := range []error{ErrTokenOver, ErrTokenUsed, ErrNameTaken, ErrRevoked, ErrClock, drawbridge.ErrName} {
 		if errors.Is(err, last) {
 			return true
 		}
@@ -157,31 +179,31 @@ func follow(contacts []string, err error) []string {
 }
 
 // call asks one contact, with other keys when the short id of ours is taken.
-func (j *joining) call(ctx context.Context, addr string) error {
+func (j *joining) call(ctx context.Context, addr string) (admitted, error) {
 	for attempt := 1; ; attempt++ {
-		err := j.callOnce(ctx, addr)
+		got, err := j.callOnce(ctx, addr)
 		if !errors.Is(err, errIDTaken) || attempt == maxKeys {
-			return err
+			return got, err
 		}
 		if err := j.drawKey(); err != nil {
-			return err
+			return admitted{}, err
 		}
 	}
 }
 
-func (j *joining) callOnce(ctx context.Context, addr string) error {
+func (j *joining) callOnce(ctx context.Context, addr string) (admitted, error) {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	raw, err := j.opts.Dial(ctx, "tcp", addr)
 	if err != nil {
-		return err
+		return admitted{}, err
 	}
 	defer raw.Close()
 	defer context.AfterFunc(ctx, func() { raw.Close() })()
 	var contact contact
 	conn := tls.Client(raw, j.token.tls(&contact))
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("TLS handshake: %w", err)
+		return admitted{}, fmt.Errorf("TLS handshake: %w", err)
 	}
 	return j.ask(conn, contact)
 }
@@ -235,29 +257,29 @@ func (t Token) pinned(cert *x509.Certificate) bool {
 }
 
 // ask goes through the exchange on a connection to a proven contact.
-func (j *joining) ask(conn *tls.Conn, with contact) error {
+func (j *joining) ask(conn *tls.Conn, with contact) (got admitted, err error) {
 	var hello greeting
 	if err := readMessage(conn, &hello); err != nil {
-		return err
+		return got, err
 	}
 	if err := with.welcomes(hello, time.Now()); err != nil {
-		return err
+		return got, err
 	}
 	r, err := j.request(conn.ConnectionState())
 	if err != nil {
-		return err
+		return got, err
 	}
 	if err := writeMessage(conn, r); err != nil {
-		return err
+		return got, err
 	}
 	var a answer
 	if err := readMessage(conn, &a); err != nil {
-		return err
+		return got, err
 	}
 	if err := a.refusal(string(with.peer.Name)); err != nil {
-		return err
+		return got, err
 	}
-	return j.finish(with.network, a)
+	return j.accept(with.network, a)
 }
 
 // welcomes checks all that must hold before the secret is told.
@@ -290,24 +312,21 @@ func (j *joining) request(cs tls.ConnectionState) (request, error) {
 	return r, nil
 }
 
-// finish checks that we got what we asked for, and writes it down.
-func (j *joining) finish(n Network, a answer) error {
+// accept checks that we got what we asked for.
+func (j *joining) accept(n Network, a answer) (admitted, error) {
 	cert, err := x509.ParseCertificate(a.Certificate)
 	if err != nil {
-		return fmt.Errorf("certificate in the answer: %w: %w", ErrCertificate, err)
+		return admitted{}, fmt.Errorf("certificate in the answer: %w: %w", ErrCertificate, err)
 	}
 	p, err := n.verify(cert)
 	if err != nil {
-		return fmt.Errorf("certificate in the answer: %w", err)
+		return admitted{}, fmt.Errorf("certificate in the answer: %w", err)
 	}
 	if p.Name != j.name || !p.Key.Equal(j.key.Public()) {
-		return fmt.Errorf("certificate in the answer is for peer %s (%s): %w", p.Name, p.ID, ErrCertificate)
+		return admitted{}, fmt.Errorf("certificate in the answer is for peer %s (%s): %w", p.Name, p.ID, ErrCertificate)
 	}
 	ca, err := authorityFor(n, p.Roles, a.AuthorityKey)
-	if err != nil {
-		return err
-	}
-	return j.dir.settle(n, ca, cert)
+	return admitted{n, ca, cert}, err
 }
 
 // authorityFor makes a voter's authority of the seed in the answer; nil for anybody else.
