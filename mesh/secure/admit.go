@@ -31,8 +31,8 @@ type Admission struct {
 func (a *Admission) Admit(ctx context.Context, conn *tls.Conn) (Peer, error) {
 	ctx, cancel := context.WithTimeout(ctx, joinLimit)
 	defer cancel()
-	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.NetConn().Close() })()
+	defer conn.Close() // within the limit: it may wait for the far end to read the alert
 	p, err := a.admit(ctx, conn)
 	if err != nil {
 		return Peer{}, fmt.Errorf("admit %s: %w", conn.RemoteAddr(), err)

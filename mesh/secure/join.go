@@ -147,9 +147,10 @@ func (j *joining) callAll(ctx context.Context) (admitted, error) {
 	return admitted{}, errors.Join(failures...)
 }
 
-// final reports whether every other voter would say the same.
+// final reports whether every other voter would say the same. ErrClock is not final: the clock that is wrong
+// may be the contact's, and nothing was told to it.
 func final(err error) bool {
-	for _, last := range []error{ErrTokenOver, ErrTokenUsed, ErrNameTaken, ErrRevoked, ErrClock, drawbridge.ErrName} {
+	for _, last := range []error{ErrTokenOver, ErrTokenUsed, ErrNameTaken, ErrRevoked, drawbridge.ErrName} {
 		if errors.Is(err, last) {
 			return true
 		}
@@ -161,7 +162,7 @@ func final(err error) bool {
 func spokeToUs(err error) bool {
 	var refused *refusedError
 	var other *OtherNetworkError
-	return errors.As(err, &refused) || errors.As(err, &other) || errors.Is(err, ErrNotVoter) || errors.Is(err, ErrForged)
+	return errors.As(err, &refused) || errors.As(err, &other) || errors.Is(err, ErrNotVoter) || errors.Is(err, ErrForged) || errors.Is(err, ErrClock)
 }
 
 // follow adds the voters that a contact named.

@@ -37,12 +37,13 @@ type Revocations struct {
 	network Network
 	save    func([]byte) error
 
-	mu  sync.RWMutex
-	set map[drawbridge.PeerID]Revocation
+	mu    sync.RWMutex
+	set   map[drawbridge.PeerID]Revocation
+	saved []byte // the set as it was last saved
 }
 
 func newRevocations(n Network, save func([]byte) error) *Revocations {
-	return &Revocations{network: n, save: save, set: map[drawbridge.PeerID]Revocation{}}
+	return &Revocations{network: n, save: save, set: map[drawbridge.PeerID]Revocation{}, saved: encodeRevocations(nil)}
 }
 
 // Revoked reports whether the key behind id was removed from the network.
@@ -81,15 +82,17 @@ func (r *Revocations) Merge(b []byte) (news []Revocation, err error) {
 	next := maps.Clone(r.set)
 	for _, v := range theirs {
 		mine, known := r.set[v.ID]
-		if known && !v.before(mine) {
-			continue
+		if known && v == mine {
+			continue // gossip repeats itself: no signature check for what was checked
 		}
 		if !v.signedBy(r.network) {
 			return nil, fmt.Errorf("revocation of peer %s (%s) for network %s: %w", v.Name, v.ID, r.network, ErrForged)
 		}
-		next[v.ID] = v
 		if !known {
 			news = append(news, v)
+		}
+		if !known || v.before(mine) {
+			next[v.ID] = v
 		}
 	}
 	return news, r.replace(next)
@@ -100,13 +103,18 @@ func (r *Revocations) replace(next map[drawbridge.PeerID]Revocation) error {
 	if len(next) > maxRevocations {
 		return fmt.Errorf("%d revocations are more than the %d that fit: found a new network", len(next), maxRevocations)
 	}
+	// A revocation counts even when the disk is full: the error is for the log, not an excuse, and the next
+	// merge saves again.
+	r.set = next
 	b := encodeRevocations(next)
-	if bytes.Equal(b, encodeRevocations(r.set)) {
+	if bytes.Equal(b, r.saved) {
 		return nil
 	}
-	// A revocation counts even when the disk is full: the error is for the log, not an excuse.
-	r.set = next
-	return r.save(b)
+	if err := r.save(b); err != nil {
+		return err
+	}
+	r.saved = b
+	return nil
 }
 
 // load takes the set from our own disk.
@@ -174,6 +182,9 @@ func parseRevocations(b []byte) ([]Revocation, error) {
 		var err error
 		if b, err = all[i].parse(b); err != nil {
 			return nil, fmt.Errorf("revocation %d of %d: %w", i+1, count, err)
+		}
+		if i > 0 && all[i].ID <= all[i-1].ID { // two entries of one peer: which counts would depend on who reads
+			return nil, fmt.Errorf("revocation %d of %d: not in order of id: %w", i+1, count, ErrProtocol)
 		}
 	}
 	if len(b) != 0 {

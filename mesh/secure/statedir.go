@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -28,7 +29,9 @@ const maxStateFile = 16 << 20
 // stateDir is a state directory that this process holds the lock of.
 type stateDir struct {
 	path string
-	lock *os.File
+
+	mu   sync.Mutex
+	lock *os.File // nil once given back: from then on another process may write here
 }
 
 // lockDir makes the directory when it is missing and takes it for this process alone.
@@ -45,7 +48,10 @@ func lockDir(path string) (*stateDir, error) {
 		defer f.Close()
 		return nil, lockedError(path, f, err)
 	}
-	return &stateDir{path, f}, signLock(f)
+	if err := signLock(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &stateDir{path: path, lock: f}, nil
 }
 
 // signLock leaves our process id for whoever finds the lock taken.
@@ -69,7 +75,17 @@ func lockedError(path string, f *os.File, err error) error {
 		path, strings.TrimSpace(string(pid[:n])), ErrLocked)
 }
 
-func (d *stateDir) close() error { return d.lock.Close() }
+// close gives the lock back; again is harmless.
+func (d *stateDir) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock == nil {
+		return nil
+	}
+	err := d.lock.Close()
+	d.lock = nil
+	return err
+}
 
 func (d *stateDir) file(name string) string { return filepath.Join(d.path, name) }
 
@@ -99,6 +115,11 @@ func (d *stateDir) read(name string) ([]byte, error) {
 
 // write replaces a file so that a crash at any moment leaves the old one or the new one, whole.
 func (d *stateDir) write(name string, content []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock == nil {
+		return fmt.Errorf("write %s: the credentials were closed: %w", d.file(name), fs.ErrClosed)
+	}
 	if err := writeFile(d.path, name, content); err != nil {
 		return fmt.Errorf("write %s: %w", d.file(name), err)
 	}

@@ -88,22 +88,25 @@ func ParseToken(s string) (Token, error) {
 	if len(s) > maxTokenText {
 		return Token{}, fmt.Errorf("%d characters are too many: %w", len(s), ErrTokenForm)
 	}
-	s = strings.ToLower(strings.TrimSpace(s))
-	text, ok := strings.CutPrefix(s, tokenPrefix)
+	text, ok := strings.CutPrefix(bare(s), bare(tokenPrefix))
 	if !ok {
 		return Token{}, fmt.Errorf("a token begins with %q: %w", tokenPrefix, ErrTokenForm)
 	}
-	text = strings.Map(func(r rune) rune {
-		if r == '-' || unicode.IsSpace(r) {
-			return -1
-		}
-		return r
-	}, text)
 	b, err := tokenText.DecodeString(text)
 	if err != nil {
 		return Token{}, fmt.Errorf("%w: %w", ErrTokenForm, err)
 	}
 	return parseToken(b)
+}
+
+// bare removes what does not matter.
+func bare(s string) string {
+	return strings.ToLower(strings.Map(func(r rune) rune {
+		if r == '-' || unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, s))
 }
 
 func parseToken(b []byte) (t Token, err error) {
