@@ -1,0 +1,304 @@
+package wire
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+
+	"github.com/drawbridge-net/drawbridge"
+)
+
+// Kind says what a message is. Kinds are only ever appended; a peer counts and ignores those it does not know.
+type Kind uint8
+
+// The kinds of message on the first stream of a control link (docs/protocol/mesh.md, "Messages").
+const (
+	KindHello       Kind = 1  // Hello: the first message of either end
+	KindRefuse      Kind = 2  // Refuse: instead of a Hello, or before the end closes the link
+	KindRecords     Kind = 3  // signed records that the far end may not have
+	KindDigest      Kind = 4  // Digest: what the sender has
+	KindTransit     Kind = 5  // opaque: the data link's own
+	KindPacket      Kind = 6  // Routed: a datagram of memberlist
+	KindChannel     Kind = 7  // Routed: a message for a channel, text channel name before it
+	KindLeave       Kind = 8  // empty: the sender leaves the network for now
+	KindPing        Kind = 9  // u64 that comes back
+	KindPong        Kind = 10 // u64 that came
+	KindRevocations Kind = 11 // a snapshot of package secure
+)
+
+var kindNames = [...]string{
+	"", "hello", "refuse", "records", "digest", "transit", "packet", "channel", "leave", "ping", "pong", "revocations",
+}
+
+func (k Kind) String() string {
+	if int(k) < len(kindNames) && k != 0 {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind %d", uint8(k))
+}
+
+const (
+	// MaxMessage bounds kind and body: two records at their limits, or 1,700 real ones. A message occupies
+	// the link for 84 ms at 100 Mbit/s, so nothing behind it waits for a heartbeat of the control link.
+	MaxMessage = 1 << 20
+
+	// MessageHeader is the length of the u32 length and the kind.
+	MessageHeader = 5
+)
+
+// ErrMessage is the condition behind every refused message.
+var ErrMessage = errors.New("not a message of the control link")
+
+// AppendMessage appends a whole message: u32 length of kind and body, kind, body. It is for bodies of at most
+// MaxMessage-1 bytes.
+func AppendMessage(b []byte, k Kind, body []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(1+len(body)))
+	return append(append(b, byte(k)), body...)
+}
+
+// ReadMessage reads one message. The body is in buf when that is large enough, else in new memory.
+func ReadMessage(r io.Reader, buf []byte) (Kind, []byte, error) {
+	var head [MessageHeader]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size == 0 || size > MaxMessage {
+		return 0, nil, fmt.Errorf("message of %d bytes, 1 to %d are read: %w", size, MaxMessage, ErrMessage)
+	}
+	n := int(size) - 1
+	if n > cap(buf) {
+		buf = make([]byte, n)
+	}
+	if _, err := io.ReadFull(r, buf[:n]); err != nil {
+		return 0, nil, fmt.Errorf("message cut short: %w", err)
+	}
+	return Kind(head[4]), buf[:n], nil
+}
+
+// message is the error of a body that does not parse.
+func (s *recordScanner) message(k Kind, size int) error {
+	if !s.bad {
+		return nil
+	}
+	return fmt.Errorf("%s of %d bytes: wrong at byte %d: %w", k, size, size-len(s.rest), ErrMessage)
+}
+
+// helloFormat is the first byte of a Hello; it moves when peers of different versions must not talk.
+const helloFormat = 1
+
+// Hello is how each end of a link introduces itself. TLS has already proven ID and Name.
+type Hello struct {
+	ID      drawbridge.PeerID
+	UID     drawbridge.PeerUID
+	Network drawbridge.NetworkID
+
+	// Serial counts the Hellos that this run of the peer has sent. Of two links between the same two peers
+	// the far end's larger Serial tells which it set up later.
+	Serial    uint64
+	Features  uint64
+	Name      drawbridge.PeerName
+	Software  string
+	Endpoints []netip.AddrPort // where the sender can be called; empty: outbound only
+}
+
+// Append appends the body of a hello message. Texts and lists are cut at the limits of a Record.
+func (h *Hello) Append(b []byte) []byte {
+	b = append(b, helloFormat)
+	b = binary.BigEndian.AppendUint32(b, uint32(h.ID))
+	b = binary.BigEndian.AppendUint64(b, uint64(h.UID))
+	b = append(b, h.Network[:]...)
+	b = binary.BigEndian.AppendUint64(b, h.Serial)
+	b = binary.BigEndian.AppendUint64(b, h.Features)
+	b = appendText(b, clip(string(h.Name), MaxName))
+	b = appendText(b, clip(h.Software, MaxName))
+	endpoints := canonicalEndpoints(h.Endpoints)
+	b = append(b, byte(len(endpoints)))
+	for _, e := range endpoints {
+		b = appendEndpoint(b, e)
+	}
+	return b
+}
+
+// ParseHello reads what Append wrote, and ignores what a later version wrote behind it.
+func ParseHello(b []byte) (h Hello, err error) {
+	s := recordScanner{rest: b}
+	if f := s.u8(); f != helloFormat && !s.bad {
+		return Hello{}, fmt.Errorf("hello of format %d, this version knows %d: update the older peer: %w", f, helloFormat, ErrMessage)
+	}
+	h.ID = drawbridge.PeerID(s.u32())
+	h.UID = drawbridge.PeerUID(s.u64())
+	copy(h.Network[:], s.take(len(h.Network)))
+	h.Serial, h.Features = s.u64(), s.u64()
+	h.Name, h.Software = drawbridge.PeerName(s.text(MaxName)), s.text(MaxName)
+	s.check(h.ID != 0)
+	for range s.count(int(s.u8()), MaxEndpoints, 7) {
+		h.Endpoints = append(h.Endpoints, s.endpoint())
+	}
+	if err := s.message(KindHello, len(b)); err != nil {
+		return Hello{}, err
+	}
+	return h, nil
+}
+
+// Reason is why a link was refused or closed. Reasons are only ever appended.
+type Reason uint8
+
+// Reasons.
+const (
+	RefuseDuplicate Reason = 1 // there is a link already, or one is about to be
+	RefuseSelf      Reason = 2 // the caller has our own id: it called itself, or is a copy of us
+	RefuseFull      Reason = 3 // no more links
+	RefuseRevoked   Reason = 4 // the caller was removed from the network
+	RefuseLeaving   Reason = 5 // we are about to stop
+	RefuseProtocol  Reason = 6 // the Hello could not be read, or it claims what the certificate does not
+)
+
+// Refuse says why a link is not made, or not kept.
+type Refuse struct {
+	Reason Reason
+	Text   string // for an operator
+}
+
+// Append appends the body of a refuse message.
+func (r Refuse) Append(b []byte) []byte {
+	return appendText(append(b, byte(r.Reason)), clip(r.Text, 255))
+}
+
+// ParseRefuse reads what Append wrote, and ignores what stands behind it.
+func ParseRefuse(b []byte) (Refuse, error) {
+	s := recordScanner{rest: b}
+	r := Refuse{Reason(s.u8()), s.text(255)}
+	return r, s.message(KindRefuse, len(b))
+}
+
+// AppendRecords appends the body of a records message with as many of the signed records as fit, and returns
+// those that did not: they go into the next message.
+func AppendRecords(b []byte, signed [][]byte) (body []byte, rest [][]byte) {
+	at := len(b)
+	b = append(b, 0, 0)
+	n := 0
+	for n < len(signed) && n < 1<<16-1 && len(b)-at+4+len(signed[n]) < MaxMessage {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(signed[n])))
+		b = append(b, signed[n]...)
+		n++
+	}
+	binary.BigEndian.PutUint16(b[at:], uint16(n))
+	return b, signed[n:]
+}
+
+// ParseRecords splits the body of a records message; the parts alias b and are not looked at.
+func ParseRecords(b []byte) (signed [][]byte, err error) {
+	s := recordScanner{rest: b}
+	for range s.count(int(s.u16()), 1<<16-1, 4) {
+		signed = append(signed, s.take(s.length(int64(s.u32()), MaxSigned)))
+	}
+	if err := s.message(KindRecords, len(b)); err != nil {
+		return nil, err
+	}
+	return signed, nil
+}
+
+// Digest is one step of anti-entropy.
+type Digest struct {
+	// Answer asks for the far end's own digest when the sender turns out to have something that is news
+	// there. Only the first step sets it, so the exchange ends.
+	Answer  bool
+	Entries []DigestEntry
+}
+
+// Append appends the body of a digest message.
+func (d Digest) Append(b []byte) []byte { return AppendDigest(append(b, flag(d.Answer, 1)), d.Entries) }
+
+// ParseDigestMessage reads what Append wrote.
+func ParseDigestMessage(b []byte) (d Digest, err error) {
+	if len(b) == 0 {
+		return d, fmt.Errorf("empty digest: %w", ErrMessage)
+	}
+	d.Answer = b[0]&1 != 0
+	d.Entries, err = ParseDigest(b[1:])
+	return d, err
+}
+
+// Routed is a message to a peer that may be several links away: u32 source, u32 destination, u8 hops left,
+// payload. The peers between are trusted for the source.
+type Routed struct {
+	From, To drawbridge.PeerID
+	Hops     uint8 // further links that it may take; a peer that would pass it on with 0 drops it
+	Payload  []byte
+}
+
+// Append appends the body of a packet or channel message.
+func (r *Routed) Append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(r.From))
+	b = binary.BigEndian.AppendUint32(b, uint32(r.To))
+	return append(append(b, r.Hops), r.Payload...)
+}
+
+// ParseRouted reads what Append wrote; the payload aliases b.
+func ParseRouted(k Kind, b []byte) (Routed, error) {
+	s := recordScanner{rest: b}
+	r := Routed{From: drawbridge.PeerID(s.u32()), To: drawbridge.PeerID(s.u32()), Hops: s.u8()}
+	s.check(r.From != 0 && r.To != 0)
+	r.Payload = s.rest
+	return r, s.message(k, len(b))
+}
+
+// AppendChannel appends the payload of a channel message: text channel name, the message itself.
+func AppendChannel(b []byte, channel string, msg []byte) []byte {
+	return append(appendText(b, clip(channel, MaxName)), msg...)
+}
+
+// ParseChannel reads what AppendChannel wrote; msg aliases b.
+func ParseChannel(b []byte) (channel string, msg []byte, err error) {
+	s := recordScanner{rest: b}
+	channel = s.text(MaxName)
+	return channel, s.rest, s.message(KindChannel, len(b))
+}
+
+// AppendNonce appends the body of a ping or pong.
+func AppendNonce(b []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(b, n) }
+
+// ParseNonce reads the body of a ping or pong.
+func ParseNonce(k Kind, b []byte) (uint64, error) {
+	s := recordScanner{rest: b}
+	n := s.u64()
+	return n, s.message(k, len(b))
+}
+
+// Stream is the header of every further yamux stream: it says where the stream goes. u8 format 1, u32 source,
+// u32 destination, u8 hops left. What follows belongs to memberlist.
+type Stream struct {
+	From, To drawbridge.PeerID
+	Hops     uint8
+}
+
+// StreamHeader is the length of a Stream.
+const StreamHeader = 10
+
+const streamFormat = 1
+
+// Append appends the header.
+func (h Stream) Append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(append(b, streamFormat), uint32(h.From))
+	b = binary.BigEndian.AppendUint32(b, uint32(h.To))
+	return append(b, h.Hops)
+}
+
+// ReadStream reads the header from the front of a stream.
+func ReadStream(r io.Reader) (h Stream, err error) {
+	var b [StreamHeader]byte
+	if _, err := io.ReadFull(r, b[:]); err != nil {
+		return h, err
+	}
+	s := recordScanner{rest: b[:]}
+	s.check(s.u8() == streamFormat)
+	h = Stream{drawbridge.PeerID(s.u32()), drawbridge.PeerID(s.u32()), s.u8()}
+	s.check(h.From != 0 && h.To != 0)
+	if s.bad {
+		return Stream{}, fmt.Errorf("stream header % x: %w", b, ErrMessage)
+	}
+	return h, nil
+}
