@@ -1,0 +1,160 @@
+package udp
+
+import (
+	"bytes"
+	"net/netip"
+	"testing"
+)
+
+func pair(t testing.TB, o Options) (a, b *Conn) {
+	t.Helper()
+	for _, c := range []**Conn{&a, &b} {
+		conn, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		*c = conn
+	}
+	return a, b
+}
+
+// receive collects datagrams until there are want of them.
+func receive(t testing.TB, r *Reader, want int) (got [][]byte) {
+	t.Helper()
+	for quiet := 0; len(got) < want && quiet < 20; {
+		n, err := r.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			quiet++
+		}
+		for i := range n {
+			data, segment := r.Message(i)
+			for len(data) > 0 {
+				one := data[:min(segment, len(data))]
+				data = data[len(one):]
+				got = append(got, bytes.Clone(one))
+			}
+		}
+	}
+	return got
+}
+
+// TestDatagramsArriveAsSent sends messages of every shape with and without the kernel's help.
+func TestDatagramsArriveAsSent(t *testing.T) {
+	for name, o := range map[string]Options{"offload": {}, "plain": {NoOffload: true}, "one by one": {NoOffload: true, Batch: 1}} {
+		t.Run(name, func(t *testing.T) {
+			a, b := pair(t, o)
+			to, ok := a.Dest(b.Addr())
+			if !ok {
+				t.Fatal("no destination")
+			}
+			long := bytes.Repeat([]byte("0123456789"), 120)
+			ms := []Message{
+				{To: to, Data: []byte("single")},
+				{To: to, Data: long, Segment: 500},
+				{To: to, Data: []byte("exact"), Segment: 5},
+				{To: to, Data: bytes.Repeat([]byte{7}, 64*1000), Segment: 1000},
+			}
+			if failed := a.Writer().Send(ms); failed != 0 {
+				t.Fatalf("failed: %d, %v %v", failed, ms[1].Err, ms[3].Err)
+			}
+			got := receive(t, b.Reader(), 69)
+			want := [][]byte{[]byte("single"), long[:500], long[500:1000], long[1000:], []byte("exact")}
+			if len(got) != 69 {
+				t.Fatalf("%d datagrams, want 69", len(got))
+			}
+			for i, w := range want {
+				if !bytes.Equal(got[i], w) {
+					t.Errorf("datagram %d: %d bytes, want %d", i, len(got[i]), len(w))
+				}
+			}
+		})
+	}
+}
+
+func TestFromIsTheSender(t *testing.T) {
+	a, b := pair(t, Options{})
+	to, _ := a.Dest(b.Addr())
+	a.Writer().Send([]Message{{To: to, Data: []byte("x")}})
+	r := b.Reader()
+	for range 20 {
+		if n, err := r.Read(); err != nil || n == 1 {
+			break
+		}
+	}
+	if r.From(0) != a.Addr() {
+		t.Errorf("from %v, want %v", r.From(0), a.Addr())
+	}
+}
+
+// TestIPv4OverAnIPv6Socket checks that a dual-stack socket names IPv4 peers as they are.
+func TestIPv4OverAnIPv6Socket(t *testing.T) {
+	c, err := Listen(netip.MustParseAddrPort("[::]:0"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	b, _ := pair(t, Options{})
+	to, ok := c.Dest(b.Addr())
+	if !ok || to.AddrPort() != b.Addr() {
+		t.Fatalf("destination %v %v", to, ok)
+	}
+	if failed := c.Writer().Send([]Message{{To: to, Data: []byte("x")}}); failed != 0 {
+		t.Fatal("not sent")
+	}
+	r := b.Reader()
+	receive(t, r, 1)
+	if !r.From(0).Addr().Is4() {
+		t.Errorf("from %v, want an IPv4 address", r.From(0))
+	}
+	if _, ok := b.Dest(netip.MustParseAddrPort("[::1]:1")); ok {
+		t.Error("an IPv4 socket claims to reach IPv6")
+	}
+}
+
+// TestTooBigIsSaid checks that the kernel never fragments for us: what exceeds the interface is refused.
+func TestTooBigIsSaid(t *testing.T) {
+	a, b := pair(t, Options{})
+	to, _ := a.Dest(b.Addr())
+	ms := []Message{{To: to, Data: make([]byte, 1<<17)}, {To: to, Data: []byte("next")}}
+	if failed := a.Writer().Send(ms); failed != 1 || ms[0].Err == nil || ms[1].Err != nil {
+		t.Errorf("failed %d: %v, %v", failed, ms[0].Err, ms[1].Err)
+	}
+	if got := receive(t, b.Reader(), 1); len(got) != 1 || string(got[0]) != "next" {
+		t.Error("the message behind the refused one did not arrive")
+	}
+}
+
+func TestShutEndsAReader(t *testing.T) {
+	a, _ := pair(t, Options{})
+	done := make(chan error)
+	go func() {
+		r := a.Reader()
+		for {
+			if _, err := r.Read(); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	a.Shut()
+	if err := <-done; err != ErrClosed {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestNothingIsAllocated(t *testing.T) {
+	a, b := pair(t, Options{})
+	to, _ := a.Dest(b.Addr())
+	w, r := a.Writer(), b.Reader()
+	ms := []Message{{To: to, Data: make([]byte, 64*100), Segment: 100}}
+	if n := testing.AllocsPerRun(100, func() {
+		w.Send(ms)
+		_, _ = r.Read()
+	}); n != 0 {
+		t.Errorf("%v allocations a batch", n)
+	}
+}
