@@ -1,0 +1,215 @@
+package netlab
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+)
+
+// ICMP types (RFC 792, RFC 4443 §4).
+const (
+	echoRequest4, echoReply4 = 8, 0
+	echoRequest6, echoReply6 = 128, 129
+	echoHeader               = 8
+)
+
+// Pinger sends ICMP echo requests out of a namespace. One goroutine may send while one receives.
+type Pinger struct {
+	in     string
+	six    bool
+	id     uint16 // ours among all who ping here; the kernel gives every raw socket every reply
+	conn   *net.IPConn
+	packet []byte
+}
+
+// NewPinger opens a raw socket for IPv4 or IPv6. The caller closes it.
+func (n *Namespace) NewPinger(six bool) (*Pinger, error) {
+	network, local := "ip4:icmp", "0.0.0.0"
+	if six {
+		network, local = "ip6:ipv6-icmp", "::"
+	}
+	p := &Pinger{in: n.name, six: six, id: uint16(rand.Uint32()), packet: make([]byte, 2048)}
+	err := n.Do(func() error {
+		conn, err := net.ListenIP(network, &net.IPAddr{IP: net.ParseIP(local)})
+		p.conn = conn
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ping from %s: %w", n.name, err)
+	}
+	return p, nil
+}
+
+// Close ends it; a Receive that waits returns.
+func (p *Pinger) Close() error { return p.conn.Close() }
+
+// Send asks an address; seq comes back with the answer, payload is how many bytes follow the ICMP header.
+func (p *Pinger) Send(to netip.Addr, seq uint16, payload int) error {
+	b := make([]byte, echoHeader+payload)
+	b[0] = echoRequest4
+	if p.six {
+		b[0] = echoRequest6 // and the kernel writes the checksum (RFC 3542 §3.1)
+	}
+	binary.BigEndian.PutUint16(b[4:], p.id)
+	binary.BigEndian.PutUint16(b[6:], seq)
+	if !p.six {
+		binary.BigEndian.PutUint16(b[2:], checksum(b))
+	}
+	if _, err := p.conn.WriteToIP(b, &net.IPAddr{IP: to.AsSlice()}); err != nil {
+		return fmt.Errorf("ping %v from %s: %w", to, p.in, err)
+	}
+	return nil
+}
+
+// Receive waits for an answer until the deadline; os.ErrDeadlineExceeded when there is none.
+func (p *Pinger) Receive(deadline time.Time) (from netip.Addr, seq uint16, err error) {
+	if err := p.conn.SetReadDeadline(deadline); err != nil {
+		return from, 0, err
+	}
+	reply := byte(echoReply4)
+	if p.six {
+		reply = echoReply6
+	}
+	for {
+		size, addr, err := p.conn.ReadFromIP(p.packet) // without IPv4 header: net strips it
+		if err != nil {
+			return from, 0, err
+		}
+		b := p.packet[:size]
+		if len(b) < echoHeader || b[0] != reply || binary.BigEndian.Uint16(b[4:]) != p.id {
+			continue
+		}
+		from, _ = netip.AddrFromSlice(addr.IP)
+		return from.Unmap(), binary.BigEndian.Uint16(b[6:]), nil
+	}
+}
+
+// checksum is the Internet checksum (RFC 1071).
+func checksum(b []byte) uint16 {
+	var sum uint32
+	for ; len(b) > 1; b = b[2:] {
+		sum += uint32(b[0])<<8 | uint32(b[1])
+	}
+	if len(b) == 1 {
+		sum += uint32(b[0]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return ^uint16(sum)
+}
+
+// askAgain is how long Ping waits before it repeats: lost requests, and the first ones while tables are empty.
+const askAgain = 100 * time.Millisecond
+
+// Ping asks an address again and again until it answers or ctx ends, and returns the round trip of the answer.
+func (n *Namespace) Ping(ctx context.Context, to netip.Addr) (time.Duration, error) {
+	p, err := n.NewPinger(to.Is6())
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	var sent [1 << 16]time.Time
+	for seq := uint16(1); ctx.Err() == nil; seq++ {
+		sent[seq] = time.Now()
+		if err := p.Send(to, seq, 0); err != nil && !transient(err) {
+			return 0, err
+		}
+		from, got, err := p.Receive(sent[seq].Add(askAgain))
+		switch {
+		case err == nil && from == to && !sent[got].IsZero():
+			return time.Since(sent[got]), nil
+		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+			return 0, fmt.Errorf("ping %v from %s: %w", to, n.name, err)
+		}
+	}
+	return 0, fmt.Errorf("ping %v from %s: no answer: %w", to, n.name, ctx.Err())
+}
+
+// transient are errors of a send that another attempt may not meet: no neighbour answered yet, or the queue is full.
+func transient(err error) bool {
+	return errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENETUNREACH) ||
+		errors.Is(err, syscall.ENETDOWN)
+}
+
+// Stream is what came of asking an address at a steady pace.
+type Stream struct {
+	Sent     int           `json:"sent"`
+	Answered int           `json:"answered"`
+	Outage   time.Duration `json:"outage_ns"` // the longest time between two requests in a row that were answered
+	Worst    time.Duration `json:"worst_ns"`  // the longest round trip
+}
+
+// streamLimit bounds a stream: sequence numbers must not repeat.
+const streamLimit = 1 << 16
+
+// drain is how long a stream waits for answers after its last request.
+const drain = 500 * time.Millisecond
+
+// Stream asks an address once per interval until ctx ends (or 65,536 times). Requests that cannot be sent count as
+// unanswered.
+func (n *Namespace) Stream(ctx context.Context, to netip.Addr, interval time.Duration) (Stream, error) {
+	p, err := n.NewPinger(to.Is6())
+	if err != nil {
+		return Stream{}, err
+	}
+	defer p.Close()
+	answered := make(chan map[uint16]time.Time)
+	stop := make(chan time.Time, 1)
+	go func() { answered <- p.collect(to, stop) }()
+	var sent []time.Time
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for ctx.Err() == nil && len(sent) < streamLimit {
+		sent = append(sent, time.Now())
+		_ = p.Send(to, uint16(len(sent)-1), 0) // unanswered, then
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	stop <- time.Now().Add(drain)
+	return summarise(sent, <-answered), nil
+}
+
+// collect notes when each answer came, until the time that stop gives.
+func (p *Pinger) collect(to netip.Addr, stop <-chan time.Time) map[uint16]time.Time {
+	got := map[uint16]time.Time{}
+	var end time.Time
+	for end.IsZero() || time.Now().Before(end) {
+		select {
+		case end = <-stop:
+		default:
+		}
+		from, seq, err := p.Receive(time.Now().Add(askAgain))
+		if _, again := got[seq]; err == nil && from == to && !again {
+			got[seq] = time.Now()
+		}
+	}
+	return got
+}
+
+func summarise(sent []time.Time, got map[uint16]time.Time) (s Stream) {
+	s.Sent = len(sent)
+	if len(sent) == 0 {
+		return s
+	}
+	last := sent[0]
+	for i, at := range sent {
+		if back, ok := got[uint16(i)]; ok {
+			s.Answered++
+			s.Outage = max(s.Outage, at.Sub(last))
+			s.Worst = max(s.Worst, back.Sub(at))
+			last = at
+		}
+	}
+	s.Outage = max(s.Outage, sent[len(sent)-1].Sub(last))
+	return s
+}
