@@ -10,7 +10,7 @@ const windowBits = 8192
 // sending thread; the zero value has seen nothing.
 type Window struct {
 	mu   sync.Mutex
-	next uint64 // one above the highest counter seen
+	next uint64                    // one above the highest counter seen
 	bits [windowBits/64 + 1]uint64 // one more: the window starts and ends inside a word
 }
 

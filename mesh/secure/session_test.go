@@ -106,3 +106,19 @@ func FuzzRxKey(f *testing.F) {
 		}
 	})
 }
+
+// TestWindowForgetsNothingInsideIt sends every counter in order and replays each as late as it may come:
+// the window begins and ends inside a word of its bitmap, and none may be cleared early.
+func TestWindowForgetsNothingInsideIt(t *testing.T) {
+	var w Window
+	for c := range uint64(4 * windowBits) {
+		if !w.Accept(c) {
+			t.Fatalf("counter %d refused", c)
+		}
+		for _, back := range []uint64{0, 1, windowBits - 64, windowBits - 8, windowBits - 1} {
+			if c >= back && w.Accept(c-back) {
+				t.Fatalf("counter %d accepted again when %d was the newest", c-back, c)
+			}
+		}
+	}
+}
