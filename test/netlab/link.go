@@ -136,6 +136,9 @@ func (n *Namespace) set(name, what string, do func(netlink.Link) error) error {
 	return nil
 }
 
+// Remove takes an interface away; of a wire, both ends.
+func (n *Namespace) Remove(name string) error { return n.set(name, "remove", n.links.LinkDel) }
+
 // MTU sets the largest packet of an interface, in bytes.
 func (n *Namespace) MTU(name string, mtu int) error {
 	return n.set(name, fmt.Sprintf("mtu %d", mtu), func(l netlink.Link) error { return n.links.LinkSetMTU(l, mtu) })
