@@ -102,6 +102,10 @@ type Hello struct {
 	Name      drawbridge.PeerName
 	Software  string
 	Endpoints []netip.AddrPort // where the sender can be called; empty: outbound only
+
+	// Seen is the receiver's address of this connection as the sender sees it: the receiver learns whether
+	// it is behind a NAT. Not valid when unknown.
+	Seen netip.AddrPort
 }
 
 // Append appends the body of a hello message. Texts and lists are cut at the limits of a Record.
@@ -119,7 +123,10 @@ func (h *Hello) Append(b []byte) []byte {
 	for _, e := range endpoints {
 		b = appendEndpoint(b, e)
 	}
-	return b
+	if !h.Seen.IsValid() {
+		return append(b, 0)
+	}
+	return appendEndpoint(append(b, 1), netip.AddrPortFrom(h.Seen.Addr().Unmap().WithZone(""), h.Seen.Port()))
 }
 
 // ParseHello reads what Append wrote, and ignores what a later version wrote behind it.
@@ -137,6 +144,9 @@ func ParseHello(b []byte) (h Hello, err error) {
 	for range s.count(int(s.u8()), MaxEndpoints, 7) {
 		h.Endpoints = append(h.Endpoints, s.endpoint())
 	}
+	if s.flags(1) != 0 {
+		h.Seen = s.endpoint()
+	}
 	if err := s.message(KindHello, len(b)); err != nil {
 		return Hello{}, err
 	}
@@ -149,11 +159,12 @@ type Reason uint8
 // Reasons.
 const (
 	RefuseDuplicate Reason = 1 // there is a link already, or one is about to be
-	RefuseSelf      Reason = 2 // the caller has our own id: it called itself, or is a copy of us
+	RefuseSelf      Reason = 2 // the caller called itself
 	RefuseFull      Reason = 3 // no more links
 	RefuseRevoked   Reason = 4 // the caller was removed from the network
 	RefuseLeaving   Reason = 5 // we are about to stop
 	RefuseProtocol  Reason = 6 // the Hello could not be read, or it claims what the certificate does not
+	RefuseClone     Reason = 7 // another run has the caller's key at the same time
 )
 
 // Refuse says why a link is not made, or not kept.

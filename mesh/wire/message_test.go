@@ -13,6 +13,7 @@ func aHello() Hello {
 		ID: 0x01020304, UID: 0x1122334455667788, Network: [16]byte{0xaa, 15: 0xbb}, Serial: 7, Features: 3,
 		Name: "host1", Software: "drawbridge 1.0",
 		Endpoints: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:6630"), netip.MustParseAddrPort("[2001:db8::1]:6630")},
+		Seen:      netip.MustParseAddrPort("198.51.100.7:40000"),
 	}
 }
 
