@@ -1,0 +1,72 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// answer is a response with a body.
+type answer[T any] struct{ Body T }
+
+// watchable are the operations that can be watched.
+type watch struct {
+	Watch bool `query:"watch" doc:"Answer with server-sent events: the whole answer again whenever it has changed"`
+}
+
+// reads registers everything that only looks.
+func (s *server) reads() {
+	read(s, "version", "What runs", s.node.Version)
+	read(s, "status", "This peer at a glance", s.node.Status)
+	read(s, "peers", "All peers of the network, this one first", s.node.Peers)
+	read(s, "links", "Connections to adjacent peers", s.node.Links)
+	read(s, "routes", "How frames leave this peer", s.node.Routes)
+	read(s, "ports", "Attachments of this peer", s.node.Ports)
+	read(s, "segments", "Segments and who bridges them, the same on every peer", s.node.Segments)
+	s.macs()
+	s.tokens()
+}
+
+// read registers GET name, which answers with what of returns.
+func read[T any](s *server, name, summary string, of func() T) {
+	huma.Register(s.api, operation("get-"+name, http.MethodGet, "/"+name, summary),
+		func(context.Context, *watch) (*answer[T], error) { return &answer[T]{of()}, nil })
+	s.streamed("/" + name)
+}
+
+// operation describes one operation below base.
+func operation(id, method, path, summary string, failures ...int) huma.Operation {
+	tag, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return huma.Operation{OperationID: id, Method: method, Path: base + path, Summary: summary, Tags: []string{tag}, Errors: failures}
+}
+
+// streamed adds to the document that GET path answers with events, too; watching does it.
+func (s *server) streamed(path string) {
+	ok := s.api.OpenAPI().Paths[base+path].Get.Responses["200"]
+	ok.Content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{
+		Type: huma.TypeString, Description: "Events of type \"change\" whose data is the JSON answer",
+	}}
+}
+
+func (s *server) macs() {
+	type input struct {
+		watch
+		MACFilter
+	}
+	huma.Register(s.api, operation("get-macs", http.MethodGet, "/macs", "Where every station is", http.StatusUnprocessableEntity),
+		func(_ context.Context, in *input) (*answer[[]MAC], error) {
+			return &answer[[]MAC]{s.node.MACs(in.MACFilter)}, nil
+		})
+	s.streamed("/macs")
+}
+
+func (s *server) tokens() {
+	huma.Register(s.api, operation("get-tokens", http.MethodGet, "/tokens", "Invitations, those that ended included", http.StatusServiceUnavailable),
+		func(context.Context, *watch) (*answer[[]Token], error) {
+			tokens, err := s.node.Tokens()
+			return &answer[[]Token]{tokens}, s.refusal(err)
+		})
+	s.streamed("/tokens")
+}

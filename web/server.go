@@ -1,0 +1,145 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+)
+
+// base is where version 1 of the API begins.
+const base = "/api/v1"
+
+// server answers requests about one node.
+type server struct {
+	node Node
+	log  *slog.Logger
+	api  huma.API
+}
+
+// New returns the handler of the API, health checks and metrics of node. It starts nothing.
+func New(node Node, log *slog.Logger) http.Handler {
+	gin.SetMode(gin.ReleaseMode) // gin writes to standard output otherwise
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	s := &server{node: node, log: log}
+	engine.Use(s.recovered)
+	engine.NoRoute(func(c *gin.Context) {
+		problem(c.Writer, http.StatusNotFound, c.Request.URL.Path+" does not exist; "+base+"/openapi.json lists what does")
+	})
+	engine.NoMethod(func(c *gin.Context) {
+		problem(c.Writer, http.StatusMethodNotAllowed, c.Request.Method+" is not possible here; allowed: "+c.Writer.Header().Get("Allow"))
+	})
+	s.api = humagin.New(engine, document(node.Version().Version))
+	s.reads()
+	s.changes()
+	s.streams()
+	s.health(engine)
+	return watching{s, engine}
+}
+
+// document is what the OpenAPI document begins with.
+func document(version string) huma.Config {
+	c := huma.DefaultConfig("Drawbridge", version)
+	c.Info.Description = "One peer of a Drawbridge network. Errors are problem details (RFC 9457). " +
+		"Every list answers with server-sent events when they are asked for (Accept: text/event-stream, or ?watch=true): " +
+		"the whole answer again whenever it has changed."
+	c.OpenAPIPath = base + "/openapi"
+	c.DocsPath, c.SchemasPath = "", ""
+	c.CreateHooks = nil // no $schema field in every answer
+	return c
+}
+
+// recovered keeps one bad request from ending the daemon that carries everybody's frames.
+func (s *server) recovered(c *gin.Context) {
+	defer func() {
+		reason := recover()
+		if reason == nil {
+			return
+		}
+		if reason == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
+			panic(reason)
+		}
+		s.log.Error("request panicked", "path", c.Request.URL.Path, "reason", reason)
+		if !c.Writer.Written() {
+			problem(c.Writer, http.StatusInternalServerError, "a bug in drawbridge; its log says more")
+		}
+	}()
+	c.Next()
+}
+
+// status is the code for an error of the Node.
+func status(err error) int {
+	switch {
+	case errors.Is(err, ErrInvalid):
+		return http.StatusUnprocessableEntity
+	case errors.Is(err, ErrNotFound):
+		return http.StatusNotFound
+	case errors.Is(err, ErrConflict):
+		return http.StatusConflict
+	case errors.Is(err, ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// refusal turns an error of the Node into problem details.
+func (s *server) refusal(err error) error {
+	if err == nil {
+		return nil
+	}
+	code := status(err)
+	if code == http.StatusInternalServerError {
+		s.log.Error("request failed", "err", err)
+	}
+	return huma.NewError(code, err.Error())
+}
+
+// problem writes problem details where huma has no part.
+func problem(w http.ResponseWriter, code int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(code)
+	writeJSON(w, huma.NewError(code, detail))
+}
+
+// Serve answers on l until ctx ends, then gives requests two seconds to finish. It closes l.
+func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	requests, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	s := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	end() // streams would go on for ever
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	err := s.Shutdown(grace)
+	if err != nil {
+		err = s.Close()
+	}
+	<-ended
+	return err
+}
+
+// accepts reports whether a request prefers events to a document.
+func accepts(r *http.Request, kind string) bool {
+	return strings.Contains(r.Header.Get("Accept"), kind)
+}

@@ -1,0 +1,162 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+)
+
+// CaptureType is the media type of captures, as Wireshark registers it with desktops.
+const CaptureType = "application/x-pcapng"
+
+// eventsInput are the ways to say where to begin.
+type eventsInput struct {
+	After  uint64 `query:"after" doc:"Only events with a higher id"`
+	LastID string `header:"Last-Event-ID" doc:"The same, as browsers send it when they reconnect"`
+	Accept string `header:"Accept" doc:"text/event-stream for a stream, anything else for a list"`
+	Watch  bool   `query:"watch" doc:"Answer with a stream of server-sent events that begins with those that are kept"`
+}
+
+// since is the id to begin after.
+func (in *eventsInput) since() uint64 {
+	if id, err := strconv.ParseUint(in.LastID, 10, 64); err == nil {
+		return max(id, in.After)
+	}
+	return in.After
+}
+
+// streams registers what has no end.
+func (s *server) streams() {
+	schemas := s.api.OpenAPI().Components.Schemas
+	events := operation("get-events", http.MethodGet, "/events", "What happened, oldest first")
+	events.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
+		"application/json": {Schema: &huma.Schema{Type: huma.TypeArray, Items: huma.SchemaFromType(schemas, reflect.TypeFor[Event]())}},
+		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "Events whose type is their kind, whose id is theirs and whose data is an Event; " +
+			"\"missed\" with {\"missed\": N} first, when N events after Last-Event-ID are no longer kept"}},
+	}}}
+	huma.Register(s.api, events, func(_ context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			c := humagin.Unwrap(ctx)
+			if in.Watch || accepts(c.Request, "text/event-stream") {
+				s.follow(c.Writer, c.Request, in.since())
+				return
+			}
+			s.list(c.Writer, in.since())
+		}}, nil
+	})
+
+	capture := operation("get-capture", http.MethodGet, "/capture", "Frames of a port as pcapng, until the client closes", http.StatusNotFound, http.StatusUnprocessableEntity)
+	capture.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
+		CaptureType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+	}}}
+	huma.Register(s.api, capture, func(_ context.Context, in *CaptureRequest) (*huma.StreamResponse, error) {
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
+			c := humagin.Unwrap(ctx)
+			s.capture(c.Writer, c.Request, *in)
+		}}, nil
+	})
+}
+
+func (s *server) list(w http.ResponseWriter, after uint64) {
+	w.Header().Set("Content-Type", "application/json")
+	events := s.node.Events(after)
+	if events == nil {
+		events = []Event{}
+	}
+	writeJSON(w, events)
+}
+
+// follow replays events after an id and goes on with those to come.
+func (s *server) follow(w http.ResponseWriter, r *http.Request, after uint64) {
+	out := newStream(w, r)
+	ping := time.NewTicker(pingEvery)
+	defer ping.Stop()
+	if out.ping() != nil { // the header goes out before the first event
+		return
+	}
+	for {
+		changed := s.node.Watch()
+		news := s.node.Events(after)
+		if out.events(after, news) != nil {
+			return
+		}
+		if n := len(news); n > 0 {
+			after = news[n-1].ID
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-changed:
+		case <-ping.C:
+			if out.ping() != nil {
+				return
+			}
+		}
+	}
+}
+
+// events sends news that came after an id, and first says how many in between are lost.
+func (s *stream) events(after uint64, news []Event) error {
+	for _, e := range news {
+		if after != 0 && e.ID > after+1 {
+			if err := s.send("missed", "", []byte(`{"missed":`+strconv.FormatUint(e.ID-after-1, 10)+`}`)); err != nil {
+				return err
+			}
+		}
+		after = e.ID
+		data, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		if err := s.send(e.Kind, strconv.FormatUint(e.ID, 10), data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// capture streams until the client has enough. A refusal comes before the first byte and is a problem; later
+// the connection is cut, so that nobody takes half a capture for a whole one.
+func (s *server) capture(w http.ResponseWriter, r *http.Request, in CaptureRequest) {
+	out := &flushed{w: w, to: http.NewResponseController(w)}
+	err := s.node.Capture(r.Context(), in, out)
+	switch {
+	case err == nil || r.Context().Err() != nil:
+	case out.begun:
+		s.log.Warn("capture ended early", "port", in.Port, "err", err)
+		panic(http.ErrAbortHandler)
+	default:
+		problem(w, status(err), err.Error())
+	}
+}
+
+// flushed sends every packet on its way at once.
+type flushed struct {
+	w     http.ResponseWriter
+	to    *http.ResponseController
+	begun bool
+}
+
+var _ io.Writer = (*flushed)(nil)
+
+// Write implements io.Writer.
+func (f *flushed) Write(b []byte) (int, error) {
+	if !f.begun {
+		f.begun = true
+		f.w.Header().Set("Content-Type", CaptureType)
+		f.w.WriteHeader(http.StatusOK)
+	}
+	_ = f.to.SetWriteDeadline(time.Now().Add(slowest)) // as for events
+	n, err := f.w.Write(b)
+	if err != nil {
+		return n, err
+	}
+	return n, f.to.Flush()
+}
