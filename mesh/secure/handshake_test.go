@@ -2,7 +2,6 @@ package secure
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -106,15 +105,7 @@ func TestBothEndsLearnWhyALinkIsRefused(t *testing.T) {
 	if err := a.Revoke("gone", gone.ID(), now); err != nil {
 		t.Fatal(err)
 	}
-	twin, err := newAuthority("office", now) // says that it is the same network
-	if err != nil {
-		t.Fatal(err)
-	}
-	twin.network.ID = a.Network.ID
-	t2 := authorityTemplate("office", a.Network.ID, now)
-	if twin.network.Authority, err = sign(t2, t2, twin.key.Public().(ed25519.PublicKey), twin.key); err != nil {
-		t.Fatal(err)
-	}
+	twin := twinOf(t, a.Network)
 	forger := member(t, &Credentials{CA: twin, Network: twin.network}, "forger", Voter, now)
 	forger.Network = a.Network // trusts the real one
 

@@ -50,6 +50,21 @@ func member(t testing.TB, ca *Credentials, name drawbridge.PeerName, roles Roles
 	return c
 }
 
+// twinOf is an authority that says it is n's, with another key.
+func twinOf(t testing.TB, n Network) *Authority {
+	t.Helper()
+	key, err := newKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := authorityTemplate(n.Name, n.ID, time.Now())
+	cert, err := sign(template, template, key.Public().(ed25519.PublicKey), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Authority{Network{n.Name, n.ID, cert}, key}
+}
+
 // end is how one side of a handshake came out.
 type end struct {
 	conn *tls.Conn
