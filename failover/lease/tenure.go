@@ -1,0 +1,222 @@
+package lease
+
+import (
+	"time"
+
+	"github.com/drawbridge-net/drawbridge"
+)
+
+// State is where a gateway stands with a segment.
+type State uint8
+
+// States of a segment at one gateway.
+const (
+	Idle    State = 0 // no candidate
+	Waiting State = 1 // until the segment is free and its turn has come
+	Asking  State = 2 // collects promises
+	Holding State = 3 // gate open
+	Closing State = 4 // gate shut, last frames on their way out, not yet released
+)
+
+func (s State) String() string {
+	return [...]string{"idle", "waiting", "asking", "holding", "closing"}[s]
+}
+
+// copies is how often a release is sent; it is idempotent, and a lost one costs a whole term.
+const copies = 3
+
+// tenure is one segment at one gateway.
+type tenure struct {
+	segment drawbridge.SegmentID
+	state   State
+	wanted  bool
+	rank    int
+
+	epoch drawbridge.Epoch // asked for or held
+	since Instant          // start of the tenure
+	until Instant          // gate's deadline
+	ends  [MaxVoters]Instant
+
+	seen     drawbridge.Epoch // highest epoch heard of in any way
+	rival    drawbridge.Epoch // highest tenure of another peer
+	freed    drawbridge.Epoch // last release heard
+	free     Instant          // do not ask before
+	delay    time.Duration    // and then wait this long
+	attempts uint8            // failed in a row
+	asked    Instant
+	refused  uint16
+
+	closing      Instant // release then
+	cause        Cause
+	heir         drawbridge.PeerID
+	release      drawbridge.Epoch // being released
+	releaseHeir  drawbridge.PeerID
+	releaseLeft  int
+	releaseAgain Instant
+}
+
+// remap moves what is kept per voter to the places of a new configuration.
+func (t *tenure) remap(from, to *quorum) {
+	var ends [MaxVoters]Instant
+	for i, peer := range to.peers {
+		if old := from.index(peer); old >= 0 {
+			ends[i] = t.ends[old]
+		}
+	}
+	t.ends, t.refused = ends, 0
+}
+
+// ask begins an attempt with a new epoch, above all that were heard of. The own voter goes first: if it has promised
+// somebody else, nobody is bothered.
+func (h *Holder) ask(now Instant, t *tenure, out *Output) {
+	if p := h.local.find(t.segment); p != nil {
+		t.seen = max(t.seen, p.seen)
+	}
+	generation := h.config.Generation
+	ballot := uint32(1)
+	if t.seen.Generation() == generation {
+		ballot = t.seen.Ballot() + 1
+	}
+	if t.seen.Generation() > generation || ballot == 0 {
+		t.free = now.Add(h.config.Renew) // a newer configuration must come first
+		return
+	}
+	t.epoch = drawbridge.MakeEpoch(generation, ballot)
+	t.seen, t.asked, t.refused, t.ends = t.epoch, now, 0, [MaxVoters]Instant{}
+	t.state = Asking
+	h.request(now, t, Ask, out)
+}
+
+// request sends one request about t to every voter; the local one answers on the spot.
+func (h *Holder) request(now Instant, t *tenure, kind Kind, out *Output) {
+	e := Entry{Kind: kind, Segment: t.segment, Epoch: t.epoch, Micros: micros(h.config.Term)}
+	if i := h.quorum.index(h.self); i >= 0 {
+		if answer, ok := h.local.Answer(now, h.self, h.config.Generation, e); ok {
+			h.answer(now, i, now, answer, out)
+		}
+	}
+	if t.state != Asking && t.state != Holding { // the own voter refused
+		return
+	}
+	for _, peer := range h.quorum.peers {
+		if peer != h.self {
+			out.Requests = append(out.Requests, Send{To: peer, Entry: e})
+		}
+	}
+}
+
+// answer takes one voter's answer to the request that was made at stamp.
+func (h *Holder) answer(now Instant, voter int, stamp Instant, e Entry, out *Output) {
+	t := h.find(e.Segment)
+	if t == nil || e.Epoch != t.epoch || t.state != Asking && t.state != Holding {
+		return
+	}
+	switch e.Kind {
+	case Grant:
+		h.granted(now, t, voter, stamp, e, out)
+	case Refuse:
+		h.refusal(now, t, voter, e, out)
+	}
+}
+
+func (h *Holder) granted(now Instant, t *tenure, voter int, stamp Instant, e Entry, out *Output) {
+	length := h.config.held(fromMicros(e.Micros))
+	if h.rules.ignoreDrift {
+		length = fromMicros(e.Micros)
+	}
+	if h.rules.countFromAnswer {
+		stamp = now
+	}
+	t.refused &^= 1 << voter
+	t.ends[voter] = max(t.ends[voter], stamp.Add(length))
+	until := h.quorum.reached(&t.ends).Add(-h.config.Grace)
+	if until <= now || t.state == Holding && until <= t.until {
+		return
+	}
+	first := t.state == Asking
+	if first {
+		t.state, t.since, t.attempts = Holding, now, 0
+		h.round = now // tell the voters at once that the attempt became a tenure
+	}
+	t.until = until
+	out.Actions = append(out.Actions, Action{Do: Open, First: first, Segment: t.segment, Epoch: t.epoch, Until: until})
+}
+
+func (h *Holder) refusal(now Instant, t *tenure, voter int, e Entry, out *Output) {
+	foreign := e.Peer != 0 && e.Peer != h.self
+	if foreign && e.Flags&Tenured != 0 {
+		h.Heard(now, t.segment, e.Seen, out)
+	}
+	if t.state != Asking {
+		return
+	}
+	t.seen = max(t.seen, e.Seen)
+	t.free = max(t.free, now.Add(fromMicros(e.Micros)))
+	t.refused |= 1 << voter
+	if h.quorum.peers[voter] == h.self && foreign {
+		t.state = Waiting // nobody else has been asked: nothing to withdraw
+		h.draw(t)
+	} else if !h.quorum.possible(t.refused) {
+		h.abandon(now, t, out)
+	}
+}
+
+// abandon withdraws an attempt, so that its votes are free for others, and backs off.
+func (h *Holder) abandon(now Instant, t *tenure, out *Output) {
+	t.state, t.free = Waiting, max(t.free, now)
+	if t.attempts < 255 {
+		t.attempts++
+	}
+	h.draw(t)
+	h.startRelease(now, t, 0, out)
+}
+
+// close shuts the gate of a tenure. The release waits until the last frame is out.
+func (h *Holder) close(now Instant, t *tenure, cause Cause, heir drawbridge.PeerID, out *Output) {
+	t.state, t.cause, t.heir = Closing, cause, heir
+	t.closing = now.Add(h.config.promised(h.config.Grace))
+	if h.rules.releaseBeforeClose {
+		h.startRelease(now, t, heir, out)
+		return
+	}
+	out.Actions = append(out.Actions, Action{Do: Shut, Cause: cause, Segment: t.segment, Epoch: t.epoch})
+}
+
+// closed ends a tenure whose last frame is out.
+func (h *Holder) closed(now Instant, t *tenure, out *Output) {
+	if h.rules.releaseBeforeClose {
+		out.Actions = append(out.Actions, Action{Do: Shut, Cause: t.cause, Segment: t.segment, Epoch: t.epoch})
+	}
+	t.state, t.free = Waiting, now
+	if t.cause != Lapsed {
+		t.free = now.Add(h.config.Term)
+	}
+	if !t.wanted {
+		t.state = Idle
+	}
+	h.draw(t)
+	if !h.rules.releaseBeforeClose {
+		h.startRelease(now, t, t.heir, out)
+	}
+}
+
+func (h *Holder) startRelease(now Instant, t *tenure, heir drawbridge.PeerID, out *Output) {
+	t.release, t.releaseHeir, t.releaseLeft = t.epoch, heir, copies
+	h.sendRelease(now, t, out)
+}
+
+// sendRelease sends one copy to every voter and to the heir, who may be none.
+func (h *Holder) sendRelease(now Instant, t *tenure, out *Output) {
+	t.releaseLeft--
+	t.releaseAgain = now.Add(h.config.Renew / 2)
+	e := Entry{Kind: Release, Segment: t.segment, Epoch: t.release, Peer: t.releaseHeir}
+	h.local.Answer(now, h.self, h.config.Generation, e)
+	for _, peer := range h.quorum.peers {
+		if peer != h.self {
+			out.Requests = append(out.Requests, Send{To: peer, Entry: e})
+		}
+	}
+	if t.releaseHeir != 0 && h.quorum.index(t.releaseHeir) < 0 {
+		out.Requests = append(out.Requests, Send{To: t.releaseHeir, Entry: e})
+	}
+}
