@@ -331,3 +331,28 @@ func FuzzVerdict(f *testing.F) {
 		}
 	})
 }
+
+// TestTheAuthoritysKeyLeavesForVotersOnly: seen on the wire, as a joining host that is no voter throws it away.
+func TestTheAuthoritysKeyLeavesForVotersOnly(t *testing.T) {
+	a := voterAt(t, found(t, "office", "a"))
+	for _, roles := range []Roles{0, Gateway, Voter, Voter | Gateway} {
+		t.Run(roles.String(), func(t *testing.T) {
+			client, server := joinPipe(t, a.Credentials)
+			go a.Admit(t.Context(), server)
+			key, err := newKey()
+			if err != nil {
+				t.Fatal(err)
+			}
+			j := joining{token: inviteTo(t, a, TokenSpec{Roles: roles}), name: drawbridge.PeerName(fmt.Sprintf("p%d", roles)), key: key}
+			var hello greeting
+			var got answer
+			r, err := j.request(client.ConnectionState())
+			if err = errors.Join(err, readMessage(client, &hello), writeMessage(client, r), readMessage(client, &got)); err != nil {
+				t.Fatal(err)
+			}
+			if got.Code != "" || (len(got.AuthorityKey) != 0) != roles.Has(Voter) {
+				t.Errorf("answer has a key of %d bytes, code %q", len(got.AuthorityKey), got.Code)
+			}
+		})
+	}
+}
