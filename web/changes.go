@@ -21,7 +21,7 @@ func (s *server) changes() {
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(s.api, create, func(ctx context.Context, in *answer[TokenRequest]) (*answer[NewToken], error) {
 		token, err := s.node.CreateToken(ctx, in.Body)
-		return &answer[NewToken]{token}, s.refusal(err)
+		return &answer[NewToken]{complete(token)}, s.refusal(err)
 	})
 	huma.Register(s.api, operation("revoke-token", http.MethodDelete, "/tokens/{id}", "Make a token useless; peers that joined by it stay", invalid, missing, later),
 		func(ctx context.Context, in *numbered) (*struct{}, error) {
@@ -33,7 +33,11 @@ func (s *server) changes() {
 		})
 	huma.Register(s.api, operation("flush-macs", http.MethodPost, "/macs/flush", "Forget where stations are; an empty request forgets all", invalid),
 		func(ctx context.Context, in *answer[Flush]) (*answer[Flushed], error) {
-			n, err := s.node.FlushMACs(ctx, in.Body.MACFilter, in.Body.Everywhere)
+			f, err := in.Body.canonical()
+			if err != nil {
+				return nil, s.refusal(err)
+			}
+			n, err := s.node.FlushMACs(ctx, f, in.Body.Everywhere)
 			return &answer[Flushed]{Flushed{n}}, s.refusal(err)
 		})
 }

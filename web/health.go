@@ -14,13 +14,10 @@ func (s *server) health(engine *gin.Engine) {
 		c.String(http.StatusOK, "ok\n")
 	})
 	engine.GET("/readyz", func(c *gin.Context) {
-		r := s.node.Ready()
+		r := complete(s.node.Ready())
 		code := http.StatusOK
 		if !r.Ready {
 			code = http.StatusServiceUnavailable
-		}
-		if r.Reasons == nil {
-			r.Reasons = []string{}
 		}
 		c.Header("Content-Type", "application/json")
 		c.Status(code)

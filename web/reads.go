@@ -11,7 +11,8 @@ import (
 // answer is a response with a body.
 type answer[T any] struct{ Body T }
 
-// watchable are the operations that can be watched.
+// watch is the wish of every reading operation to be watched. Only the document needs it: watching has
+// answered by the time that the operation would.
 type watch struct {
 	Watch bool `query:"watch" doc:"Answer with server-sent events: the whole answer again whenever it has changed"`
 }
@@ -32,7 +33,7 @@ func (s *server) reads() {
 // read registers GET name, which answers with what of returns.
 func read[T any](s *server, name, summary string, of func() T) {
 	huma.Register(s.api, operation("get-"+name, http.MethodGet, "/"+name, summary),
-		func(context.Context, *watch) (*answer[T], error) { return &answer[T]{of()}, nil })
+		func(context.Context, *watch) (*answer[T], error) { return &answer[T]{complete(of())}, nil })
 	s.streamed("/" + name)
 }
 
@@ -57,7 +58,11 @@ func (s *server) macs() {
 	}
 	huma.Register(s.api, operation("get-macs", http.MethodGet, "/macs", "Where every station is", http.StatusUnprocessableEntity),
 		func(_ context.Context, in *input) (*answer[[]MAC], error) {
-			return &answer[[]MAC]{s.node.MACs(in.MACFilter)}, nil
+			f, err := in.canonical()
+			if err != nil {
+				return nil, s.refusal(err)
+			}
+			return &answer[[]MAC]{complete(s.node.MACs(f))}, nil
 		})
 	s.streamed("/macs")
 }
@@ -66,7 +71,7 @@ func (s *server) tokens() {
 	huma.Register(s.api, operation("get-tokens", http.MethodGet, "/tokens", "Invitations, those that ended included", http.StatusServiceUnavailable),
 		func(context.Context, *watch) (*answer[[]Token], error) {
 			tokens, err := s.node.Tokens()
-			return &answer[[]Token]{tokens}, s.refusal(err)
+			return &answer[[]Token]{complete(tokens)}, s.refusal(err)
 		})
 	s.streamed("/tokens")
 }

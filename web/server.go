@@ -26,7 +26,8 @@ type server struct {
 
 // New returns the handler of the API, health checks and metrics of node. It starts nothing.
 func New(node Node, log *slog.Logger) http.Handler {
-	gin.SetMode(gin.ReleaseMode) // gin writes to standard output otherwise
+	gin.SetMode(gin.ReleaseMode)      // gin writes to standard output otherwise
+	huma.DefaultArrayNullable = false // complete sees to it
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
 	s := &server{node: node, log: log}

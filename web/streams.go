@@ -66,11 +66,7 @@ func (s *server) streams() {
 
 func (s *server) list(w http.ResponseWriter, after uint64) {
 	w.Header().Set("Content-Type", "application/json")
-	events := s.node.Events(after)
-	if events == nil {
-		events = []Event{}
-	}
-	writeJSON(w, events)
+	writeJSON(w, complete(s.node.Events(after)))
 }
 
 // follow replays events after an id and goes on with those to come.

@@ -1,0 +1,115 @@
+package client
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// Version asks what runs.
+func (c *Client) Version(ctx context.Context) (web.Version, error) {
+	return get[web.Version](ctx, c, "version", nil)
+}
+
+// Status asks for the peer at a glance.
+func (c *Client) Status(ctx context.Context) (web.Status, error) {
+	return get[web.Status](ctx, c, "status", nil)
+}
+
+// Peers asks for all peers.
+func (c *Client) Peers(ctx context.Context) ([]web.Peer, error) {
+	return get[[]web.Peer](ctx, c, "peers", nil)
+}
+
+// Links asks for the connections to adjacent peers.
+func (c *Client) Links(ctx context.Context) ([]web.Link, error) {
+	return get[[]web.Link](ctx, c, "links", nil)
+}
+
+// Routes asks how frames leave the peer.
+func (c *Client) Routes(ctx context.Context) (web.Routes, error) {
+	return get[web.Routes](ctx, c, "routes", nil)
+}
+
+// MACs asks where stations are.
+func (c *Client) MACs(ctx context.Context, f web.MACFilter) ([]web.MAC, error) {
+	return get[[]web.MAC](ctx, c, "macs", Query(f))
+}
+
+// Ports asks for the peer's attachments.
+func (c *Client) Ports(ctx context.Context) ([]web.Port, error) {
+	return get[[]web.Port](ctx, c, "ports", nil)
+}
+
+// Segments asks who bridges what.
+func (c *Client) Segments(ctx context.Context) ([]web.Segment, error) {
+	return get[[]web.Segment](ctx, c, "segments", nil)
+}
+
+// Events asks for the events that are kept with an id above after.
+func (c *Client) Events(ctx context.Context, after uint64) ([]web.Event, error) {
+	return get[[]web.Event](ctx, c, "events", url.Values{"after": {strconv.FormatUint(after, 10)}})
+}
+
+// Tokens asks for the invitations.
+func (c *Client) Tokens(ctx context.Context) ([]web.Token, error) {
+	return get[[]web.Token](ctx, c, "tokens", nil)
+}
+
+// CreateToken makes an invitation.
+func (c *Client) CreateToken(ctx context.Context, r web.TokenRequest) (t web.NewToken, err error) {
+	return t, c.send(ctx, http.MethodPost, "tokens", r, &t)
+}
+
+// RevokeToken makes an invitation useless.
+func (c *Client) RevokeToken(ctx context.Context, id string) error {
+	return c.send(ctx, http.MethodDelete, "tokens/"+url.PathEscape(id), nil, nil)
+}
+
+// Forget removes a peer from the network for good.
+func (c *Client) Forget(ctx context.Context, peer string) error {
+	return c.send(ctx, http.MethodDelete, "peers/"+url.PathEscape(peer), nil, nil)
+}
+
+// FlushMACs forgets where stations are.
+func (c *Client) FlushMACs(ctx context.Context, f web.Flush) (done web.Flushed, err error) {
+	return done, c.send(ctx, http.MethodPost, "macs/flush", f, &done)
+}
+
+// Query is a filter as the API takes it.
+func Query(f web.MACFilter) url.Values {
+	q := url.Values{}
+	for key, value := range map[string]string{"mac": f.MAC, "port": f.Port, "peer": f.Peer, "segment": f.Segment} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	if f.VNI != 0 {
+		q.Set("vni", strconv.FormatUint(uint64(f.VNI), 10))
+	}
+	return q
+}
+
+// Capture copies frames of a port to w as pcapng until ctx ends.
+func (c *Client) Capture(ctx context.Context, r web.CaptureRequest, w io.Writer) error {
+	q := url.Values{"port": {r.Port}}
+	if r.Filter != "" {
+		q.Set("filter", r.Filter)
+	}
+	if r.Where != "" {
+		q.Set("where", r.Where)
+	}
+	answer, err := c.call(ctx, http.MethodGet, "capture", q, web.CaptureType, nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(w, answer.Body); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
