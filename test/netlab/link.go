@@ -182,3 +182,7 @@ func (n *Namespace) link(name string) (netlink.Link, error) {
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
+
+var everywhere = netip.MustParsePrefix("0.0.0.0/0")
+
+func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
