@@ -153,7 +153,7 @@ func (r *Router) merge(l *link, records []wire.Record) {
 
 func (r *Router) reportClone(c *topology.CloneReport) {
 	if c.Times&(c.Times-1) == 0 { // 1, 2, 4, 8: said again, but not for ever
-		r.event("clone", c.Other.Name, fmt.Sprintf("%v (it is run %s, started %s, at %v; this is run %s)",
+		r.journal.tell("clone", c.Other.Name, fmt.Sprintf("%v (it is run %s, started %s, at %v; this is run %s)",
 			ErrClone, c.Other.UID, time.Unix(c.Other.StartedAt, 0).UTC().Format(time.RFC3339), c.Other.Endpoints, r.uid))
 	}
 }
@@ -244,6 +244,6 @@ func (r *Router) removed(news []secure.Revocation, except *link) {
 		}
 	}
 	for _, v := range news {
-		r.event("forget", v.Name, "was removed from the network")
+		r.journal.tell("forget", v.Name, "was removed from the network")
 	}
 }

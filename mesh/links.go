@@ -144,7 +144,7 @@ func (r *Router) serve(ctx context.Context, l *link) {
 		Endpoints: udpEndpoints(l),
 		Changed:   func(s transit.LinkState) { r.linkChanged(l, s) },
 	})
-	r.event("link", l.peer.Name, "control link is up, "+l.describe())
+	r.journal.tell("link", l.peer.Name, "control link is up, "+l.describe())
 	r.all.Go(func() {
 		defer close(l.gone)
 		r.linkBegins(l)
@@ -152,7 +152,7 @@ func (r *Router) serve(ctx context.Context, l *link) {
 		l.data.Close()
 		r.uninstall(l)
 		if ctx.Err() == nil {
-			r.event("link", l.peer.Name, fmt.Sprintf("control link is down: %v", reason))
+			r.journal.tell("link", l.peer.Name, fmt.Sprintf("control link is down: %v", reason))
 		}
 	})
 }

@@ -40,6 +40,7 @@ type members struct {
 
 	packets chan *memberlist.Packet
 	streams chan net.Conn
+	begun   chan struct{} // closed when list is set
 	stopped chan struct{}
 
 	broadcasts memberlist.TransmitLimitedQueue
@@ -51,7 +52,7 @@ type members struct {
 
 func newMembers(r *Router) *members {
 	m := &members{
-		r: r, packets: make(chan *memberlist.Packet, 256), streams: make(chan net.Conn), stopped: make(chan struct{}),
+		r: r, packets: make(chan *memberlist.Packet, 256), streams: make(chan net.Conn), begun: make(chan struct{}), stopped: make(chan struct{}),
 		states: map[drawbridge.PeerID]string{},
 	}
 	m.broadcasts = memberlist.TransmitLimitedQueue{RetransmitMult: 4, NumNodes: m.count}
@@ -65,6 +66,7 @@ func (m *members) start() error {
 		return fmt.Errorf("membership: %w", err)
 	}
 	m.list = list
+	close(m.begun)
 	return nil
 }
 
@@ -114,12 +116,6 @@ func (m *members) count() int {
 		}
 	}
 	return alive
-}
-
-func (m *members) state(id drawbridge.PeerID) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.states[id]
 }
 
 // prefix makes addresses of peer ids. memberlist wants an IP address of a node; nothing ever connects to it.
@@ -194,8 +190,12 @@ func (t transport) DialAddressTimeout(addr memberlist.Address, _ time.Duration) 
 	case <-t.stopped:
 		return nil, errStopped
 	default:
-		return t.r.openStream(wire.Stream{From: t.r.id, To: to, Hops: maxHops})
 	}
+	s, err := t.r.openStream(wire.Stream{From: t.r.id, To: to, Hops: maxHops})
+	if err != nil {
+		return nil, err
+	}
+	return &guarded{Conn: s, drop: t.r.drop}, nil
 }
 
 func (t transport) Shutdown() error {
@@ -216,7 +216,7 @@ func (m *members) receivePacket(p *wire.Routed) {
 
 func (m *members) receiveStream(s net.Conn) {
 	select {
-	case m.streams <- s:
+	case m.streams <- &guarded{Conn: s, drop: m.r.drop}:
 	case <-m.stopped:
 		s.Close()
 	}
@@ -260,7 +260,7 @@ func (m *members) note(n *memberlist.Node, state string) {
 	m.r.mu.Lock()
 	m.r.touch()
 	m.r.mu.Unlock()
-	m.r.event("member", drawbridge.PeerName(n.Meta), "is "+state)
+	m.r.journal.tell("member", drawbridge.PeerName(n.Meta), "is "+state)
 }
 
 // memberLog passes memberlist's log on. Its lines are for whoever looks into membership, not for operators.

@@ -113,6 +113,6 @@ func (r *Router) reportCopy(at string) {
 	r.touch()
 	r.mu.Unlock()
 	if news {
-		r.event("clone", r.config.Credentials.Name, fmt.Sprintf("%v (seen at %s)", ErrClone, at))
+		r.journal.tell("clone", r.config.Credentials.Name, fmt.Sprintf("%v (seen at %s)", ErrClone, at))
 	}
 }

@@ -72,7 +72,7 @@ func (r *Router) stateOf(rec *wire.Record) string {
 }
 
 // noteStates notes when states change; called with mu held.
-func (r *Router) noteStates(now time.Time) (events []func()) {
+func (r *Router) noteStates(now time.Time) {
 	records := r.topo.Records()
 	known := make(map[drawbridge.PeerID]bool, len(records))
 	for i := range records {
@@ -85,7 +85,7 @@ func (r *Router) noteStates(now time.Time) (events []func()) {
 		}
 		r.since[rec.ID] = change{state, now}
 		if state != StateSelf {
-			events = append(events, func() { r.event("peer", rec.Name, "is "+state) })
+			r.journal.tell("peer", rec.Name, "is "+state)
 		}
 	}
 	for id := range r.since {
@@ -93,17 +93,19 @@ func (r *Router) noteStates(now time.Time) (events []func()) {
 			delete(r.since, id)
 		}
 	}
-	return events
 }
 
 // Peers tells of every known peer, this one first, then by name.
 func (r *Router) Peers() []PeerStatus {
+	membership := r.members.survey()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	records := r.topo.Records()
 	out := make([]PeerStatus, 0, len(records))
 	for i := range records {
-		out = append(out, r.status(&records[i]))
+		s := r.status(&records[i])
+		s.Membership = membership[s.ID]
+		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b PeerStatus) int {
 		if (a.State == StateSelf) != (b.State == StateSelf) {
@@ -123,14 +125,14 @@ func (r *Router) status(rec *wire.Record) PeerStatus {
 		Name: rec.Name, ID: rec.ID, UID: rec.UID, Roles: secure.Roles(rec.Roles), Software: rec.Software,
 		Version: rec.Version, StartedAt: time.Unix(rec.StartedAt, 0), Endpoints: rec.Endpoints, Ports: rec.Ports,
 		State: r.stateOf(rec), Since: r.since[rec.ID].at, Path: transit.PathNone,
-		Membership: r.members.state(rec.ID), MTU: r.flow.routes.PathMTU[rec.ID],
+		MTU: r.flow.routes.PathMTU[rec.ID],
 		RTT: time.Duration(r.flow.routes.Distance[rec.ID]) * time.Microsecond,
 	}
 	for _, l := range rec.Links {
 		s.Links = append(s.Links, r.name(l.Peer))
 	}
 	if rec.ID == r.id {
-		s.Membership, s.Clone = MemberAlive, r.clone
+		s.Clone = r.clone
 	}
 	if s.State == StateRelayed {
 		s.Via = r.name(r.flow.routes.Next[rec.ID])

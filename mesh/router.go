@@ -94,6 +94,7 @@ type Router struct {
 	entering  chan struct{}      // a slot for each handshake of a caller
 	maker     *maker
 	members   *members
+	journal   *journal
 	ctx       context.Context // of Run; set before ready is closed and before any link is
 	all       sync.WaitGroup  // every goroutine that Run is to outlive
 
@@ -141,6 +142,7 @@ func New(config Config) (*Router, error) {
 		channels: map[string]Channel{}, drops: map[string]uint64{}, since: map[drawbridge.PeerID]change{},
 		changed: make(chan struct{}),
 	}
+	r.journal = newJournal(config.Log, config.Event)
 	r.topo = topology.New(r.firstRecord())
 	for _, v := range config.Credentials.Revocations.List() {
 		r.topo.Forget(v.ID)
@@ -213,6 +215,7 @@ func (r *Router) Run(ctx context.Context) error {
 		r.all.Go(func() { r.accept(ctx, l) })
 	}
 	r.all.Go(func() { r.maker.run(ctx) })
+	r.all.Go(func() { r.journal.run(ctx) })
 	close(r.ready)
 	r.steer(ctx)
 	for _, l := range listeners {
@@ -288,7 +291,7 @@ func (r *Router) enter(ctx context.Context, raw net.Conn) {
 func (r *Router) admit(ctx context.Context, conn *tls.Conn) error {
 	admitted, err := r.admission.Admit(ctx, conn)
 	if err == nil {
-		r.event("join", admitted.Name, "was admitted to the network")
+		r.journal.tell("join", admitted.Name, "was admitted to the network")
 	}
 	return err
 }
@@ -337,13 +340,6 @@ func (r *Router) Drops() map[string]uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.drops)
-}
-
-func (r *Router) event(kind string, peer drawbridge.PeerName, text string) {
-	r.log.Info(text, "kind", kind, "peer", peer)
-	if r.config.Event != nil {
-		r.config.Event(kind, peer, text)
-	}
 }
 
 // Watch returns a channel that is closed when a status has changed.

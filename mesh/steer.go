@@ -94,9 +94,8 @@ func (r *Router) settle(now time.Time) time.Duration {
 	links := r.linksNow()
 	routes, flux := r.reroute(now)
 	moved := len(rumours) > 0 || routes != nil
-	var events []func()
 	if moved {
-		events = r.noteStates(now)
+		r.noteStates(now)
 		r.touch()
 	}
 	r.mu.Unlock()
@@ -104,9 +103,6 @@ func (r *Router) settle(now time.Time) time.Duration {
 		r.config.Plane.SetRoutes(routes)
 	}
 	r.spread(rumours, links)
-	for _, tell := range events {
-		tell()
-	}
 	if moved {
 		r.maker.wake()
 	}
