@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+func (t *tool) captureCommand() *cobra.Command {
+	r := web.CaptureRequest{Where: web.AfterGate}
+	var before bool
+	var file string
+	cmd := &cobra.Command{
+		Use:   "capture PORT",
+		Short: "Frames of a port as pcapng, until interrupted",
+		Example: "  drawbridge capture eth1.42 --filter 'arp or icmp' | tcpdump -nr -\n" +
+			"  drawbridge capture tap0 | wireshark -ki -",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completePorts,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if before {
+				r.Where = web.BeforeGate
+			}
+			r.Port = args[0]
+			return t.capture(cmd, r, file)
+		},
+	}
+	cmd.Flags().StringVar(&r.Filter, "filter", "", "only frames that a pcap filter expression selects")
+	cmd.Flags().BoolVar(&before, "before-gate", false, "also frames that a shut gate stops")
+	cmd.Flags().StringVarP(&file, "write", "w", "", "write to this file instead of standard output")
+	return cmd
+}
+
+func (t *tool) capture(cmd *cobra.Command, r web.CaptureRequest, file string) (err error) {
+	c, err := t.client()
+	if err != nil {
+		return err
+	}
+	if file == "" || file == "-" {
+		if t.terminal {
+			return usagef("a capture is not for a terminal: name a file with -w, or pipe it, as in drawbridge capture %s | tcpdump -nr -", r.Port)
+		}
+		return c.Capture(cmd.Context(), r, t.out)
+	}
+	to := &opener{path: file}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	if t.interactive {
+		fmt.Fprintf(t.err, "capturing %s to %s; stop with Ctrl-C\n", r.Port, file)
+	}
+	return c.Capture(cmd.Context(), r, to)
+}
+
+// opener makes its file when there is something to write, so that a refused capture leaves none. Others shall
+// not read what goes over a network: mode 0600.
+type opener struct {
+	path string
+	file *os.File
+}
+
+var _ io.WriteCloser = (*opener)(nil)
+
+// Write implements io.Writer.
+func (o *opener) Write(b []byte) (n int, err error) {
+	if o.file == nil {
+		if o.file, err = os.OpenFile(o.path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600); err != nil {
+			return 0, err
+		}
+	}
+	return o.file.Write(b)
+}
+
+// Close implements io.Closer.
+func (o *opener) Close() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// page collects what a command shows.
+type page struct {
+	bytes.Buffer
+	now    time.Time
+	colour bool
+}
+
+// style is how much a cell should stand out.
+type style int
+
+const (
+	plain style = iota
+	good
+	warn
+	bad
+	faint
+	strong
+)
+
+// codes are the SGR parameters (ECMA-48 §8.3.117) of the styles: the eight basic colours, which every
+// terminal lets its owner choose.
+var codes = map[style]string{good: "32", warn: "33", bad: "31", faint: "2", strong: "1"}
+
+func (p *page) paint(s style, text string) string {
+	if !p.colour || codes[s] == "" || text == "" {
+		return text
+	}
+	return "\x1b[" + codes[s] + "m" + text + "\x1b[0m"
+}
+
+// cell is one entry of a table.
+type cell struct {
+	text  string
+	style style
+}
+
+// as gives text a style.
+func as(s style, text string) cell { return cell{text, s} }
+
+// table has a heading per column; one that begins with > is aligned to the right.
+type table struct {
+	heads []string
+	rows  [][]cell
+}
+
+func newTable(heads ...string) *table { return &table{heads: heads} }
+
+// row adds a row of strings, numbers and cells. Empty cells show a dash, so that columns stay readable.
+func (t *table) row(values ...any) {
+	row := make([]cell, len(values))
+	for i, v := range values {
+		c, ok := v.(cell)
+		if !ok {
+			c = cell{text: fmt.Sprint(v)}
+		}
+		if c.text == "" {
+			c = cell{"-", faint}
+		}
+		row[i] = c
+	}
+	t.rows = append(t.rows, row)
+}
+
+// add writes t, or what to say when it has no rows.
+func (p *page) add(t *table, empty string) {
+	if len(t.rows) == 0 {
+		p.WriteString(empty + "\n")
+		return
+	}
+	head := make([]cell, len(t.heads))
+	for i, h := range t.heads {
+		head[i] = as(strong, strings.TrimPrefix(h, ">"))
+	}
+	widths := t.widths()
+	p.line(t, head, widths)
+	for _, row := range t.rows {
+		p.line(t, row, widths)
+	}
+}
+
+func (t *table) widths() []int {
+	widths := make([]int, len(t.heads))
+	for i, h := range t.heads {
+		widths[i] = utf8.RuneCountInString(strings.TrimPrefix(h, ">"))
+		for _, row := range t.rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
+		}
+	}
+	return widths
+}
+
+func (p *page) line(t *table, row []cell, widths []int) {
+	var b strings.Builder
+	for i, c := range row {
+		gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text))
+		text := p.paint(c.style, c.text)
+		switch {
+		case strings.HasPrefix(t.heads[i], ">"):
+			b.WriteString(gap + text)
+		case i < len(row)-1:
+			b.WriteString(text + gap)
+		default:
+			b.WriteString(text)
+		}
+		if i < len(row)-1 {
+			b.WriteString("  ")
+		}
+	}
+	p.WriteString(b.String() + "\n")
+}

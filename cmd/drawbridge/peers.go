@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/client"
+)
+
+func (t *tool) peersCommand() *cobra.Command {
+	cmd := reads(t, &cobra.Command{
+		Use:   "peers",
+		Short: "All peers of the network, how they are reached, and how well",
+	}, reading[[]web.Peer]{path: "peers", show: showPeers})
+	cmd.AddCommand(t.forgetCommand())
+	return cmd
+}
+
+func showPeers(_ context.Context, _ *client.Client, p *page, peers []web.Peer) error {
+	tab := newTable("PEER", "STATE", "PATH", ">RTT", ">LOSS", ">MTU", ">SINCE", "ROLES", "SOFTWARE", "ADDRESS")
+	for _, q := range peers {
+		address := q.Remote
+		if address == "" && len(q.Endpoints) > 0 {
+			address = q.Endpoints[0]
+		}
+		tab.row(as(strong, q.Name), peerState(q), peerPath(q), milliseconds(q.RTT), loss(q), number(q.MTU), p.since(q.Since), list(q.Roles), q.Software, address)
+	}
+	p.add(tab, "no peers")
+	return nil
+}
+
+func peerState(q web.Peer) cell {
+	styles := map[string]style{web.PeerDirect: good, web.PeerRelayed: warn, web.PeerUnreachable: bad, web.PeerLeft: faint}
+	return as(styles[q.State], q.State)
+}
+
+// peerPath is the way to a peer: the kind of link, or who relays.
+func peerPath(q web.Peer) cell {
+	switch {
+	case q.Via != "" && q.State == web.PeerRelayed:
+		return as(warn, "via "+q.Via)
+	case q.Path == "tcp":
+		return as(warn, "tcp")
+	default:
+		return as(plain, q.Path)
+	}
+}
+
+func loss(q web.Peer) cell {
+	switch {
+	case q.State != web.PeerDirect:
+		return cell{}
+	case q.Loss > 0:
+		return as(warn, percent(q.Loss))
+	default:
+		return as(plain, percent(0))
+	}
+}
+
+func (t *tool) forgetCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:               "forget NAME",
+		Short:             "Remove a peer from the network for good: its certificate is revoked",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completePeers,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			if !yes && !t.sure("Remove peer "+args[0]+" for good? It can only come back with a new token.") {
+				return fmt.Errorf("peer %s was not removed", args[0])
+			}
+			if err := c.Forget(cmd.Context(), args[0]); err != nil {
+				return err
+			}
+			fmt.Fprintf(t.out, "peer %s is removed\n", args[0])
+			return nil
+		},
+	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask; nobody is asked where standard input is no terminal")
+	return cmd
+}
+
+// sure asks where there is somebody to answer.
+func (t *tool) sure(question string) bool {
+	if !t.interactive {
+		return true
+	}
+	fmt.Fprintf(t.err, "%s [y/N] ", question)
+	answer, _ := bufio.NewReader(t.in).ReadString('\n') // an end of input is a no
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
+}

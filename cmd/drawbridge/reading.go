@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drawbridge-net/drawbridge/web/client"
+)
+
+// reading is a command that shows one document of the API: as tables, as JSON, once or whenever it changes.
+type reading[T any] struct {
+	path  string
+	query func() url.Values // nil: none
+	// show writes the document for people. c is for what the document alone does not say.
+	show func(ctx context.Context, c *client.Client, p *page, doc T) error
+}
+
+// reads makes a reading command of cmd.
+func reads[T any](t *tool, cmd *cobra.Command, r reading[T]) *cobra.Command {
+	t.readingFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := t.client()
+		if err != nil {
+			return err
+		}
+		var q url.Values
+		if r.query != nil {
+			q = r.query()
+		}
+		once := func(raw json.RawMessage) error { return r.write(cmd.Context(), t, c, raw) }
+		if t.watch {
+			return unlessInterrupted(cmd.Context(), c.Watch(cmd.Context(), r.path, q, once))
+		}
+		raw, err := c.Raw(cmd.Context(), r.path, q)
+		if err != nil {
+			return err
+		}
+		return once(raw)
+	}
+	return cmd
+}
+
+func (t *tool) readingFlags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it; with --watch one document a line")
+	cmd.Flags().BoolVar(&t.watch, "watch", false, "go on, and show every change")
+}
+
+func (r reading[T]) write(ctx context.Context, t *tool, c *client.Client, raw json.RawMessage) error {
+	if t.json {
+		return t.writeJSON(raw)
+	}
+	var doc T
+	if err := json.Unmarshal(raw, &doc); err != nil {
+		return fmt.Errorf("answer to %s: %w", r.path, err)
+	}
+	p := &page{now: t.now(), colour: t.colour}
+	if err := r.show(ctx, c, p, doc); err != nil {
+		return err
+	}
+	if t.watch && t.terminal {
+		fmt.Fprint(t.out, "\x1b[H\x1b[2J") // home, clear
+	} else if t.watch {
+		fmt.Fprintf(t.out, "-- %s\n", p.now.Format("15:04:05"))
+	}
+	_, err := t.out.Write(p.Bytes())
+	return err
+}
+
+// writeJSON writes a document to look at, or one line of a watched one.
+func (t *tool) writeJSON(raw json.RawMessage) error {
+	var b bytes.Buffer
+	var err error
+	if t.watch {
+		err = json.Compact(&b, raw)
+	} else {
+		err = json.Indent(&b, bytes.TrimSpace(raw), "", "  ")
+	}
+	if err != nil {
+		return fmt.Errorf("answer of the daemon: %w", err)
+	}
+	b.WriteByte('\n')
+	_, err = t.out.Write(b.Bytes())
+	return err
+}
+
+// writeValue is writeJSON for what did not come from the API as it is.
+func (t *tool) writeValue(v any) error {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return t.writeJSON(raw)
+}

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/webtest"
+)
+
+var update = flag.Bool("update", false, "write the golden files and the reference of the command line")
+
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // events show local time
+	for _, key := range []string{"DRAWBRIDGE_SOCKET", "DRAWBRIDGE_CONFIG"} {
+		_ = os.Unsetenv(key)
+	}
+	os.Exit(m.Run())
+}
+
+// result is what a command line left behind.
+type result struct {
+	code     int
+	out, err string
+}
+
+// daemon serves a node on a socket and returns its path.
+func daemon(t *testing.T, n web.Node) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "d.sock")
+	l, err := web.ListenUnix(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- web.Serve(ctx, l, web.New(n, slog.New(slog.DiscardHandler))) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return path
+}
+
+// call runs one command line.
+func call(t *testing.T, change func(*tool), args ...string) result {
+	t.Helper()
+	var out, err bytes.Buffer
+	to := newTool(strings.NewReader(""), &out, &err)
+	to.now = func() time.Time { return webtest.Now }
+	if change != nil {
+		change(to)
+	}
+	code := to.run(t.Context(), args)
+	return result{code, out.String(), err.String()}
+}
+
+// golden compares got with a file.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil || got != string(want) {
+		t.Errorf("%s (go test -update writes it; %v):\n%s", path, err, got)
+	}
+}
+
+func TestTables(t *testing.T) {
+	n := webtest.New()
+	n.Happen(web.Event{Level: web.LevelInfo, Kind: "peer_up", Text: "peer b is up", Peer: "b"})
+	n.Happen(web.Event{Level: web.LevelWarn, Kind: "peer_down", Text: "peer z is unreachable", Peer: "z", Reason: "no heartbeat for 350 ms"})
+	socket := daemon(t, n)
+	for _, line := range []string{"status", "peers", "segments", "ports", "routes", "macs", "macs --peer y", "events", "token list", "segments --json", "status --json"} {
+		r := call(t, nil, append(strings.Fields(line), "--socket", socket)...)
+		if r.code != exitDone || r.err != "" {
+			t.Errorf("%s: code %d, %s", line, r.code, r.err)
+		}
+		golden(t, strings.ReplaceAll(line, " ", "_"), r.out)
+	}
+	for _, line := range []string{"status", "segments", "peers"} {
+		r := call(t, func(to *tool) { to.colour = true }, line, "--socket", socket)
+		golden(t, line+"_colour", strings.ReplaceAll(r.out, "\x1b", "^"))
+	}
+}
+
+func TestEmptyNetwork(t *testing.T) {
+	n := webtest.New()
+	n.Change(func(v *webtest.Values) { *v = webtest.Values{} })
+	socket := daemon(t, n)
+	var all strings.Builder
+	for _, line := range []string{"status", "peers", "segments", "ports", "routes", "macs", "events", "token list"} {
+		r := call(t, nil, append(strings.Fields(line), "--socket", socket)...)
+		fmt.Fprintf(&all, "%s: %d\n%s", line, r.code, r.out)
+	}
+	golden(t, "empty", all.String())
+}
+
+func TestExitCodes(t *testing.T) {
+	n := webtest.New()
+	n.Change(func(v *webtest.Values) { v.Failure = fmt.Errorf("peer nobody %w", web.ErrNotFound) })
+	socket := daemon(t, n)
+	none := filepath.Join(t.TempDir(), "none.sock")
+	for _, c := range []struct {
+		line string
+		code int
+		says string
+	}{
+		{"", 2, "wants a command"},
+		{"nonsense", 2, `unknown command "nonsense"`},
+		{"token", 2, "wants a command"},
+		{"token nonsense", 2, "nonsense"},
+		{"status extra", 2, "extra"},
+		{"macs flash", 2, "flash"},
+		{"status --nonsense", 2, "unknown flag"},
+		{"peers forget", 2, "accepts 1 arg"},
+		{"macs --mac x", 2, "six octets"},
+		{"macs --vni 99999999", 2, "largest"},
+		{"macs flush --mac x", 2, "six octets"},
+		{"token create --role king", 2, "king"},
+		{"token create --ttl 1000h", 2, "--ttl"},
+		{"token create --uses 0", 2, "--uses"},
+		{"token revoke x", 2, "x"},
+		{"events -n -1", 2, "--last"},
+		{"init", 2, "--network"},
+		{"init --network Home", 2, "--network"},
+		{"init --network home --name A", 2, "--name"},
+		{"init --network home --name a --advertise 0.0.0.0:1", 2, "--advertise"},
+		{"init --network home --name a --outbound-only --advertise h:1", 2, "contradict"},
+		{"join garbage --name a", 1, "not a join token"},
+		{"peers forget nobody", 1, "peer nobody does not exist"},
+		{"capture nonsense", 1, "does not exist"},
+		{"status", 0, ""},
+		{"--help", 0, ""},
+		{"version", 0, ""},
+		{"status --socket " + none, 3, none},
+		{"peers forget z --socket " + none, 3, "systemctl start drawbridge"},
+		{"events --watch --socket " + none, 3, "DRAWBRIDGE_SOCKET"},
+		{"version --socket " + none, 0, ""},
+	} {
+		args := strings.Fields(c.line)
+		if !strings.Contains(c.line, "--socket") {
+			args = append(args, "--socket", socket)
+		}
+		r := call(t, nil, append(args, "--config", filepath.Join(t.TempDir(), "x.toml"))...)
+		if r.code != c.code || !strings.Contains(r.err, c.says) {
+			t.Errorf("%s: code %d, want %d; %s", c.line, r.code, c.code, r.err)
+		}
+		if c.code == exitUsage && !strings.Contains(r.err, "--help") {
+			t.Errorf("%s: does not name the help: %s", c.line, r.err)
+		}
+	}
+}
+
+func TestSocketOf(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "d.toml")
+	if err := os.WriteFile(file, []byte(`socket = "/of/file"`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := newTool(nil, nil, nil)
+	expect := func(want string) {
+		t.Helper()
+		if got, err := to.socketPath(); err != nil || got != want {
+			t.Errorf("got %s, %v; want %s", got, err, want)
+		}
+	}
+	t.Setenv("DRAWBRIDGE_CONFIG", file)
+	expect("/of/file")
+	t.Setenv("DRAWBRIDGE_SOCKET", "/of/environment")
+	expect("/of/environment")
+	to.socket = "/of/flag"
+	expect("/of/flag")
+}
+
+func TestChanges(t *testing.T) {
+	n := webtest.New()
+	socket := daemon(t, n)
+	t.Setenv("SUDO_USER", "ann")
+	for line, says := range map[string]string{
+		"peers forget z": "peer z is removed",
+		"macs flush --mac 02-00-00-00-00-01 --everywhere": "1 MAC address forgotten here, and the other peers are told",
+		"macs flush":      "3 MAC addresses forgotten",
+		"token create -q": "dbt1-secret\n",
+		"token create --role voter,gateway --ttl 2h": "A secret for 1 peer, valid for 2 h, roles: voter, gateway",
+		"token create --json --uses 2":               `"uses": 2`,
+		"token revoke 0102030405":                    "token 0102030405 is revoked",
+	} {
+		r := call(t, nil, append(strings.Fields(line), "--socket", socket)...)
+		if r.code != exitDone || !strings.Contains(r.out, says) {
+			t.Errorf("%s: code %d, %q %q", line, r.code, r.out, r.err)
+		}
+	}
+	asked := strings.Join(n.Asked(), "\n")
+	for _, want := range []string{
+		"forget z", "{MAC:02:00:00:00:00:01 VNI:0 Port: Peer: Segment:} everywhere=true", "everywhere=false",
+		"token [peer] 3600s 1 by ann", "token [voter gateway] 7200s 1 by ann", "token [peer] 3600s 2 by ann", "revoke 0102030405",
+	} {
+		if !strings.Contains(asked, want) {
+			t.Errorf("not asked for %s:\n%s", want, asked)
+		}
+	}
+}
+
+func TestForgetAsks(t *testing.T) {
+	n := webtest.New()
+	socket := daemon(t, n)
+	for answer, code := range map[string]int{"y\n": exitDone, "\n": exitFailed, "": exitFailed, "no\n": exitFailed} {
+		r := call(t, func(to *tool) { to.interactive, to.in = true, strings.NewReader(answer) }, "peers", "forget", "z", "--socket", socket)
+		if r.code != code || !strings.Contains(r.err, "for good? ") {
+			t.Errorf("%q: code %d, %s", answer, r.code, r.err)
+		}
+	}
+	if asked := n.Asked(); len(asked) != 1 {
+		t.Errorf("asked %v", asked)
+	}
+}
+
+// lines tells its reader about every line as it is written.
+type lines struct {
+	mu   sync.Mutex
+	part string
+	all  chan string
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.part += string(b)
+	for {
+		line, rest, ok := strings.Cut(l.part, "\n")
+		if !ok {
+			return len(b), nil
+		}
+		l.part = rest
+		l.all <- line
+	}
+}
+
+// background runs a command without an end, and returns its lines and how to interrupt it.
+func background(t *testing.T, args ...string) (out <-chan string, interrupt func() int) {
+	l := &lines{all: make(chan string, 100)}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() { ended <- newTool(strings.NewReader(""), l, os.Stderr).run(ctx, args) }()
+	t.Cleanup(cancel)
+	return l.all, func() int { cancel(); return <-ended }
+}
+
+func TestWatch(t *testing.T) {
+	n := webtest.New()
+	out, interrupt := background(t, "segments", "--json", "--watch", "--socket", daemon(t, n))
+	if line := <-out; !strings.Contains(line, `"active":"a"`) {
+		t.Errorf("got %s", line)
+	}
+	n.Change(func(v *webtest.Values) { v.Segments = nil })
+	if line := <-out; line != "[]" {
+		t.Errorf("got %s", line)
+	}
+	if code := interrupt(); code != exitDone {
+		t.Errorf("interrupted: code %d", code)
+	}
+}
+
+func TestEventsFollow(t *testing.T) {
+	n := webtest.New()
+	for i := range 5 {
+		n.Happen(web.Event{Level: web.LevelInfo, Text: fmt.Sprintf("event %d", i)})
+	}
+	out, interrupt := background(t, "events", "--watch", "-n", "2", "--socket", daemon(t, n))
+	for _, want := range []string{"event 3", "event 4"} {
+		if line := <-out; !strings.HasSuffix(line, want) {
+			t.Errorf("got %s, want %s", line, want)
+		}
+	}
+	n.Happen(web.Event{Level: web.LevelInfo, Text: "event 5"})
+	if line := <-out; !strings.HasSuffix(line, "event 5") {
+		t.Errorf("got %s", line)
+	}
+	if code := interrupt(); code != exitDone {
+		t.Errorf("interrupted: code %d", code)
+	}
+}
+
+func TestCapture(t *testing.T) {
+	n := webtest.New()
+	n.Change(func(v *webtest.Values) { v.Capture = []byte("first\n") })
+	socket := daemon(t, n)
+	out, interrupt := background(t, "capture", "tap0", "--before-gate", "--filter", "arp", "--socket", socket)
+	if line := <-out; line != "first" {
+		t.Errorf("got %q", line)
+	}
+	if code := interrupt(); code != exitDone {
+		t.Errorf("interrupted: code %d", code)
+	}
+	if asked := n.Asked()[0]; asked != "capture {Port:tap0 Filter:arp Where:before-gate}" {
+		t.Errorf("asked %s", asked)
+	}
+
+	if r := call(t, func(to *tool) { to.terminal = true }, "capture", "tap0", "--socket", socket); r.code != exitUsage || !strings.Contains(r.err, "-w") {
+		t.Errorf("to a terminal: %+v", r)
+	}
+	n.Change(func(v *webtest.Values) { v.Failure = web.ErrNotFound })
+	file := filepath.Join(t.TempDir(), "x.pcapng")
+	if r := call(t, nil, "capture", "moon", "-w", file, "--socket", socket); r.code != exitFailed {
+		t.Errorf("refused: %+v", r)
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("a refused capture left a file")
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	socket := daemon(t, webtest.New())
+	for line, want := range map[string]string{
+		"__complete --socket S peers forget ":   "b\tdirect\n",
+		"__complete --socket S capture ":        "eth1.42\tsegment\ntap0\tguest\n",
+		"__complete --socket S macs --peer ":    "z\tunreachable\n",
+		"__complete --socket S token revoke ":   "0102030405\tvoter, gateway\n",
+		"__complete --socket S macs --segment ": "office\n",
+	} {
+		args := strings.Split(strings.Replace(line, "S", socket, 1), " ")
+		if r := call(t, nil, args...); r.code != exitDone || !strings.Contains(r.out, want) || strings.Contains(r.out, "a\tself") {
+			t.Errorf("%s: %+v", line, r)
+		}
+	}
+	if r := call(t, nil, "completion", "bash"); r.code != exitDone || !strings.Contains(r.out, "drawbridge") {
+		t.Errorf("completion script: code %d", r.code)
+	}
+}
