@@ -246,6 +246,7 @@ func (d delegate) NotifyAlive(n *memberlist.Node) error {
 func (d delegate) NotifyJoin(n *memberlist.Node)   { d.note(n, MemberAlive) }
 func (d delegate) NotifyUpdate(n *memberlist.Node) {}
 
+// NotifyLeave is not told why; the peer's record does.
 func (d delegate) NotifyLeave(n *memberlist.Node) { d.note(n, MemberDead) }
 
 // note is called with memberlist's lock held.
@@ -253,6 +254,9 @@ func (m *members) note(n *memberlist.Node, state string) {
 	id, err := nodeID(n.Name)
 	if err != nil || id == m.r.id {
 		return
+	}
+	if state == MemberDead && m.r.gone(id) {
+		state = MemberLeft
 	}
 	m.mu.Lock()
 	m.states[id] = state

@@ -84,7 +84,7 @@ func (r *Router) noteStates(now time.Time) {
 			continue
 		}
 		r.since[rec.ID] = change{state, now}
-		if state != StateSelf {
+		if state != StateSelf && (before.state != "" || state != StateUnreachable) { // a moment after hearing of a peer nothing leads there yet
 			r.journal.tell("peer", rec.Name, "is "+state)
 		}
 	}
@@ -193,6 +193,14 @@ func (r *Router) Records() []wire.Record {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.topo.Records()
+}
+
+// gone reports whether a peer has said goodbye.
+func (r *Router) gone(id drawbridge.PeerID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec, _ := r.topo.Get(id)
+	return rec.Gone
 }
 
 // SetPorts says which ports this peer has now.

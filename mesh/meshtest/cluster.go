@@ -94,6 +94,15 @@ func (c *Cluster) Add(name string) *Peer {
 	return p
 }
 
+// Copy makes a peer with the identity of p on another host, as a copied virtual machine would be.
+func (c *Cluster) Copy(p *Peer, host string) *Peer {
+	h := c.Net.Host(host)
+	q := &Peer{Host: h, cluster: c, Credentials: p.Credentials}
+	q.Config.Listen = []string{netip.AddrPortFrom(h.Addr, mesh.DefaultPort).String()}
+	c.Peers = append(c.Peers, q)
+	return q
+}
+
 // join admits a peer over a connection of its own.
 func (c *Cluster) join(name drawbridge.PeerName) (*secure.Credentials, error) {
 	token, err := c.tokens.Create(secure.TokenSpec{Addrs: []string{"door:1"}, Life: time.Hour, Uses: 1}, time.Now())
@@ -140,6 +149,9 @@ func (p *Peer) Start(join ...*Peer) {
 	for _, j := range join {
 		p.Config.Join = append(p.Config.Join, j.Addr())
 	}
+	p.mu.Lock()
+	p.events = nil
+	p.mu.Unlock()
 	p.Plane = NewPlane(netip.AddrPortFrom(p.Host.Addr, mesh.DefaultPort))
 	config := p.Config
 	config.Credentials, config.Plane = p.Credentials, p.Plane
@@ -183,7 +195,7 @@ func (p *Peer) event(kind string, peer drawbridge.PeerName, text string) {
 	p.events = append(p.events, fmt.Sprintf("%s %s: %s", kind, peer, text))
 }
 
-// Events are all events so far.
+// Events are all events since Start.
 func (p *Peer) Events() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
