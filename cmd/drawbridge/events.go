@@ -83,6 +83,7 @@ func (t *tool) writeEvent(e web.Event) error {
 		}
 		return t.writeJSON(raw)
 	}
+	clean(&e)
 	p := &page{colour: t.colour}
 	styles := map[string]style{web.LevelWarn: warn, web.LevelError: bad}
 	text := e.Text

@@ -58,6 +58,7 @@ func (r reading[T]) write(ctx context.Context, t *tool, c *client.Client, raw js
 	if err := json.Unmarshal(raw, &doc); err != nil {
 		return fmt.Errorf("answer to %s: %w", r.path, err)
 	}
+	clean(&doc)
 	p := &page{now: t.now(), colour: t.colour}
 	if err := r.show(ctx, c, p, doc); err != nil {
 		return err

@@ -23,6 +23,7 @@ func showStatus(ctx context.Context, c *client.Client, p *page, s web.Status) er
 	if err != nil {
 		return err
 	}
+	clean(&segments)
 	fmt.Fprintf(p, "%s  %s  in network %s\n", p.paint(strong, s.Name), list(s.Roles), p.paint(strong, s.Network.Name))
 	p.fact("running", fmt.Sprintf("%s for %s", s.Version, p.since(s.Started)))
 	p.fact("ready", p.readiness(s))

@@ -102,6 +102,23 @@ func TestTables(t *testing.T) {
 	}
 }
 
+func TestForeignTextCannotDriveTheTerminal(t *testing.T) {
+	n := webtest.New()
+	const attack = "\x1b]0;x\a\u202e"
+	n.Change(func(v *webtest.Values) {
+		v.Peers[1].Software, v.Segments[0].Cause, v.Segments[0].Gateways[0].Reasons[0] = attack, attack, attack
+		v.Status.Drops = map[string]uint64{attack: 1}
+	})
+	n.Happen(web.Event{Text: attack, Reason: attack})
+	socket := daemon(t, n)
+	for _, line := range []string{"status", "peers", "segments", "events"} {
+		r := call(t, nil, line, "--socket", socket)
+		if strings.ContainsAny(r.out, "\x1b\a\u202e") || !strings.Contains(r.out, "?]0;x??") {
+			t.Errorf("%s: %q", line, r.out)
+		}
+	}
+}
+
 func TestEmptyNetwork(t *testing.T) {
 	n := webtest.New()
 	n.Change(func(v *webtest.Values) { *v = webtest.Values{} })
