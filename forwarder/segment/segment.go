@@ -109,3 +109,22 @@ func superLayout(p *drawbridge.Packet) (Layout, error) {
 	}
 	return l, nil
 }
+
+// Owed is the Offload of a frame of which only is known that its checksum is partial, as from an interface without
+// virtio-net headers: a TCP stream that is longer than the MTU is a super-frame. Settle refuses the result when the
+// frame is something else that is not finished.
+func Owed(f drawbridge.Frame, mtu int) drawbridge.Offload {
+	l := Parse(f)
+	o := drawbridge.Offload{
+		Flags: drawbridge.NeedsChecksum, HeaderLen: uint16(l.Payload),
+		ChecksumStart: uint16(l.Transport), ChecksumOffset: l.checksumOffset(),
+	}
+	if l.Payload == 0 || len(f)-l.Network <= mtu {
+		return o
+	}
+	o.GSO, o.SegmentSize = drawbridge.GSOTCPv4, uint16(max(0, mtu-(l.Payload-l.Network)))
+	if l.IPv6 {
+		o.GSO = drawbridge.GSOTCPv6
+	}
+	return o
+}

@@ -1,0 +1,240 @@
+// Package afpacket is a port on an existing network interface, by a packet socket that takes and gives super-frames.
+// It sees what arrives at the interface and nothing that leaves it, so a frame that it injected never comes back.
+package afpacket
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config says where a port is and what it takes.
+type Config struct {
+	// Interface is the name of an Ethernet interface. It may be down: reading says so until it is up.
+	Interface string
+	// VLAN 1 to 4094 confines the port to one 802.1Q VLAN: only frames with that tag are taken, without it, and given
+	// frames get it, with priority 0. 0 takes and gives frames as they are, tagged or not.
+	VLAN uint16
+	// Promiscuous makes the interface receive every station's frames, which a switch port needs.
+	Promiscuous bool
+	// Mark is the SO_MARK of given frames; a gate at the interface's egress judges by it (see failover/gate).
+	Mark uint32
+	// Filter gets the socket before it can receive a frame, to attach a kernel gate that none slips past.
+	Filter func(fd int) error
+	// Batch is the number of frames per system call, 16 when 0: with super-frames of 64 KiB more is no faster.
+	Batch int
+	// Buffer is the size in bytes of each of the socket's two queues, 8 MiB when 0: about 10,000 small frames or 120
+	// super-frames, some 10 ms of a 10 Gb/s wire.
+	Buffer int
+	// Plain does without virtio-net headers even if the kernel has them: super-frames are cut in software.
+	Plain bool
+}
+
+const (
+	defaultBatch  = 16
+	defaultBuffer = 8 << 20
+	maxVLAN       = 4094
+)
+
+// Port is an open port. One goroutine may read, another write, any may call the rest.
+type Port struct {
+	name    string
+	vlan    uint16
+	plain   bool
+	index   int32 // of the interface; it keeps it through renaming
+	mtu     atomic.Int32
+	down    atomic.Bool // the last read found the interface down
+	closed  atomic.Bool
+	file    *os.File
+	raw     syscall.RawConn
+	rx      receiver
+	tx      sender
+	drops   [reasons]atomic.Uint64
+	statsMu sync.Mutex
+	missed  uint64 // the kernel's counter, which forgets when it is read
+}
+
+// Open makes the port. It needs CAP_NET_RAW, and CAP_NET_ADMIN for the mark and the buffers.
+func Open(c Config) (*Port, error) {
+	if c.VLAN > maxVLAN {
+		return nil, fmt.Errorf("port %s: VLAN %d: want 1 to %d, or 0 for none", c.Interface, c.VLAN, maxVLAN)
+	}
+	p := &Port{name: c.Interface, vlan: c.VLAN}
+	if c.VLAN != 0 {
+		p.name = fmt.Sprintf("%s.%d", c.Interface, c.VLAN)
+	}
+	// Protocol 0: nothing is received before bind, when the filter is in place.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("port %s: open a packet socket (needs CAP_NET_RAW): %w", p.name, err)
+	}
+	if err := p.prepare(fd, c); err != nil {
+		return nil, errors.Join(fmt.Errorf("port %s: %w", p.name, err), unix.Close(fd))
+	}
+	p.file = os.NewFile(uintptr(fd), "packet socket of "+p.name)
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		return nil, errors.Join(fmt.Errorf("port %s: %w", p.name, err), p.file.Close())
+	}
+	batch := c.Batch
+	if batch <= 0 {
+		batch = defaultBatch
+	}
+	p.rx.init(batch, !p.plain)
+	p.tx.init(batch, !p.plain)
+	p.tx.sendFinished = p.giveFinished
+	return p, nil
+}
+
+// prepare sets every option in the order that lets no unwanted frame in, and binds.
+func (p *Port) prepare(fd int, c Config) error {
+	if err := p.identify(fd, c.Interface); err != nil {
+		return err
+	}
+	p.plain = c.Plain || unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1) != nil
+	if err := setOptions(fd, c); err != nil {
+		return err
+	}
+	if c.Filter != nil {
+		if err := c.Filter(fd); err != nil {
+			return fmt.Errorf("attach the filter: %w", err)
+		}
+	}
+	if c.Promiscuous {
+		all := unix.PacketMreq{Ifindex: p.index, Type: unix.PACKET_MR_PROMISC}
+		if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &all); err != nil {
+			return fmt.Errorf("receive every station's frames: %w", err)
+		}
+	}
+	every := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ALL))
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: every, Ifindex: int(p.index)}); err != nil {
+		return fmt.Errorf("bind the packet socket: %w", err)
+	}
+	return nil
+}
+
+// setOptions does not set PACKET_QDISC_BYPASS, which would skip a gate at the egress, and makes no transmit ring: its
+// pages are shared with receivers that drivers such as veth no longer account for, which corrupts frames silently.
+func setOptions(fd int, c Config) error {
+	buffer := c.Buffer
+	if buffer <= 0 {
+		buffer = defaultBuffer
+	}
+	for _, o := range []struct {
+		what              string
+		level, opt, value int
+	}{
+		{"learn stripped VLAN tags (PACKET_AUXDATA)", unix.SOL_PACKET, unix.PACKET_AUXDATA, 1},
+		{"ignore frames that leave (PACKET_IGNORE_OUTGOING, Linux 4.20)", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1},
+		{"size the receive queue (needs CAP_NET_ADMIN)", unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer},
+		{"size the send queue (needs CAP_NET_ADMIN)", unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, buffer},
+		{"mark sent frames (needs CAP_NET_ADMIN)", unix.SOL_SOCKET, unix.SO_MARK, int(c.Mark)},
+	} {
+		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {
+			return fmt.Errorf("%s: %w", o.what, err)
+		}
+	}
+	return nil
+}
+
+// identify finds the interface and refuses one whose frames are not Ethernet's.
+func (p *Port) identify(fd int, name string) error {
+	r, err := unix.NewIfreq(name)
+	if err != nil || name == "" {
+		return fmt.Errorf("interface name %q: want 1 to 15 bytes", name)
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, r); err != nil {
+		return fmt.Errorf("there is no such interface: %w", err)
+	}
+	p.index = int32(r.Uint32())
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFMTU, r); err != nil {
+		return fmt.Errorf("read the MTU: %w", err)
+	}
+	p.mtu.Store(int32(r.Uint32()))
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, r); err != nil {
+		return fmt.Errorf("read the hardware type: %w", err)
+	}
+	if kind := r.Uint16(); kind != unix.ARPHRD_ETHER {
+		return fmt.Errorf("its frames are not Ethernet's (hardware type %d); name another interface", kind)
+	}
+	return nil
+}
+
+// Name is the interface's name, with ".VLAN" behind it when the port is confined to one.
+func (p *Port) Name() string { return p.name }
+
+// Vnet reports whether super-frames and partial checksums pass as they are. If not, they are cut and completed in
+// software, at a fifth of the throughput.
+func (p *Port) Vnet() bool { return !p.plain }
+
+// MTU asks the interface, in bytes behind the Ethernet header and one VLAN tag. Writing heeds the MTU of the latest
+// call: whoever changes it calls this.
+func (p *Port) MTU() int {
+	_ = p.raw.Control(func(fd uintptr) {
+		if r, err := nameOf(int(fd), p.index); err == nil && unix.IoctlIfreq(int(fd), unix.SIOCGIFMTU, r) == nil {
+			p.mtu.Store(int32(r.Uint32()))
+		}
+	})
+	return int(p.mtu.Load())
+}
+
+// nameOf prepares a question about the interface, by the name that it has now.
+func nameOf(fd int, index int32) (*unix.Ifreq, error) {
+	r, err := unix.NewIfreq("")
+	if err != nil {
+		return nil, err
+	}
+	r.SetUint32(uint32(index))
+	return r, unix.IoctlIfreq(fd, unix.SIOCGIFNAME, r)
+}
+
+// Close ends the port; a blocked ReadBatch returns os.ErrClosed.
+func (p *Port) Close() error {
+	if p.closed.Swap(true) {
+		return os.ErrClosed
+	}
+	return p.file.Close()
+}
+
+// fallen makes the reader find out what the writer has: the interface is down. The kernel tells only one of the two,
+// and a reader that was not told would wait forever at an interface that is gone.
+func (p *Port) fallen() {
+	p.down.Store(true)
+	_ = p.file.SetReadDeadline(time.Unix(1, 0)) // in the past; fails only after Close, which wakes the reader too
+}
+
+// revive ends the state that fallen began, or tells why it lasts: an error that wraps ENETDOWN while the interface is
+// down, and ENODEV when it is gone for good.
+func (p *Port) revive() error {
+	err := os.ErrClosed
+	_ = p.raw.Control(func(fd uintptr) { err = p.state(int(fd)) })
+	if err == nil {
+		p.down.Store(false)
+		_ = p.file.SetReadDeadline(time.Time{})
+	}
+	return err
+}
+
+func (p *Port) state(fd int) error {
+	r, err := nameOf(fd, p.index)
+	if err == nil {
+		err = unix.IoctlIfreq(fd, unix.SIOCGIFFLAGS, r)
+	}
+	switch {
+	case err != nil:
+		return p.goneError()
+	case r.Uint16()&unix.IFF_UP == 0:
+		return fmt.Errorf("port %s: the interface is down; set it up: %w", p.name, unix.ENETDOWN)
+	}
+	return nil
+}
+
+func (p *Port) goneError() error {
+	return fmt.Errorf("port %s: the interface is gone; open the port again: %w", p.name, unix.ENODEV)
+}

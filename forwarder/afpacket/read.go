@@ -1,0 +1,246 @@
+package afpacket
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/forwarder/segment"
+)
+
+// Each receive buffer is [tagLen lead][maxFrame][room]: the lead takes a tag that has to be put back, the room is
+// what readers may overwrite behind a frame. Its length is an odd number of cache lines, so that the first lines of
+// a batch's buffers, the only ones that small frames touch, do not compete for the same cache sets.
+const (
+	tagLen   = 4
+	macsLen  = 12
+	maxFrame = 1<<16 + 64 // the kernel's legacy limit of a super-frame, and link headers
+	room     = 256
+	bufLen   = 1031 * 64
+)
+
+const _ = uint(bufLen - tagLen - maxFrame - room) // does not compile when a buffer is too small
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	len uint32
+}
+
+// auxdata is struct tpacket_auxdata of linux/if_packet.h.
+type auxdata struct {
+	status, length, snapped uint32
+	mac, network, tci, tpid uint16
+}
+
+// control has room for the one control message that packet sockets send.
+type control struct {
+	header unix.Cmsghdr
+	aux    auxdata
+	_      [4]byte
+}
+
+// receiver is what one recvmmsg needs, made once.
+type receiver struct {
+	msgs     []mmsghdr
+	iovs     []unix.Iovec
+	headers  [][segment.VnetLen]byte
+	controls []control
+	bufs     []byte
+	vnet     bool
+	call     func(fd uintptr) bool // receive, bound once: a closure per call would be allocated
+	want     int
+	got      int
+	errno    syscall.Errno
+}
+
+func (r *receiver) init(batch int, vnet bool) {
+	r.msgs, r.iovs = make([]mmsghdr, batch), make([]unix.Iovec, 2*batch)
+	r.headers, r.controls = make([][segment.VnetLen]byte, batch), make([]control, batch)
+	r.bufs, r.vnet, r.call = make([]byte, batch*bufLen), vnet, r.receive
+	for i := range r.msgs {
+		iov := r.iovs[2*i : 2*i+2]
+		iov[0].Base = &r.headers[i][0]
+		iov[0].SetLen(segment.VnetLen)
+		iov[1].Base = &r.buf(i)[tagLen]
+		iov[1].SetLen(maxFrame)
+		if !vnet {
+			iov = iov[1:]
+		}
+		r.msgs[i].hdr.Iov = &iov[0]
+		r.msgs[i].hdr.SetIovlen(len(iov))
+		r.msgs[i].hdr.Control = (*byte)(unsafe.Pointer(&r.controls[i]))
+	}
+}
+
+func (r *receiver) buf(i int) []byte { return r.bufs[i*bufLen : (i+1)*bufLen : (i+1)*bufLen] }
+
+// receive takes what is there, up to want messages; false makes the runtime's poller wait and call again.
+func (r *receiver) receive(fd uintptr) bool {
+	for i := range r.want {
+		r.msgs[i].hdr.SetControllen(int(unsafe.Sizeof(control{}))) // the kernel overwrote it
+	}
+	for {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), uintptr(r.want),
+			unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case unix.EINTR:
+			continue
+		case unix.EAGAIN:
+			return false
+		}
+		r.got, r.errno = int(n), errno
+		return true
+	}
+}
+
+// ReadBatch waits for frames and puts up to len(ps) of them into ps. Their bytes stay until the next call, and each
+// has 256 bytes of capacity behind it that the caller may overwrite. An error that wraps ENETDOWN passes: call again
+// after a while. After ENODEV only another Open helps. Close makes it return os.ErrClosed.
+func (p *Port) ReadBatch(ps []drawbridge.Packet) (int, error) {
+	if p.down.Load() {
+		if err := p.revive(); err != nil {
+			return 0, err
+		}
+	}
+	for {
+		if err := p.receive(min(len(ps), len(p.rx.msgs))); err != nil {
+			return 0, err
+		}
+		n := 0
+		for i := range p.rx.got {
+			if p.take(i, &ps[n]) {
+				n++
+			}
+		}
+		if n > 0 {
+			return n, nil
+		}
+	}
+}
+
+// receive fills the receiver with at least one message, or none when the kernel lost one on the way to us.
+func (p *Port) receive(want int) error {
+	p.rx.want, p.rx.got = want, 0
+	switch err := p.raw.Read(p.rx.call); {
+	case err == nil:
+	case p.closed.Load():
+		return os.ErrClosed
+	case p.down.Load() && errors.Is(err, os.ErrDeadlineExceeded): // the writer found the interface down
+		return p.revive()
+	default:
+		return fmt.Errorf("port %s: wait for frames: %w", p.name, err)
+	}
+	switch p.rx.errno {
+	case 0:
+		return nil
+	case unix.EINVAL: // its segmentation has no virtio-net header; the kernel has dropped it
+		p.rx.got = 0
+		p.drop(malformed, 1)
+		return nil
+	case unix.ENETDOWN:
+		p.rx.got = 0
+		p.down.Store(true)
+		return p.revive()
+	}
+	return fmt.Errorf("port %s: receive frames: %w", p.name, p.rx.errno)
+}
+
+// take turns message i into a packet; false when it is none for this port.
+func (p *Port) take(i int, pk *drawbridge.Packet) bool {
+	r := &p.rx
+	m, length := &r.msgs[i], int(r.msgs[i].len)
+	pk.Offload = drawbridge.Offload{}
+	if r.vnet {
+		length -= segment.VnetLen
+		pk.Offload = segment.Vnet(r.headers[i][:])
+	}
+	if m.hdr.Flags&unix.MSG_TRUNC != 0 {
+		p.drop(truncated, 1)
+		return false
+	}
+	if length < drawbridge.MinFrame {
+		p.drop(malformed, 1)
+		return false
+	}
+	aux := r.aux(i)
+	var taken bool
+	if pk.Frame, taken = p.untangle(r.buf(i), length, aux, &pk.Offload); !taken {
+		return false
+	}
+	if !r.vnet {
+		p.infer(pk, aux.status)
+	}
+	if segment.Settle(pk) != nil {
+		p.drop(malformed, 1)
+		return false
+	}
+	return true
+}
+
+// aux is what the kernel said beside message i.
+func (r *receiver) aux(i int) (a auxdata) {
+	c := &r.controls[i]
+	if r.msgs[i].hdr.Controllen < unix.SizeofCmsghdr || c.header.Level != unix.SOL_PACKET || c.header.Type != unix.PACKET_AUXDATA {
+		return a
+	}
+	return c.aux
+}
+
+// untangle handles the VLAN tag that the kernel keeps apart from the frame: every outermost tag, because the kernel
+// strips it on reception even if the card did not. Missing it would join VLANs without an error. The tag goes back
+// into its place, or is checked and left away when the port is confined to its VLAN.
+func (p *Port) untangle(buf []byte, length int, aux auxdata, o *drawbridge.Offload) (drawbridge.Frame, bool) {
+	start, end := tagLen, tagLen+length
+	tagged := aux.status&unix.TP_STATUS_VLAN_VALID != 0
+	switch {
+	case p.vlan != 0:
+		if !tagged || aux.tpid != unix.ETH_P_8021Q || aux.tci&maxVLANBits != p.vlan {
+			return nil, false
+		}
+	case tagged:
+		start -= tagLen
+		copy(buf[start:], buf[tagLen:tagLen+macsLen])
+		tag := buf[start+macsLen:]
+		binary.BigEndian.PutUint16(tag, tpid(aux))
+		binary.BigEndian.PutUint16(tag[2:], aux.tci)
+		shift(o, tagLen)
+	}
+	return buf[start : end : end+room], true
+}
+
+// maxVLANBits selects the VLAN among the bits of a tag; the others are priority.
+const maxVLANBits = 0x0fff
+
+// tpid is the tag's protocol; kernels before 3.14 knew only one.
+func tpid(aux auxdata) uint16 {
+	if aux.status&unix.TP_STATUS_VLAN_TPID_VALID == 0 {
+		return unix.ETH_P_8021Q
+	}
+	return aux.tpid
+}
+
+// shift moves the places that o names by the length of a tag.
+func shift(o *drawbridge.Offload, by uint16) {
+	if o.Flags&drawbridge.NeedsChecksum != 0 {
+		o.ChecksumStart += by
+	}
+	if o.GSO != drawbridge.GSONone {
+		o.HeaderLen += by
+	}
+}
+
+// infer does what the virtio-net header would have done: the kernel says at least whether the checksum is partial,
+// and what is longer than the MTU is a super-frame, to be cut at the MTU.
+func (p *Port) infer(pk *drawbridge.Packet, status uint32) {
+	if status&unix.TP_STATUS_CSUMNOTREADY == 0 {
+		return
+	}
+	pk.Offload = segment.Owed(pk.Frame, int(p.mtu.Load()))
+}
