@@ -282,7 +282,7 @@ const (
 
 // TokenRequest asks for an invitation to the network.
 type TokenRequest struct {
-	Roles []string `json:"roles,omitempty" doc:"What the peer that joins may be: voter, gateway; none: neither"`
+	Roles []string `json:"roles,omitempty" doc:"What the peer that joins may be: voter, gateway; peer or none: neither"`
 	TTLS  int64    `json:"ttl_s,omitempty" minimum:"0" doc:"Seconds until it expires; 0: one hour"`
 	Uses  int      `json:"uses,omitempty" minimum:"0" doc:"How many peers may join by it; 0: one"`
 	By    string   `json:"by,omitempty" doc:"Who asks, for the list"`

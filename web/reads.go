@@ -52,8 +52,8 @@ func (s *server) streamed(path string) {
 }
 
 func (s *server) macs() {
-	type input struct {
-		watch
+	type input struct { // huma does not look into an embedded type that is not exported
+		Watch bool `query:"watch" doc:"Answer with server-sent events: the whole answer again whenever it has changed"`
 		MACFilter
 	}
 	huma.Register(s.api, operation("get-macs", http.MethodGet, "/macs", "Where every station is", http.StatusUnprocessableEntity),

@@ -37,7 +37,7 @@ func (s *server) streams() {
 	schemas := s.api.OpenAPI().Components.Schemas
 	events := operation("get-events", http.MethodGet, "/events", "What happened, oldest first")
 	events.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
-		"application/json": {Schema: &huma.Schema{Type: huma.TypeArray, Items: huma.SchemaFromType(schemas, reflect.TypeFor[Event]())}},
+		"application/json": {Schema: &huma.Schema{Type: huma.TypeArray, Items: schemas.Schema(reflect.TypeFor[Event](), true, "Event")}},
 		"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString, Description: "Events whose type is their kind, whose id is theirs and whose data is an Event; " +
 			"\"missed\" with {\"missed\": N} first, when N events after Last-Event-ID are no longer kept"}},
 	}}}

@@ -2,12 +2,15 @@ package config
 
 import (
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 )
+
+var update = flag.Bool("update", false, "write the reference of the node file")
 
 const full = `
 name = "a"
@@ -244,13 +247,13 @@ func FuzzParse(f *testing.F) {
 func TestReference(t *testing.T) {
 	const path = "../../docs/reference/node-file.md"
 	want := Reference()
-	if os.Getenv("DRAWBRIDGE_WRITE_REFERENCE") != "" {
+	if *update {
 		if err := os.WriteFile(path, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	got, err := os.ReadFile(path)
 	if err != nil || string(got) != string(want) {
-		t.Errorf("%s is not what the table of keys says (%v); DRAWBRIDGE_WRITE_REFERENCE=1 go test writes it", path, err)
+		t.Errorf("%s is not what the table of keys says (%v); go test ./appliance/config -update writes it", path, err)
 	}
 }
