@@ -1,0 +1,405 @@
+package transit
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+)
+
+// got is one delivered frame.
+type got struct {
+	header drawbridge.Header
+	packet drawbridge.Packet
+}
+
+// node is a plane under test and what it delivered.
+type node struct {
+	*Plane
+	id    drawbridge.PeerID
+	mu    sync.Mutex
+	got   []got
+	links map[drawbridge.PeerID]*Link
+}
+
+// Deliver keeps a copy.
+func (n *node) Deliver(h *drawbridge.Header, p *drawbridge.Packet) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.got = append(n.got, got{*h, drawbridge.Packet{Frame: bytes.Clone(p.Frame), Offload: p.Offload}})
+}
+
+func (n *node) Flush() {}
+
+var running []*node
+
+func (n *node) take() (all []got) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all, n.got = n.got, nil
+	return all
+}
+
+func start(t testing.TB, id drawbridge.PeerID, change ...func(*Config)) *node {
+	t.Helper()
+	n := &node{id: id, links: map[drawbridge.PeerID]*Link{}}
+	// A busy machine holds goroutines up for longer than the product's 3.5 intervals of 100 ms.
+	cfg := Config{Self: id, Heartbeat: time.Second / 2, Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Receiver: func() Receiver { return n }}
+	for _, c := range change {
+		c(&cfg)
+	}
+	p, err := Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Plane = p
+	running = append(running, n)
+	t.Cleanup(func() { running = nil })
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// control is one direction of a control link: in order, in a goroutine of its own.
+type control struct {
+	to    *Link
+	msgs  chan []byte
+	ready chan struct{}
+}
+
+func (c *control) send(msg []byte) error {
+	select {
+	case c.msgs <- bytes.Clone(msg):
+		return nil
+	default:
+		return fmt.Errorf("full")
+	}
+}
+
+func (c *control) run(t testing.TB) {
+	stop := make(chan struct{})
+	t.Cleanup(func() { close(stop) })
+	go func() {
+		<-c.ready
+		for {
+			select {
+			case m := <-c.msgs:
+				c.to.HandleControl(m)
+			case <-stop:
+				return
+			}
+		}
+	}()
+}
+
+// connect links a and b; udp tells whether they know each other's addresses.
+func connect(t testing.TB, a, b *node, udp bool) {
+	t.Helper()
+	exporter := bytes.Repeat([]byte{byte(a.id), byte(b.id)}, 16)
+	ab := &control{msgs: make(chan []byte, 1000), ready: make(chan struct{})}
+	ba := &control{msgs: make(chan []byte, 1000), ready: make(chan struct{})}
+	cfg := func(peer *node, c *control, dialler bool) LinkConfig {
+		l := LinkConfig{Peer: peer.id, Name: drawbridge.PeerName(peer.id.String()), Exporter: exporter, Dialler: dialler, Control: c.send}
+		if udp {
+			l.Endpoints = peer.Addrs()
+		}
+		return l
+	}
+	ba.to = a.AddLink(cfg(b, ab, true))
+	ab.to = b.AddLink(cfg(a, ba, false))
+	close(ab.ready)
+	close(ba.ready)
+	ab.run(t)
+	ba.run(t)
+	a.links[b.id], b.links[a.id] = ba.to, ab.to
+}
+
+// eventually waits for ok, and fails the test when it has not come after ten seconds.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !ok() {
+		if time.Now().After(deadline) {
+			for _, n := range running {
+				t.Log(n.id, n.Drops())
+			}
+			t.Fatalf("%s: not within ten seconds", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func up(t testing.TB, path string, nodes ...*node) {
+	t.Helper()
+	for _, n := range nodes {
+		for _, l := range n.links {
+			eventually(t, fmt.Sprintf("link of %s to %s by %s", n.id, l.cfg.Peer, path), func() bool {
+				s := l.State()
+				return s.Up && s.Path == path && (path == PathTCP || s.MTU > 8000)
+			})
+		}
+	}
+}
+
+func frame(n int) drawbridge.Frame {
+	f := make([]byte, n, n+256)
+	copy(f, []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5})
+	for i := 14; i < n; i++ {
+		f[i] = byte(i * 7)
+	}
+	return f
+}
+
+// tcpFrame is a TCP/IPv4 super-frame with payload bytes, as AF_PACKET would give it.
+func tcpFrame(payload, mss int) drawbridge.Packet {
+	f := make([]byte, 54+payload, 54+payload+256)
+	copy(f, frame(14))
+	binary.BigEndian.PutUint16(f[12:], 0x0800)
+	ip := f[14:34]
+	ip[0], ip[8], ip[9] = 0x45, 64, 6
+	binary.BigEndian.PutUint16(ip[2:], uint16(40+payload))
+	binary.BigEndian.PutUint16(ip[4:], 1000)
+	copy(ip[12:], []byte{10, 0, 0, 1, 10, 0, 0, 2})
+	binary.BigEndian.PutUint16(ip[10:], ^fold(add(0, ip)))
+	tcp := f[34:]
+	binary.BigEndian.PutUint32(tcp[4:], 5000)
+	tcp[12], tcp[13] = 5<<4, 0x18
+	binary.BigEndian.PutUint16(tcp[16:], fold(add(0, ip[12:20])+6+uint32(20+payload)))
+	for i := range payload {
+		f[54+i] = byte(i * 13)
+	}
+	o := drawbridge.Offload{Flags: drawbridge.NeedsChecksum, ChecksumStart: 34, ChecksumOffset: 16}
+	if payload > mss {
+		o.GSO, o.SegmentSize, o.HeaderLen = drawbridge.GSOTCPv4, uint16(mss), 54
+	}
+	return drawbridge.Packet{Frame: f, Offload: o}
+}
+
+// send sends a copy, since sealing overwrites, and returns the original.
+func send(s *Sender, h drawbridge.Header, p drawbridge.Packet) drawbridge.Packet {
+	c := drawbridge.Packet{Frame: append(make([]byte, 0, len(p.Frame)+256), p.Frame...), Offload: p.Offload}
+	s.Send(&h, &c)
+	s.Flush()
+	return p
+}
+
+// TestFramesArriveAsSent sends every shape of frame over UDP with and without the kernel's help, and over
+// the control link.
+func TestFramesArriveAsSent(t *testing.T) {
+	plain := func(c *Config) { c.NoOffload, c.Batch = true, 1 }
+	for name, tc := range map[string]struct {
+		path   string
+		change []func(*Config)
+	}{"udp": {path: PathUDP}, "one by one": {PathUDP, []func(*Config){plain}}, "tcp": {path: PathTCP}} {
+		t.Run(name, func(t *testing.T) {
+			a, b := start(t, 1, tc.change...), start(t, 2, tc.change...)
+			connect(t, a, b, tc.path == PathUDP)
+			up(t, tc.path, a, b)
+			s := a.Sender()
+			h := drawbridge.Header{Dest: 2, VNI: 77, Segment: 5, Epoch: drawbridge.MakeEpoch(3, 9)}
+			packets := []drawbridge.Packet{
+				{Frame: frame(14)}, {Frame: frame(60)}, {Frame: frame(1414)}, {Frame: frame(9014)}, {Frame: frame(30000)},
+				tcpFrame(100, 1448), tcpFrame(65000, 1448), tcpFrame(65000, 536), tcpFrame(65000, 9000), tcpFrame(20000, 10000), tcpFrame(3000, 1448),
+			}
+			for i, p := range packets {
+				p = send(s, h, p)
+				var all []got
+				header := 0
+				if p.Offload.GSO != 0 {
+					header = 54
+				}
+				eventually(t, fmt.Sprint("arrival of frame ", i, " with ", len(p.Frame), " bytes"), func() bool {
+					all = append(all, b.take()...)
+					n := header
+					for _, g := range all {
+						n += len(g.packet.Frame) - header
+					}
+					return len(all) > 0 && n >= len(p.Frame)
+				})
+				g := all[0]
+				want := drawbridge.Header{Origin: 1, Dest: 2, VNI: 77, Segment: 5, Epoch: drawbridge.MakeEpoch(3, 9)}
+				if g.header != want {
+					t.Errorf("frame %d: header %+v", i, g.header)
+				}
+				if len(all) == 1 && (!bytes.Equal(g.packet.Frame, p.Frame) || g.packet.Offload != p.Offload) {
+					t.Errorf("frame %d of %d bytes: arrived with %d bytes, offload %+v, want %+v", i, len(p.Frame), len(g.packet.Frame), g.packet.Offload, p.Offload)
+				}
+				if len(all) > 1 {
+					checkRuns(t, p, all)
+				}
+			}
+		})
+	}
+}
+
+// checkRuns checks that the runs of a broken-up super-frame are good TCP and make up the whole.
+func checkRuns(t *testing.T, whole drawbridge.Packet, runs []got) {
+	t.Helper()
+	at := 0
+	for _, g := range runs {
+		p := g.packet
+		seq := int(binary.BigEndian.Uint32(p.Frame[38:])) - 5000
+		if seq != at || !bytes.Equal(p.Frame[54:], whole.Frame[54+at:54+at+len(p.Frame)-54]) {
+			t.Fatalf("run at %d has sequence %d", at, seq)
+		}
+		at += len(p.Frame) - 54
+		checkHeaders(t, &p)
+	}
+}
+
+func checkHeaders(t *testing.T, p *drawbridge.Packet) {
+	t.Helper()
+	ip := p.Frame[14:34]
+	if fold(add(0, ip)) != 0xffff || int(binary.BigEndian.Uint16(ip[2:])) != len(p.Frame)-14 {
+		t.Errorf("IP header is wrong: % x", ip)
+	}
+	if want := fold(add(0, ip[12:20]) + 6 + uint32(len(p.Frame)-34)); binary.BigEndian.Uint16(p.Frame[50:]) != want {
+		t.Errorf("pseudo-header sum %x, want %x", p.Frame[50:52], want)
+	}
+}
+
+// line makes a - b - c with routes, as the mesh would.
+func line(t *testing.T, change ...func(*Config)) (a, b, c *node) {
+	a, b, c = start(t, 1, change...), start(t, 2, change...), start(t, 3, change...)
+	connect(t, a, b, true)
+	connect(t, b, c, true)
+	type ids = map[drawbridge.PeerID]drawbridge.PeerID
+	type tree = map[drawbridge.PeerID][]drawbridge.PeerID
+	a.SetRoutes(&Routes{Next: ids{2: 2, 3: 2}, Children: tree{1: {2}, 2: nil, 3: nil}})
+	b.SetRoutes(&Routes{Next: ids{1: 1, 3: 3}, Children: tree{1: {3}, 2: {1, 3}, 3: {1}}})
+	c.SetRoutes(&Routes{Next: ids{1: 2, 2: 2}, Children: tree{1: nil, 2: nil, 3: {2}}})
+	up(t, PathUDP, a, b, c)
+	return a, b, c
+}
+
+// TestRelay sends through a peer that is not the destination, whole and in slices.
+func TestRelay(t *testing.T) {
+	a, b, c := line(t)
+	s := a.Sender()
+	for _, p := range []drawbridge.Packet{{Frame: frame(1000)}, tcpFrame(60000, 1448), {Frame: frame(20000)}} {
+		send(s, drawbridge.Header{Dest: 3, VNI: 1}, p)
+		header := 0
+		if p.Offload.GSO != 0 {
+			header = 54
+		}
+		bytesGot := header
+		eventually(t, "arrival at c", func() bool {
+			for _, g := range c.take() {
+				bytesGot += len(g.packet.Frame) - header
+				if g.header.Origin != 1 || g.header.Dest != 3 {
+					t.Errorf("header %+v", g.header)
+				}
+			}
+			return bytesGot >= len(p.Frame)
+		})
+	}
+	if all := b.take(); len(all) != 0 {
+		t.Errorf("the relay took %d frames for itself", len(all))
+	}
+}
+
+// TestFloodReachesEveryoneOnce floods in a triangle with loops: tree first, then in flux.
+func TestFloodReachesEveryoneOnce(t *testing.T) {
+	for _, flux := range []bool{false, true} {
+		t.Run(fmt.Sprint("flux ", flux), func(t *testing.T) {
+			nodes := []*node{start(t, 1), start(t, 2), start(t, 3)}
+			for i, n := range nodes {
+				connect(t, n, nodes[(i+1)%3], true)
+			}
+			for i, n := range nodes {
+				r := &Routes{Next: map[drawbridge.PeerID]drawbridge.PeerID{}, Children: map[drawbridge.PeerID][]drawbridge.PeerID{}, Flux: flux}
+				for j, m := range nodes {
+					if i != j {
+						r.Next[m.id] = m.id
+						r.Children[n.id] = append(r.Children[n.id], m.id)
+						r.Children[m.id] = nil
+					}
+				}
+				n.SetRoutes(r)
+			}
+			up(t, PathUDP, nodes...)
+			s := nodes[0].Sender()
+			const count = 200
+			for i := range count {
+				f := frame(100)
+				binary.BigEndian.PutUint32(f[14:], uint32(i))
+				send(s, drawbridge.Header{VNI: 1}, drawbridge.Packet{Frame: f})
+			}
+			for _, n := range nodes[1:] {
+				seen := map[uint32]int{}
+				eventually(t, "all floods", func() bool {
+					for _, g := range n.take() {
+						seen[binary.BigEndian.Uint32(g.packet.Frame[14:])]++
+						if g.header.Dest != 0 {
+							t.Errorf("a flooded frame came as one to %v", g.header.Dest)
+						}
+					}
+					return len(seen) == count
+				})
+				for i, times := range seen {
+					if times != 1 {
+						t.Errorf("frame %d arrived %d times at %s", i, times, n.id)
+					}
+				}
+			}
+			if all := nodes[0].take(); len(all) > 0 {
+				t.Error("the origin got its own flood")
+			}
+		})
+	}
+}
+
+// TestALoopIsFinite gives two peers routes that point at each other.
+func TestALoopIsFinite(t *testing.T) {
+	a, b, c := line(t)
+	type ids = map[drawbridge.PeerID]drawbridge.PeerID
+	c.SetRoutes(&Routes{Next: ids{1: 2, 2: 2, 9: 2}})
+	b.SetRoutes(&Routes{Next: ids{1: 1, 3: 3, 9: 3}})
+	a.SetRoutes(&Routes{Next: ids{2: 2, 3: 2, 9: 2}})
+	send(a.Sender(), drawbridge.Header{Dest: 9, VNI: 1}, drawbridge.Packet{Frame: frame(100)})
+	eventually(t, "the hop limit", func() bool { return b.Drops()["hop_limit"]+c.Drops()["hop_limit"] == 1 })
+}
+
+// TestKeysRotateWithoutLoss rotates both ends' keys again and again under traffic.
+func TestKeysRotateWithoutLoss(t *testing.T) {
+	a, b := start(t, 1), start(t, 2)
+	connect(t, a, b, true)
+	up(t, PathUDP, a, b)
+	s := a.Sender()
+	const count = 3000
+	for i := range count {
+		if i%500 == 250 {
+			b.links[1].rotate(b.now())
+			a.links[2].rotate(a.now())
+			eventually(t, "the new key", func() bool { return a.links[2].tx.Load().index == b.links[1].rx[0].index })
+		}
+		send(s, drawbridge.Header{Dest: 2, VNI: 1}, drawbridge.Packet{Frame: frame(200)})
+	}
+	n := 0
+	eventually(t, "every frame", func() bool { n += len(b.take()); return n == count })
+	if d := b.Drops(); d["unknown_key"]+d["forged"] > 0 {
+		t.Errorf("rotation dropped frames: %v", d)
+	}
+}
+
+// TestDeadPeerIsNoticed stops one end and wants the other to say so.
+func TestDeadPeerIsNoticed(t *testing.T) {
+	a, b := start(t, 1), start(t, 2)
+	connect(t, a, b, true)
+	up(t, PathUDP, a, b)
+	b.links[1].Close()
+	eventually(t, "link down", func() bool { return !a.links[2].State().Up })
+}
