@@ -52,7 +52,7 @@ func reference(root *cobra.Command) string {
 			}
 			sub.InitDefaultHelpFlag()
 			_ = sub.Flags().MarkHidden("help")
-			if flags := sub.LocalNonPersistentFlags().FlagUsages(); flags != "" {
+			if flags := sub.LocalFlags().FlagUsages(); flags != "" {
 				b.WriteString(fence(flags))
 			}
 			walk(sub)

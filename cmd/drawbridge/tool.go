@@ -104,6 +104,7 @@ func (t *tool) root() *cobra.Command {
 	add(root, groupSetup, t.initCommand(), t.tokenCommand(), t.joinCommand())
 	add(root, groupLook, t.statusCommand(), t.peersCommand(), t.segmentsCommand(), t.portsCommand(), t.routesCommand(), t.macsCommand(), t.eventsCommand())
 	add(root, groupAct, t.captureCommand())
+	add(root, groupTry, tryOut()...)
 	root.AddCommand(t.versionCommand())
 	strict(root)
 	return root
