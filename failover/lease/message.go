@@ -122,8 +122,8 @@ type Action struct {
 	Until   Instant // Open: the gate's deadline
 }
 
-// Output collects what a call wants done. The caller carries out Actions in order, and before it sends anything: a
-// release that overtakes the shutting of its gate makes a loop. It empties and reuses the value.
+// Output collects what a call wants done. The caller carries out Actions in order, reports Node.WasShut with a fresh time if
+// there was a Shut, and then sends. It empties and reuses the value.
 type Output struct {
 	Actions  []Action
 	Requests []Send  // stamp: the now of the call

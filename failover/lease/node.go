@@ -65,6 +65,10 @@ func (n *Node) SetUnfit(now Instant, unfit bool, out *Output) {
 // Tick does what the clock demands. It may be called at any time and must be at Deadline.
 func (n *Node) Tick(now Instant, out *Output) { n.holder.advance(now, out) }
 
+// WasShut tells that all Shut actions so far have been carried out, at a time read after that. No release leaves before:
+// the process may have been stopped between deciding and shutting.
+func (n *Node) WasShut(now Instant) { n.holder.wasShut(now) }
+
 // Deadline is when Tick is due; it changes with every call.
 func (n *Node) Deadline() Instant { return n.holder.deadline() }
 

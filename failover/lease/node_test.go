@@ -68,6 +68,7 @@ func (b *bench) carry(peer drawbridge.PeerID, out *Output, asker drawbridge.Peer
 		}
 	}
 	n := b.nodes[peer]
+	n.WasShut(b.now)
 	for _, s := range out.Requests {
 		b.deliver(peer, s.To, &Message{Class: Request, Generation: n.Generation(), Floor: n.Floor(), Stamp: b.now, Entries: []Entry{s.Entry}})
 	}

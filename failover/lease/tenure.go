@@ -171,15 +171,25 @@ func (h *Holder) abandon(now Instant, t *tenure, out *Output) {
 	h.startRelease(now, t, 0, out)
 }
 
-// close shuts the gate of a tenure. The release waits until the last frame is out.
+// close shuts the gate of a tenure. The release waits until the driver says that it did so, and until the last frame
+// is out.
 func (h *Holder) close(now Instant, t *tenure, cause Cause, heir drawbridge.PeerID, out *Output) {
-	t.state, t.cause, t.heir = Closing, cause, heir
-	t.closing = now.Add(h.config.promised(h.config.Grace))
+	t.state, t.cause, t.heir, t.closing = Closing, cause, heir, Never
 	if h.rules.releaseBeforeClose {
+		t.closing = now.Add(h.config.promised(h.config.Grace))
 		h.startRelease(now, t, heir, out)
 		return
 	}
 	out.Actions = append(out.Actions, Action{Do: Shut, Cause: cause, Segment: t.segment, Epoch: t.epoch})
+}
+
+// wasShut starts the grace period of the gates that the driver has shut by now.
+func (h *Holder) wasShut(now Instant) {
+	for i := range h.tenures {
+		if t := &h.tenures[i]; t.state == Closing && t.closing == Never {
+			t.closing = now.Add(h.config.promised(h.config.Grace))
+		}
+	}
 }
 
 // closed ends a tenure whose last frame is out.
