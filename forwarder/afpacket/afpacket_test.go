@@ -503,3 +503,47 @@ func TestBatchesAllocateNothing(t *testing.T) {
 		})
 	}
 }
+
+// BenchmarkPort sends through one end of a veth pair and reads at the other, on the same goroutine.
+func BenchmarkPort(b *testing.B) {
+	for _, mode := range []struct {
+		name string
+		c    Config
+		pk   drawbridge.Packet
+	}{
+		{"small", Config{}, porttest.Numbered(1)},
+		{"small, VLAN", Config{VLAN: 42}, porttest.Numbered(1)},
+		{"small, plain", Config{Plain: true}, porttest.Numbered(1)},
+		{"super", Config{}, porttest.Super(drawbridge.GSOTCPv4, 63000, 1448)},
+		{"super, VLAN", Config{VLAN: 42}, porttest.Super(drawbridge.GSOTCPv4, 63000, 1448)},
+		{"super, plain", Config{Plain: true}, porttest.Super(drawbridge.GSOTCPv4, 63000, 1448)},
+	} {
+		b.Run(mode.name, func(b *testing.B) { benchmark(b, mode.c, mode.pk) })
+	}
+}
+
+func benchmark(b *testing.B, c Config, pk drawbridge.Packet) {
+	from, to := pair(b, c, c)
+	out, in := make([]drawbridge.Packet, 16), make([]drawbridge.Packet, 64)
+	for i := range out {
+		out[i] = pk
+	}
+	b.SetBytes(int64(len(out) * len(pk.Frame)))
+	want := len(out)
+	if pk.Offload.GSO != drawbridge.GSONone && c.Plain {
+		want *= (len(pk.Frame) + 1447) / 1448
+	}
+	for b.Loop() {
+		if n, err := from.WriteBatch(out); n != len(out) || err != nil {
+			b.Fatal(n, err)
+		}
+		for got := 0; got < want; {
+			n, err := to.ReadBatch(in)
+			if err != nil {
+				b.Fatal(err)
+			}
+			got += n
+		}
+	}
+	b.ReportMetric(float64(b.N*len(out))/b.Elapsed().Seconds(), "frames/s")
+}
