@@ -45,8 +45,9 @@ func (t *Topology) Choose(rng *rand.Rand, rtt func(drawbridge.PeerID) (time.Dura
 // candidates are the peers that are there and can be called, or have called: those that frames reach, and
 // those that they do not.
 func (t *Topology) candidates() (reachable, lost []drawbridge.PeerID) {
-	for _, r := range t.Records() {
-		_, linked := findLink(t.Self().Links, r.ID)
+	links := t.Self().Links
+	for _, r := range t.records {
+		_, linked := findLink(links, r.ID)
 		switch {
 		case r.ID == t.id || r.Gone || len(r.Endpoints) == 0 && !linked:
 		case t.Reachable(r.ID):

@@ -46,8 +46,8 @@ func (t *Topology) Merge(records []wire.Record) (m Merged) {
 
 // accept stores r when it is newer (rule 1), its UID with it (rule 2).
 func (t *Topology) accept(r *wire.Record) bool {
-	old, known := t.records[r.ID]
-	if known && !r.Entry().Newer(old.Entry()) || !known && len(t.records) == wire.MaxDigest {
+	i, known := t.find(r.ID)
+	if known && !r.Entry().Newer(t.records[i].Entry()) || !known && len(t.records) == wire.MaxDigest {
 		return false
 	}
 	t.put(*r)
@@ -74,8 +74,8 @@ func (t *Topology) hearSelf(r *wire.Record, m *Merged) {
 // Digest says which records are here, by id.
 func (t *Topology) Digest() []wire.DigestEntry {
 	d := make([]wire.DigestEntry, 0, len(t.records))
-	for _, r := range t.Records() {
-		d = append(d, r.Entry())
+	for i := range t.records {
+		d = append(d, t.records[i].Entry())
 	}
 	return d
 }
@@ -87,14 +87,15 @@ func (t *Topology) Compare(digest []wire.DigestEntry) (send []wire.Record, want 
 	theirs := make(map[drawbridge.PeerID]wire.DigestEntry, len(digest))
 	for _, e := range digest {
 		theirs[e.ID] = e
-		r, known := t.records[e.ID]
-		if !t.forgotten[e.ID] && (!known || e.Newer(r.Entry())) {
+		i, known := t.find(e.ID)
+		if !t.forgotten[e.ID] && (!known || e.Newer(t.records[i].Entry())) {
 			want = append(want, e.ID)
 		}
 	}
-	for _, r := range t.Records() {
+	for i := range t.records {
+		r := &t.records[i]
 		if e, known := theirs[r.ID]; !known || r.Entry().Newer(e) {
-			send = append(send, r)
+			send = append(send, *r)
 		}
 	}
 	return send, want

@@ -287,12 +287,9 @@ func (w *network) handshakes() {
 
 func (w *network) collect() {
 	for _, p := range w.peers {
-		for _, r := range p.Records() {
-			if !p.Reachable(r.ID) {
-				delete(p.records, r.ID)
-				p.stale = true
-			}
-		}
+		p.Routes()
+		p.records = slices.DeleteFunc(p.records, func(r wire.Record) bool { return !p.Reachable(r.ID) })
+		p.stale = true
 	}
 }
 

@@ -40,7 +40,7 @@ func (t *Topology) refresh() {
 		return
 	}
 	t.stale = false
-	if g := newGraph(t.Records()); !g.equal(&t.graph) {
+	if g := newGraph(t.records); !g.equal(&t.graph) {
 		t.graph, t.routes = g, nil
 		t.changes++
 	}

@@ -5,10 +5,10 @@ package topology
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
+	"sort"
 
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
@@ -18,10 +18,10 @@ import (
 // safe for concurrent use.
 type Topology struct {
 	id        drawbridge.PeerID
-	records   map[drawbridge.PeerID]wire.Record // the own one too
-	forgotten map[drawbridge.PeerID]bool        // only ever grows
-	overrides map[drawbridge.PeerUID]int        // how often another run of this peer overrode this one
-	chosen    map[drawbridge.PeerID]bool        // whom Choose chose; true: at random, for the long way
+	records   []wire.Record              // by id, the own one too
+	forgotten map[drawbridge.PeerID]bool // only ever grows
+	overrides map[drawbridge.PeerUID]int // how often another run of this peer overrode this one
+	chosen    map[drawbridge.PeerID]bool // whom Choose chose; true: at random, for the long way
 
 	stale   bool   // the graph may lag behind the records
 	graph   graph  // what both ends of every link agree on
@@ -37,7 +37,7 @@ func New(self wire.Record) *Topology {
 	self.Version = max(self.Version, 1)
 	return &Topology{
 		id:        self.ID,
-		records:   map[drawbridge.PeerID]wire.Record{self.ID: self},
+		records:   []wire.Record{self},
 		forgotten: map[drawbridge.PeerID]bool{},
 		overrides: map[drawbridge.PeerUID]int{},
 		chosen:    map[drawbridge.PeerID]bool{},
@@ -46,18 +46,26 @@ func New(self wire.Record) *Topology {
 }
 
 // Self is the own record. Its Signed is empty: whoever sends it signs it, once per Version.
-func (t *Topology) Self() wire.Record { return t.records[t.id] }
+func (t *Topology) Self() wire.Record {
+	i, _ := t.find(t.id)
+	return t.records[i]
+}
 
 // Get returns the newest record of a peer that was heard.
 func (t *Topology) Get(id drawbridge.PeerID) (wire.Record, bool) {
-	r, ok := t.records[id]
-	return r, ok
+	if i, ok := t.find(id); ok {
+		return t.records[i], true
+	}
+	return wire.Record{}, false
+}
+
+func (t *Topology) find(id drawbridge.PeerID) (int, bool) {
+	i := sort.Search(len(t.records), func(i int) bool { return t.records[i].ID >= id })
+	return i, i < len(t.records) && t.records[i].ID == id
 }
 
 // Records returns all records, the own one too, by id.
-func (t *Topology) Records() []wire.Record {
-	return slices.SortedFunc(maps.Values(t.records), func(a, b wire.Record) int { return cmp.Compare(a.ID, b.ID) })
-}
+func (t *Topology) Records() []wire.Record { return slices.Clone(t.records) }
 
 // SetLinks says which links this peer has now, and reports whether the own record changed.
 func (t *Topology) SetLinks(links []wire.Link) bool {
@@ -108,9 +116,13 @@ func (t *Topology) update(change func(r *wire.Record)) bool {
 
 // put stores r, and remembers that the graph may have changed when its links have.
 func (t *Topology) put(r wire.Record) {
-	old, known := t.records[r.ID]
-	t.records[r.ID] = r
+	i, known := t.find(r.ID)
+	if !known {
+		t.records = slices.Insert(t.records, i, r)
+	}
+	old := &t.records[i]
 	t.stale = t.stale || !known || old.Gone != r.Gone || !slices.Equal(old.Links, r.Links)
+	*old = r
 }
 
 // A link's metric is told anew only when it moved by more than a quarter and by more than metricGrain. On a
@@ -144,8 +156,10 @@ func (t *Topology) Forget(id drawbridge.PeerID) bool {
 	if id == t.id {
 		return false
 	}
-	_, known := t.records[id]
-	delete(t.records, id)
+	i, known := t.find(id)
+	if known {
+		t.records = slices.Delete(t.records, i, i+1)
+	}
 	delete(t.chosen, id)
 	t.forgotten[id] = true
 	t.stale = t.stale || known
