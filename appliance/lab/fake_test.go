@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/cobra"
 
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -25,8 +26,8 @@ func TestMain(m *testing.M) {
 		switch os.Args[1] {
 		case "init", "join", "run":
 			os.Exit(fake(os.Args[1:]))
-		case "lab":
-			c := Command()
+		case "lab", "demo":
+			c := map[string]func() *cobra.Command{"lab": Command, "demo": DemoCommand}[os.Args[1]]()
 			c.SetArgs(os.Args[2:])
 			if err := c.ExecuteContext(context.Background()); err != nil {
 				os.Exit(1)

@@ -73,15 +73,40 @@ func lock(name string) (unlock func(), err error) {
 	if err := errors.Join(checkLabName(name), os.MkdirAll(Root, 0o755)); err != nil {
 		return nil, err
 	}
-	// Beside the folder, not in it: the lock outlives the lab.
-	f, err := os.OpenFile(labDir(name)+".lock", os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
+	for {
+		f, err := lockFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("lock lab %s: %w", name, err)
+		}
+		if current(f) {
+			return func() { f.Close() }, nil
+		}
+		f.Close() // somebody removed it while we waited: what we hold is not what others lock
+	}
+}
+
+// lockPath is beside the folder, not in it, because the lock is needed while there is none.
+func lockPath(name string) string { return labDir(name) + ".lock" }
+
+func lockFile(name string) (*os.File, error) {
+	f, err := os.OpenFile(lockPath(name), os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock lab %s: %w", name, err), f.Close())
+		return nil, errors.Join(err, f.Close())
 	}
-	return func() { f.Close() }, nil
+	return f, nil
+}
+
+// current reports whether the open file is still the one under its name.
+func current(f *os.File) bool {
+	ours, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(f.Name())
+	return err == nil && os.SameFile(ours, there)
 }
 
 // ErrNoLab is the condition behind commands on a lab that is not up.

@@ -186,3 +186,13 @@ func ipNet(p netip.Prefix) *net.IPNet {
 var everywhere = netip.MustParsePrefix("0.0.0.0/0")
 
 func hostPrefix(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
+// LoopbackUp switches lo on in the network namespace of the calling process, where a program that made one for itself
+// finds it off.
+func LoopbackUp() error {
+	l, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(l)
+}
