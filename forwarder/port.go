@@ -1,0 +1,168 @@
+// Package forwarder is the learning switch of one peer: it takes frames from the peer's ports and from the
+// mesh, decides where each goes, and hands it on. It owns the MAC table and the rules that keep a frame
+// from going in circles (docs/protocol/forwarding.md); how frames get off and onto an interface is the
+// business of the packages below it, how they cross the mesh that of the mesh.
+package forwarder
+
+import (
+	"sync"
+	"sync/atomic"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
+)
+
+// Port is where frames come in and go out. One goroutine reads, and one at a time writes.
+type Port interface {
+	// Name is what the port is called in logs and by operators.
+	Name() string
+	// ReadBatch waits for frames and puts up to len(ps) of them into ps. They stay valid until the next call,
+	// and each has 256 bytes of capacity behind it that the caller may overwrite. An error that wraps
+	// os.ErrClosed or ENODEV is final; after ENETDOWN it may be called again.
+	ReadBatch(ps []drawbridge.Packet) (int, error)
+	// WriteBatch sends what it can without waiting, counts what it cannot, and answers how many it took.
+	WriteBatch(ps []drawbridge.Packet) (int, error)
+	// Close makes a waiting ReadBatch return.
+	Close() error
+}
+
+// Overlay is the mesh, as the switch needs it.
+type Overlay interface {
+	Sender() Sender
+	// MTU is the largest frame that reaches dst in one piece, 0 when there is no way; dst 0: everybody.
+	MTU(dst drawbridge.PeerID) int
+}
+
+// Sender takes frames to other peers. It belongs to one goroutine. Send may overwrite the frame, and up to
+// 256 bytes behind it within its capacity.
+type Sender interface {
+	Send(h *drawbridge.Header, p *drawbridge.Packet)
+	Flush()
+}
+
+// Tap is shown frames of a port, for a capture. It copies what it wants and never waits.
+type Tap interface {
+	Offer(d Direction, p *drawbridge.Packet)
+}
+
+// Direction is which way a frame crosses a port.
+type Direction uint8
+
+// Directions.
+const (
+	Inbound  Direction = iota // from the port into the switch
+	Outbound                  // from the switch to the port
+)
+
+// PortConfig says what a port is attached as.
+type PortConfig struct {
+	Port   Port
+	Queues []Port // more of the same to read from, each in a goroutine of its own
+	VNI    drawbridge.VNI
+
+	// Segment and Gate are set together, on a segment port.
+	Segment     drawbridge.SegmentID
+	SegmentName string
+	Gate        *failover.Gate
+}
+
+// Attached is a port on the switch.
+type Attached struct {
+	// Set at construction, then constant.
+	cfg     PortConfig
+	sw      *Switch
+	name    string
+	segment *segment // nil on a guest port
+
+	// Any goroutine; atomic.
+	drops       drops
+	before      atomic.Pointer[[]Tap]
+	after       atomic.Pointer[[]Tap]
+	macs        atomic.Int32
+	rxFrames    atomic.Uint64
+	rxBytes     atomic.Uint64
+	txFrames    atomic.Uint64
+	txBytes     atomic.Uint64
+	detached    atomic.Bool
+	stormTokens storm
+	answers     storm
+
+	writing sync.Mutex // held during WriteBatch
+}
+
+// permit asks the gate; a guest port has none and is always open.
+func (a *Attached) permit() (drawbridge.Epoch, bool) {
+	if a.cfg.Gate == nil {
+		return 0, true
+	}
+	return a.cfg.Gate.Permit()
+}
+
+// write sends a batch to the port, if its gate is open. The gate is asked once more for each batch: it may
+// have shut since the frames were taken in.
+func (a *Attached) write(ps []drawbridge.Packet) {
+	if _, open := a.permit(); !open {
+		a.drops.add(dropGateShut, len(ps))
+		return
+	}
+	a.show(&a.after, Outbound, ps)
+	a.writing.Lock()
+	n, err := a.cfg.Port.WriteBatch(ps)
+	a.writing.Unlock()
+	if err != nil || n < len(ps) {
+		a.drops.add(dropPort, len(ps)-n)
+	}
+	bytes := 0
+	for i := range ps {
+		bytes += len(ps[i].Frame)
+	}
+	a.txFrames.Add(uint64(n))
+	a.txBytes.Add(uint64(bytes))
+}
+
+// show offers a batch to the taps of one side.
+func (a *Attached) show(side *atomic.Pointer[[]Tap], d Direction, ps []drawbridge.Packet) {
+	taps := side.Load()
+	if taps == nil {
+		return
+	}
+	for _, t := range *taps {
+		for i := range ps {
+			t.Offer(d, &ps[i])
+		}
+	}
+}
+
+// Capture shows frames of the port to t until the returned function is called: what the gate let through,
+// or with beforeGate everything that the port sees.
+func (a *Attached) Capture(t Tap, beforeGate bool) (stop func()) {
+	side := &a.after
+	if beforeGate {
+		side = &a.before
+	}
+	a.sw.changeTaps(side, func(taps []Tap) []Tap { return append(taps, t) })
+	return func() {
+		a.sw.changeTaps(side, func(taps []Tap) (left []Tap) {
+			for _, other := range taps {
+				if other != t {
+					left = append(left, other)
+				}
+			}
+			return left
+		})
+	}
+}
+
+func (s *Switch) changeTaps(side *atomic.Pointer[[]Tap], change func([]Tap) []Tap) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var taps []Tap
+	if old := side.Load(); old != nil {
+		taps = append(taps, *old...)
+	}
+	if taps = change(taps); len(taps) == 0 {
+		side.Store(nil)
+		return
+	}
+	side.Store(&taps)
+}

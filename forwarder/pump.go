@@ -1,0 +1,244 @@
+package forwarder
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+)
+
+// downAgain is how long a port that says its interface is down is left alone before it is read again.
+const downAgain = 200 * time.Millisecond
+
+// Run forwards what the port reads until the port is closed, its interface vanishes or ctx ends; whoever
+// ends ctx closes the port as well, since reading waits. It answers nil when the port was closed.
+func (a *Attached) Run(ctx context.Context) error {
+	ports := append([]Port{a.cfg.Port}, a.cfg.Queues...)
+	failed := make([]error, len(ports))
+	var group sync.WaitGroup
+	for i, p := range ports {
+		group.Go(func() {
+			runtime.LockOSThread() // the thread waits in the system call and handles what wakes it
+			failed[i] = newPump(a, p).run(ctx)
+		})
+	}
+	group.Wait()
+	return errors.Join(failed...)
+}
+
+// pump takes frames from one queue of a port into the switch. It belongs to one goroutine.
+type pump struct {
+	// Set at construction, then constant.
+	from *Attached
+	port Port
+	sw   *Switch
+	out  Sender
+	here place // where sources are, on a guest port
+
+	batch  []drawbridge.Packet
+	local  queues
+	macs   cache
+	now    time.Duration
+	header drawbridge.Header
+}
+
+func newPump(a *Attached, p Port) *pump {
+	u := &pump{
+		from: a, port: p, sw: a.sw, out: a.sw.cfg.Overlay.Sender(),
+		batch: make([]drawbridge.Packet, a.sw.cfg.Batch), macs: cache{table: &a.sw.table},
+	}
+	u.here.port = a
+	return u
+}
+
+func (u *pump) run(ctx context.Context) error {
+	for {
+		n, err := u.port.ReadBatch(u.batch)
+		switch {
+		case ctx.Err() != nil, errors.Is(err, os.ErrClosed):
+			return nil
+		case errors.Is(err, syscall.ENETDOWN):
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(downAgain):
+			}
+			continue
+		case err != nil:
+			return err
+		}
+		u.now = u.sw.now()
+		u.take(u.batch[:n])
+	}
+}
+
+// take forwards one batch.
+func (u *pump) take(ps []drawbridge.Packet) {
+	a := u.from
+	a.show(&a.before, Inbound, ps)
+	epoch, open := a.permit()
+	if !open {
+		a.drops.add(dropGateShut, len(ps))
+		return
+	}
+	a.show(&a.after, Inbound, ps)
+	if a.segment != nil && !u.lead(epoch, len(ps)) {
+		return
+	}
+	bytes := 0
+	for i := range ps {
+		bytes += len(ps[i].Frame)
+		u.frame(&ps[i], epoch)
+	}
+	a.rxFrames.Add(uint64(len(ps)))
+	a.rxBytes.Add(uint64(bytes))
+	u.local.flush()
+	u.out.Flush()
+}
+
+// lead makes this peer the segment's gateway in its own eyes, which an open gate entitles it to, unless a
+// newer tenure has been heard of: then the gate is about to be shut.
+func (u *pump) lead(epoch drawbridge.Epoch, n int) bool {
+	if r, ok := u.from.segment.heard(u.sw.cfg.Self, epoch); !ok {
+		u.from.drops.add(r, n)
+		return false
+	}
+	return true
+}
+
+// frame decides about one frame.
+func (u *pump) frame(p *drawbridge.Packet, epoch drawbridge.Epoch) {
+	a, f := u.from, p.Frame
+	if r, ok := admit(f); !ok {
+		a.drops.add(r, 1)
+		return
+	}
+	at := &u.here
+	if a.segment != nil {
+		at = &a.segment.at
+	}
+	pass, learned := u.macs.learn(keyOf(a.cfg.VNI, f, 6), at, u.now)
+	if !pass {
+		a.drops.add(dropEcho, 1)
+		return
+	}
+	if !learned {
+		a.drops.add(dropMACLimit, 1)
+	}
+	u.header = drawbridge.Header{Origin: u.sw.cfg.Self, VNI: a.cfg.VNI}
+	if a.segment != nil {
+		u.header.Segment, u.header.Epoch = a.segment.id, epoch
+	}
+	if f[0]&1 == 0 {
+		if e := u.macs.find(keyOf(a.cfg.VNI, f, 0)); e != nil {
+			u.unicast(p, e.at.Load())
+			return
+		}
+	}
+	u.flood(p)
+}
+
+// unicast sends a frame to where its destination is.
+func (u *pump) unicast(p *drawbridge.Packet, to *place) {
+	a := u.from
+	switch {
+	case to.port != nil:
+		if to.port != a {
+			u.local.add(to.port, p)
+		}
+		return
+	case to.segment != nil && to.segment == a.segment: // both ends are on the segment
+		a.drops.add(dropSplitHorizon, 1)
+		return
+	case to.segment != nil:
+		t := to.segment.tenure.Load()
+		if own := to.segment.port.Load(); own != nil && (t.active == u.sw.cfg.Self || t.active == 0) {
+			u.local.add(own, p)
+			return
+		}
+		if t.active == 0 {
+			a.drops.add(dropNoGateway, 1)
+			return
+		}
+		u.header.Dest = t.active
+	default:
+		u.header.Dest = to.peer
+	}
+	u.send(p)
+}
+
+// send hands a frame to the mesh, or answers that it is too big.
+func (u *pump) send(p *drawbridge.Packet) {
+	if mtu := u.sw.cfg.Overlay.MTU(u.header.Dest); mtu > 0 && largest(p) > mtu && u.tooBig(p, mtu) {
+		return
+	}
+	u.out.Send(&u.header, p)
+}
+
+// flood sends a frame to every other port of the overlay here, and to all peers. Sealing a frame that must
+// be cut overwrites it, so our own ports get a copy of such a one.
+func (u *pump) flood(p *drawbridge.Packet) {
+	a := u.from
+	if !a.stormTokens.take(u.now, stormRate, stormBurst) {
+		a.drops.add(dropStorm, 1)
+		return
+	}
+	ports := (*u.sw.ports.Load())[a.cfg.VNI]
+	if len(ports) > 1 {
+		mine := *p
+		if p.Offload.GSO != drawbridge.GSONone || len(p.Frame) > u.sw.cfg.Overlay.MTU(0) {
+			mine.Frame = append(drawbridge.Frame(nil), p.Frame...)
+		}
+		for _, to := range ports {
+			if to != a && (a.segment == nil || to.segment != a.segment) {
+				u.local.add(to, &mine)
+			}
+		}
+	}
+	u.header.Dest = 0
+	u.out.Send(&u.header, p)
+}
+
+// queues collects frames by the port that they go to.
+type queues struct {
+	of []queue
+}
+
+type queue struct {
+	port *Attached
+	ps   []drawbridge.Packet
+}
+
+func (q *queues) add(to *Attached, p *drawbridge.Packet) {
+	for i := range q.of {
+		if q.of[i].port == to {
+			q.of[i].ps = append(q.of[i].ps, *p)
+			return
+		}
+	}
+	q.of = append(q.of, queue{to, append(make([]drawbridge.Packet, 0, 64), *p)})
+}
+
+// flush writes what was collected. Ports that were detached are forgotten.
+func (q *queues) flush() {
+	kept := q.of[:0]
+	for i := range q.of {
+		e := q.of[i]
+		if e.port.detached.Load() {
+			continue
+		}
+		if len(e.ps) > 0 {
+			e.port.write(e.ps)
+			clear(e.ps)
+			e.ps = e.ps[:0]
+		}
+		kept = append(kept, e)
+	}
+	clear(q.of[len(kept):])
+	q.of = kept
+}

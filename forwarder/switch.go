@@ -1,0 +1,128 @@
+package forwarder
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+)
+
+// Config is what a switch needs to know once.
+type Config struct {
+	Self    drawbridge.PeerID
+	Overlay Overlay
+	// Batch is how many frames are taken from a port at once; 0: 64.
+	Batch int
+	// Now is the time since some fixed moment; nil: since New.
+	Now func() time.Duration
+}
+
+// Switch is the learning switch of one peer: all its ports, all its overlays.
+type Switch struct {
+	// Set at construction, then constant.
+	cfg Config
+	now func() time.Duration
+
+	table table
+	drops drops
+
+	// Replaced whole under mu, read without.
+	segments atomic.Pointer[map[drawbridge.SegmentID]*segment]
+	ports    atomic.Pointer[map[drawbridge.VNI][]*Attached]
+
+	mu sync.Mutex // guards changes of segments, ports and taps
+}
+
+// New makes a switch without ports.
+func New(cfg Config) *Switch {
+	if cfg.Batch <= 0 {
+		cfg.Batch = 64
+	}
+	s := &Switch{cfg: cfg, now: cfg.Now, table: table{entries: map[key]*entry{}}}
+	if s.now == nil {
+		start := time.Now()
+		s.now = func() time.Duration { return time.Since(start) }
+	}
+	s.segments.Store(&map[drawbridge.SegmentID]*segment{})
+	s.ports.Store(&map[drawbridge.VNI][]*Attached{})
+	return s
+}
+
+// Attach adds a port. Frames go to it at once; none are read from it before Run.
+func (s *Switch) Attach(cfg PortConfig) (*Attached, error) {
+	a := &Attached{cfg: cfg, sw: s, name: cfg.Port.Name()}
+	if (cfg.Segment != 0) != (cfg.Gate != nil) {
+		return nil, fmt.Errorf("port %s: a segment port has a gate, and nothing else has", a.name)
+	}
+	if cfg.Segment != 0 {
+		a.segment = s.segment(cfg.Segment, cfg.VNI)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, other := range s.all() {
+		switch {
+		case other.name == a.name:
+			return nil, fmt.Errorf("port %s is attached already", a.name)
+		case a.segment != nil && other.segment == a.segment:
+			return nil, fmt.Errorf("port %s: port %s is on segment %s already", a.name, other.name, cfg.SegmentName)
+		}
+	}
+	if a.segment != nil {
+		a.segment.port.Store(a)
+	}
+	s.setPorts(func(all map[drawbridge.VNI][]*Attached) {
+		all[cfg.VNI] = append(slices.Clone(all[cfg.VNI]), a)
+	})
+	return a, nil
+}
+
+// Detach removes the port and forgets the addresses behind it. The port itself is the caller's to close.
+func (a *Attached) Detach() {
+	if a.detached.Swap(true) {
+		return
+	}
+	s := a.sw
+	s.mu.Lock()
+	s.setPorts(func(all map[drawbridge.VNI][]*Attached) {
+		left := slices.Clone(all[a.cfg.VNI])
+		left = slices.DeleteFunc(left, func(o *Attached) bool { return o == a })
+		if all[a.cfg.VNI] = left; len(left) == 0 {
+			delete(all, a.cfg.VNI)
+		}
+	})
+	if a.segment != nil {
+		a.segment.port.CompareAndSwap(a, nil)
+	}
+	s.mu.Unlock()
+	s.table.forget(func(_ key, e *entry) bool { return e.at.Load().port == a })
+}
+
+// all lists the ports. The caller holds s.mu or does not mind a change.
+func (s *Switch) all() (all []*Attached) {
+	for _, of := range *s.ports.Load() {
+		all = append(all, of...)
+	}
+	slices.SortFunc(all, func(a, b *Attached) int {
+		if a.name < b.name {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+func (s *Switch) setPorts(change func(map[drawbridge.VNI][]*Attached)) {
+	all := maps.Clone(*s.ports.Load())
+	change(all)
+	s.ports.Store(&all)
+}
+
+// Age forgets addresses that were silent for too long. It is called now and then, say every ten seconds.
+func (s *Switch) Age() {
+	now := s.now()
+	s.table.forget(func(_ key, e *entry) bool { return now-time.Duration(e.seen.Load()) > maxAge })
+}
