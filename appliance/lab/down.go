@@ -15,7 +15,6 @@ func Down(name string) error {
 		return err
 	}
 	defer unlock()
-	defer os.Remove(lockPath(name)) // before it is unlocked
 	if _, err := open(name); errors.Is(err, ErrNoLab) {
 		return err
 	}

@@ -79,7 +79,10 @@ func lock(name string) (unlock func(), err error) {
 			return nil, fmt.Errorf("lock lab %s: %w", name, err)
 		}
 		if current(f) {
-			return func() { f.Close() }, nil
+			return func() {
+				os.Remove(lockPath(name)) // a failure leaves an empty file
+				f.Close()
+			}, nil
 		}
 		f.Close() // somebody removed it while we waited: what we hold is not what others lock
 	}

@@ -3,6 +3,7 @@ package lab
 import (
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -58,10 +59,23 @@ func StatusOf(name string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	return l.status(), nil
+	return l.Status(), nil
 }
 
-func (l *Lab) status() Status {
+// Addresses are all that a host has, IPv4 first.
+func (l *Lab) Addresses(host string) (addrs []netip.Addr) {
+	for _, h := range l.plan.hosts {
+		if h.Name == host {
+			for _, a := range h.addrs {
+				addrs = append(addrs, a.Addr())
+			}
+		}
+	}
+	return addrs
+}
+
+// Status says how the lab stands.
+func (l *Lab) Status() Status {
 	s := Status{Name: l.Name, Console: l.Console, Nodes: []NodeStatus{}, Hosts: []HostStatus{}, Switches: []SwitchStatus{}, cuts: l.describeCuts()}
 	for _, n := range l.plan.topo.Nodes {
 		s.Nodes = append(s.Nodes, l.statusOf(n))

@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/appliance/lab"
+	"github.com/drawbridge-net/drawbridge/appliance/lab/probe"
+)
+
+// broadcast sends from two hosts and counts everywhere.
+func (b *bed) broadcast(t *testing.T, count int) probe.Broadcasts {
+	t.Helper()
+	c, err := probe.Count(b.hosts)
+	must(t, err)
+	for _, h := range []string{b.hosts[0].Name, b.hosts[len(b.hosts)-1].Name} {
+		must(t, c.Send(t.Context(), h, count, 2*time.Millisecond))
+	}
+	r, err := c.Finish(quiet)
+	must(t, err)
+	return r
+}
+
+// TestBroadcastsArriveExactlyOnce holds on meshes full of circles, and with two gateways on one VLAN.
+func TestBroadcastsArriveExactlyOnce(t *testing.T) {
+	for _, topology := range []string{"mesh", "ring", "default"} {
+		t.Run(topology, func(t *testing.T) {
+			b := up(t, topology)
+			b.reach(t, 0) // so that nothing is still being found out
+			if r := b.broadcast(t, 200); !r.ExactlyOnce() {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// TestNoBroadcastIsDoubledWhilePeersDie kills and starts peers while two hosts broadcast. Some broadcasts are lost
+// then; none may come twice, or back.
+func TestNoBroadcastIsDoubledWhilePeersDie(t *testing.T) {
+	for _, topology := range []string{"mesh", "ring", "default"} {
+		t.Run(topology, func(t *testing.T) {
+			b := up(t, topology)
+			b.reach(t, 0)
+			c, err := probe.Count(b.hosts)
+			must(t, err)
+			ctx, stop := context.WithCancel(t.Context())
+			sent := make(chan error)
+			for _, h := range []string{"w1", "y1"} {
+				go func() { sent <- c.Send(ctx, h, 1_000_000, 2*time.Millisecond) }()
+			}
+			err = b.havoc(t)
+			stop()
+			must(t, err, <-sent, <-sent)
+			r, err := c.Finish(quiet)
+			must(t, err)
+			if !r.Single() {
+				t.Errorf("doubled: %+v", r)
+			}
+			t.Logf("%+v", r)
+			b.reach(t, 0)
+			if r := b.broadcast(t, 100); !r.ExactlyOnce() {
+				t.Errorf("after everybody is back: %+v", r)
+			}
+		})
+	}
+}
+
+// havoc kills and starts peers, one after the other and two at once, and freezes one.
+func (b *bed) havoc(t *testing.T) error {
+	pause := func() { <-time.After(300 * time.Millisecond) }
+	var errs []error
+	do := func(err error) {
+		errs = append(errs, err)
+		pause()
+	}
+	for _, node := range []string{"x", "z"} {
+		do(lab.Kill(b.Name, node))
+		do(lab.Start(t.Context(), b.Name, node))
+	}
+	do(lab.Kill(b.Name, "x"))
+	do(lab.Kill(b.Name, "z"))
+	do(lab.Start(t.Context(), b.Name, "x"))
+	do(lab.Start(t.Context(), b.Name, "z"))
+	do(lab.Freeze(b.Name, "z"))
+	pause()
+	do(lab.Thaw(b.Name, "z"))
+	pause()
+	return errors.Join(errs...)
+}
