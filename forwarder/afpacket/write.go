@@ -124,24 +124,16 @@ func (p *Port) WriteBatch(ps []drawbridge.Packet) (taken int, err error) {
 	return taken, err
 }
 
-// admit checks what the kernel does not, and fits the segments of a TCP super-frame to the interface, which sends them
-// at whatever size it is told.
-func (p *Port) admit(pk *drawbridge.Packet) (drawbridge.Offload, bool) {
-	o, mtu := pk.Offload, int(p.mtu.Load())
+// admit checks what the kernel does not, and fits super-frames to the interface.
+func (p *Port) admit(pk *drawbridge.Packet) (o drawbridge.Offload, ok bool) {
 	if len(pk.Frame) < drawbridge.MinFrame {
 		p.drop(malformed, 1)
 		return o, false
 	}
-	if o.GSO == drawbridge.GSONone || int(o.HeaderLen)+int(o.SegmentSize) <= drawbridge.MinFrame+mtu {
-		return o, true
-	}
-	l := segment.Parse(pk.Frame)
-	o.SegmentSize = uint16(segment.SegmentPayload(pk, l, mtu))
-	if l.Payload-l.Network+int(o.SegmentSize) > mtu {
+	if o, ok = segment.Fit(pk, int(p.mtu.Load())); !ok {
 		p.drop(tooBig, 1)
-		return o, false
 	}
-	return o, true
+	return o, ok
 }
 
 // flush sends the first slots messages.

@@ -75,6 +75,18 @@ func SegmentPayload(p *drawbridge.Packet, l Layout, mtu int) int {
 	return size
 }
 
+// Fit is p's Offload for an interface with that MTU, which sends the segments of a super-frame at whatever size it is
+// told: those of TCP become small enough. Not ok: p is datagrams that are too long, which no one may cut.
+func Fit(p *drawbridge.Packet, mtu int) (o drawbridge.Offload, ok bool) {
+	o = p.Offload
+	if o.GSO == drawbridge.GSONone || int(o.HeaderLen)+int(o.SegmentSize) <= drawbridge.MinFrame+mtu {
+		return o, true
+	}
+	l := Parse(p.Frame)
+	o.SegmentSize = uint16(SegmentPayload(p, l, mtu))
+	return o, l.Payload-l.Network+int(o.SegmentSize) <= mtu
+}
+
 // patchNetwork gives segment number index its own IP lengths, identification and header checksum.
 func (l Layout) patchNetwork(f drawbridge.Frame, index int) {
 	ip := f[l.Network:]
