@@ -105,41 +105,27 @@ func TestEveryDecision(t *testing.T) {
 	}
 }
 
-// colliding are two names with one FNV-1a hash of 32 bits, found by trying.
-func colliding(t *testing.T) (a, b string) {
-	t.Helper()
-	seen := map[drawbridge.SegmentID]string{}
-	for i := range 1 << 20 {
-		name := fmt.Sprintf("s%d", i)
-		id := drawbridge.SegmentIDOf(name)
-		if other, ok := seen[id]; ok {
-			return other, name
-		}
-		seen[id] = name
-	}
-	t.Fatal("no two names collide")
-	return "", ""
-}
+// Two names of segments with one FNV-1a hash of 32 bits.
+const oneName, sameIDName = "s31597", "s618190"
 
 func TestImpossibleDecisionsAreRefused(t *testing.T) {
-	a, b := colliding(t)
 	many := make([]drawbridge.PeerName, maxEligible+1)
 	for i := range many {
 		many[i] = drawbridge.PeerName(fmt.Sprintf("p%d", i))
 	}
-	before := decided(t, segment(a, 1), config(0, `{}`), timers(50e6, 250e6), maintenance("gw", true))
+	before := decided(t, segment(oneName, 1), config(0, `{}`), timers(50e6, 250e6), maintenance("gw", true))
 	tests := map[string]struct {
 		command Command
 		want    error
 		word    string
 	}{
 		"nothing":              {Command{ID: "x"}, ErrCommand, "0 decisions"},
-		"two at once":          {Command{RetireTimers: &RetireTimers{3}, RemoveSegment: &RemoveSegment{a}}, ErrCommand, "2 decisions"},
-		"long id":              {Command{ID: strings.Repeat("x", maxText+1), RemoveSegment: &RemoveSegment{a}}, ErrCommand, "257 bytes"},
+		"two at once":          {Command{RetireTimers: &RetireTimers{3}, RemoveSegment: &RemoveSegment{oneName}}, ErrCommand, "2 decisions"},
+		"long id":              {Command{ID: strings.Repeat("x", maxText+1), RemoveSegment: &RemoveSegment{oneName}}, ErrCommand, "257 bytes"},
 		"segment's name":       {segment("LAN 1", 1), ErrCommand, "LAN 1"},
 		"no overlay":           {segment("lan", 0), ErrCommand, "overlay number 0"},
 		"overlay of 25 bits":   {segment("lan", drawbridge.MaxVNI+1), ErrCommand, "overlay number"},
-		"same segment id":      {segment(b, 1), ErrCommand, "choose another name"},
+		"same segment id":      {segment(sameIDName, 1), ErrCommand, "choose another name"},
 		"stranger preferred":   {Command{SetSegment: &SetSegment{"lan", Segment{VNI: 1, Eligible: []drawbridge.PeerName{"x"}, Preferred: "y"}}}, ErrCommand, "not eligible"},
 		"too many eligible":    {Command{SetSegment: &SetSegment{"lan", Segment{VNI: 1, Eligible: many}}}, ErrCommand, "at most 64"},
 		"eligible nobody":      {Command{SetSegment: &SetSegment{"lan", Segment{VNI: 1, Eligible: []drawbridge.PeerName{""}}}}, ErrCommand, "peer"},
@@ -189,9 +175,17 @@ func TestTheStateIsBounded(t *testing.T) {
 			refused[kind] = err
 		}
 	}
-	for i := range maxFacts + 1 {
-		apply("fact", Command{ID: fmt.Sprint(i), PutFact: &PutFact{fmt.Sprint(i), Fact{Kind: "x"}}})
-		apply("gateway", maintenance(drawbridge.PeerName(fmt.Sprint(i)), true))
+	for i := range maxFacts - 1 {
+		s.Facts[fmt.Sprint(i)] = Fact{Kind: "x"}
+		s.Gateways[drawbridge.PeerName(fmt.Sprint(i))] = Gateway{}
+		s.Seen = append(s.Seen, fmt.Sprint(i))
+	}
+	for _, name := range []string{"x", "y"} {
+		apply("fact", Command{ID: "fact " + name, PutFact: &PutFact{name, Fact{Kind: "x"}}})
+		apply("gateway", Command{ID: "gateway " + name, Maintenance: &Maintenance{drawbridge.PeerName(name), true}})
+	}
+	if slices.Contains(s.Seen, "0") || !slices.Contains(s.Seen, "1") || !slices.Contains(s.Seen, "gateway x") || slices.Contains(s.Seen, "gateway y") {
+		t.Errorf("the oldest ids are not forgotten: %q", s.Seen)
 	}
 	for i := range 2 * keepVersions {
 		apply("version", config(uint64(i), `{}`))
@@ -251,10 +245,9 @@ func TestABackupCannotTurnBackTime(t *testing.T) {
 
 func TestImpossibleBackupsAreRefused(t *testing.T) {
 	before := decided(t, segment("lan", 1))
-	a, b := colliding(t)
 	for name, spoil := range map[string]func(*State){
 		"segment":        func(s *State) { s.Segments["LAN"] = Segment{VNI: 1} },
-		"segment ids":    func(s *State) { s.Segments[a], s.Segments[b] = Segment{VNI: 1}, Segment{VNI: 2} },
+		"segment ids":    func(s *State) { s.Segments[oneName], s.Segments[sameIDName] = Segment{VNI: 1}, Segment{VNI: 2} },
 		"overlay":        func(s *State) { s.Segments["x"] = Segment{} },
 		"gateway":        func(s *State) { s.Gateways[""] = Gateway{} },
 		"timers":         func(s *State) { s.Timers.Renew = 0 },
