@@ -53,7 +53,6 @@ func upCommand(name *string) *cobra.Command {
 	}
 	c.Flags().StringVar(&o.Topology, "topology", "default", "file, or one of "+strings.Join(BuiltIn(), ", "))
 	c.Flags().StringVar(&o.Binary, "binary", os.Getenv("DRAWBRIDGE_BIN"), "program that the nodes run (default: this one, or $DRAWBRIDGE_BIN)")
-	c.Flags().StringVar(&o.Console, "console", "", "address of the console")
 	return c
 }
 
@@ -98,22 +97,30 @@ func statusCommand(name *string) *cobra.Command {
 }
 
 func execCommand(name *string) *cobra.Command {
-	return &cobra.Command{
+	c := &cobra.Command{
 		Use:   "exec NODE|HOST -- COMMAND [ARGUMENT...]",
 		Short: "Run a command inside of a node, host, switch or router",
 		Long: `Run a command inside of a node, host, switch or router. In a node, and in its guests, DRAWBRIDGE_SOCKET is the node's
 daemon, and the word drawbridge is the program that the lab runs. The exit status is the command's.`,
-		Example:            "  drawbridge lab exec a -- drawbridge segments\n  drawbridge lab exec w1 -- ping 10.42.0.14",
-		Args:               cobra.MinimumNArgs(2),
-		DisableFlagParsing: false,
+		Example: "  drawbridge lab exec a -- drawbridge segments\n  drawbridge lab exec w1 -- ping 10.42.0.14",
+		Args:    cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
-			cmd, n, err := Exec(*name, args[0], args[1:])
+			words := args[1:]
+			if words[0] == "--" {
+				words = words[1:]
+			}
+			if len(words) == 0 {
+				return errors.New("exec wants a command")
+			}
+			cmd, n, err := Exec(*name, args[0], words)
 			if err != nil {
 				return err
 			}
 			return replace(n, cmd)
 		},
 	}
+	c.Flags().SetInterspersed(false) // what follows the first word is the command's
+	return c
 }
 
 // replace becomes the command, so that signals, the terminal and the exit status are its own.

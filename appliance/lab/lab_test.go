@@ -234,7 +234,7 @@ func TestExecRunsInsideWithTheSocket(t *testing.T) {
 	if got := run("host1", "--", "sh", "-c", "echo $DRAWBRIDGE_SOCKET; cat /proc/net/dev"); !strings.Contains(got, "eth0") || strings.Contains(got, "drawbridge.sock") {
 		t.Errorf("on host1: %q", got)
 	}
-	err := exec.Command(os.Args[0], "lab", "--name", "labtest", "exec", "w1", "--", "sh", "-c", "exit 7").Run()
+	err := exec.Command(os.Args[0], "lab", "--name", "labtest", "exec", "w1", "sh", "-c", "exit 7").Run()
 	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 7 {
 		t.Errorf("exit status is not handed on: %v", err)
 	}

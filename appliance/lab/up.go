@@ -24,7 +24,6 @@ type Options struct {
 	Name     string    // of the lab
 	Topology string    // a built-in name or a file; empty: "default"
 	Binary   string    // what the nodes run; empty: this program
-	Console  string    // address for the console; empty: none
 	Progress io.Writer // hears what is being done; nil: nobody
 }
 
