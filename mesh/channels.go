@@ -28,14 +28,25 @@ type Channel interface {
 // MaxBroadcast bounds a message to everybody; what is larger belongs into State.
 const MaxBroadcast = 8 << 10
 
+// routedHeader is what stands before the payload of a routed message, the kind included.
+const routedHeader = 1 + 4 + 4 + 1
+
 // ErrTooLarge says that a message is too long for its way.
 var ErrTooLarge = errors.New("the message is too large")
 
 // Register opens a channel. Names are for good: they are part of what peers of different versions say.
 func (r *Router) Register(name string, c Channel) {
+	mustName("channel", name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.channels[name] = c
+}
+
+// mustName stops a program that calls something what no peer could ask for.
+func mustName(what, name string) {
+	if name == "" || len(name) > wire.MaxName {
+		panic(fmt.Sprintf("mesh: %s name %q: want 1 to %d bytes", what, name, wire.MaxName))
+	}
 }
 
 func (r *Router) channel(name string) Channel {
@@ -44,11 +55,11 @@ func (r *Router) channel(name string) Channel {
 	return r.channels[name]
 }
 
-// Send sends msg to one peer, over several links if need be. It is delivered in order and at most once; a
-// link that breaks on the way loses it.
+// Send sends msg to one peer, over several links if need be. It arrives at most once, and in order while the
+// way stays the same; a link that breaks loses what is on it.
 func (r *Router) Send(to drawbridge.PeerID, channel string, msg []byte) error {
 	m := wire.Routed{From: r.id, To: to, Hops: maxHops, Payload: wire.AppendChannel(nil, channel, msg)}
-	if len(m.Payload)+wire.StreamHeader > wire.MaxMessage {
+	if len(m.Payload)+routedHeader > wire.MaxMessage {
 		return fmt.Errorf("channel %s: %d bytes: %w", channel, len(msg), ErrTooLarge)
 	}
 	if to == r.id {

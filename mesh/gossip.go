@@ -26,10 +26,11 @@ type rumour struct {
 // sign returns the own record, signed; called with mu held.
 func (r *Router) sign() []byte {
 	self := r.topo.Self()
-	if r.own == nil || r.announce.version != self.Version {
-		c := r.config.Credentials
-		r.own = wire.SealRecord(&self, c.Certificate().Raw, c.Private)
-		r.announce.version = self.Version
+	c := r.config.Credentials
+	cert := c.Certificate()
+	if r.own == nil || r.announce.version != self.Version || r.announce.cert != cert {
+		r.own = wire.SealRecord(&self, cert.Raw, c.Private)
+		r.announce.version, r.announce.cert = self.Version, cert
 	}
 	return r.own
 }
@@ -55,8 +56,7 @@ func (r *Router) receiveRecords(l *link, body []byte) error {
 		switch {
 		case errors.Is(err, errOld):
 		case err != nil:
-			r.drop("record: " + dropReason(err))
-			r.log.Warn("a record was dropped", "via", l.peer.Name, "err", err)
+			r.warn("record: "+dropReason(err), "a record was dropped", "peer", l.peer.Name, "err", err)
 		default:
 			good = append(good, rec)
 		}
@@ -213,8 +213,7 @@ func (r *Router) spread(rumours []rumour, links []*link) {
 func (r *Router) receiveRevocations(l *link, body []byte) error {
 	news, err := r.config.Credentials.Revocations.Merge(body)
 	if err != nil {
-		r.drop("revocations: " + dropReason(err))
-		r.log.Warn("revocations", "via", l.peer.Name, "err", err) // when the disk is full they count all the same
+		r.warn("revocations: "+dropReason(err), "revocations", "peer", l.peer.Name, "err", err) // when the disk is full they count all the same
 	}
 	r.removed(news, l)
 	return nil

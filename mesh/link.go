@@ -54,7 +54,7 @@ type link struct {
 	secret  []byte   // exported from TLS, for the data link
 	queue   *queue
 
-	data  DataLink
+	data  DataLink     // written once, before run, with Router.mu held
 	heard atomic.Int64 // when bytes came last, UnixNano
 	rtt   atomic.Int64 // of the last ping, ns
 
@@ -82,7 +82,7 @@ func muxConfig() *yamux.Config {
 // handler is what a link does with what it receives. Both are called from goroutines of the link.
 type handler struct {
 	message func(*link, wire.Kind, []byte) error // the body is valid until it returns; an error ends the link
-	stream  func(*link, net.Conn)                // owns the stream
+	stream  func(net.Conn)                       // owns the stream
 }
 
 // run serves the link until it ends, and returns why it did.
@@ -225,13 +225,13 @@ func (l *link) ponged(body []byte) error {
 	return nil
 }
 
-func (l *link) accept(stream func(*link, net.Conn), all *sync.WaitGroup) error {
+func (l *link) accept(stream func(net.Conn), all *sync.WaitGroup) error {
 	for {
 		s, err := l.session.AcceptStream()
 		if err != nil {
 			return fmt.Errorf("connection: %w", err)
 		}
-		all.Go(func() { stream(l, s) })
+		all.Go(func() { stream(s) })
 	}
 }
 
@@ -248,8 +248,5 @@ func (h hearing) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
-
-// up reports whether the data link carries frames; called with Router.mu held.
-func (l *link) up() bool { return l.state.Up }
 
 func (l *link) id() drawbridge.PeerID { return l.peer.ID }

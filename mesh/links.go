@@ -91,19 +91,26 @@ func (r *Router) mayInstall(l, old *link) error {
 	return nil
 }
 
-// learn takes from a link under which address others can call us: our own end of it, when the far end sees
-// the same address, and no NAT stands between. Called with mu held.
+// learn takes from a link where others can call us. A caller says where it has called us, through whatever
+// forwards ports to us. One that we called says from where we came: when that is our own address there is no
+// NAT between, and our listener can be called at it. Called with mu held.
 func (r *Router) learn(l *link) {
-	here, ok := addrPort(l.local)
-	if !ok || r.config.Advertise != nil || !l.dialled || l.hello.Seen.Addr() != here.Addr() {
+	if r.config.Advertise != nil {
 		return
 	}
-	for _, listening := range r.listens {
-		a := netip.AddrPortFrom(here.Addr(), listening.Port())
-		if listening.Addr().IsUnspecified() && !slices.Contains(r.seen, a) {
-			r.seen = append(r.seen[max(0, len(r.seen)-maxSeen+1):], a)
+	at := l.hello.Seen
+	if l.dialled {
+		here, _ := addrPort(l.local)
+		i := slices.IndexFunc(r.listens, func(a netip.AddrPort) bool { return a.Addr().IsUnspecified() })
+		if i < 0 || at.Addr() != here.Addr() {
+			return
 		}
+		at = netip.AddrPortFrom(at.Addr(), r.listens[i].Port())
 	}
+	if !at.Addr().IsGlobalUnicast() || slices.Contains(r.seen, at) || slices.Contains(r.listens, at) {
+		return
+	}
+	r.seen = append(r.seen[max(0, len(r.seen)-maxSeen+1):], at)
 }
 
 func addrPort(a net.Addr) (netip.AddrPort, bool) {
@@ -138,12 +145,15 @@ func (r *Router) hello(serial uint64, remote net.Addr) *wire.Hello {
 
 // serve runs an installed link, and cleans up after it.
 func (r *Router) serve(ctx context.Context, l *link) {
-	l.data = r.config.Plane.AddLink(transit.LinkConfig{
+	data := r.config.Plane.AddLink(transit.LinkConfig{
 		Peer: l.id(), Name: l.peer.Name, Exporter: l.secret, Dialler: l.dialled,
 		Control:   func(msg []byte) error { return l.send(wire.KindTransit, msg) },
 		Endpoints: udpEndpoints(l),
 		Changed:   func(s transit.LinkState) { r.linkChanged(l, s) },
 	})
+	r.mu.Lock()
+	l.data = data
+	r.mu.Unlock()
 	r.journal.tell("link", l.peer.Name, "control link is up, "+l.describe())
 	r.all.Go(func() {
 		defer close(l.gone)
@@ -225,7 +235,7 @@ func (r *Router) receive(l *link, k wire.Kind, body []byte) error {
 	case wire.KindDigest:
 		return r.receiveDigest(l, body)
 	case wire.KindPacket, wire.KindChannel:
-		return r.receiveRouted(l, k, body)
+		return r.receiveRouted(k, body)
 	case wire.KindRevocations:
 		return r.receiveRevocations(l, body)
 	case wire.KindLeave:

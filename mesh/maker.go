@@ -23,8 +23,10 @@ const (
 	// settled is how long a link has to hold before its end is no longer held against its address.
 	settled = 10 * time.Second
 
-	// review is how often the choice of links is looked at when nothing happens.
-	review = 5 * time.Second
+	// review is how often the choice of links is looked at when nothing happens, and rethink how often at
+	// most when much does: unreachable peers are drawn anew each time, and called.
+	review  = 5 * time.Second
+	rethink = time.Second
 
 	// pruneAfter is how long a link of ours that is no longer chosen is kept.
 	pruneAfter = time.Minute
@@ -56,6 +58,7 @@ type target struct {
 	peer  drawbridge.PeerID // who is there; 0: nobody has answered yet
 	self  bool
 	busy  bool
+	idle  bool      // not wanted at present; kept for its back-off
 	had   time.Time // when the present link was first seen; zero: there is none
 	tries int
 	err   error
@@ -67,6 +70,11 @@ type maker struct {
 	r    *Router
 	kick chan struct{}
 	rng  *rand.Rand
+
+	// Of run alone.
+	chosen   []drawbridge.PeerID
+	chosenAt time.Time
+	known    int // peers at that time
 
 	mu       sync.Mutex
 	targets  map[string]*target  // by address of Config.Join, or id of a peer
@@ -102,14 +110,18 @@ func (m *maker) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		now := time.Now()
-		linked, wanted := m.look()
+		linked, wanted := m.look(now)
 		m.prune(now, linked, wanted)
-		timer.Reset(m.turn(ctx, now, linked, wanted))
+		wait := m.turn(ctx, now, linked, wanted)
+		if due := m.chosenAt.Add(rethink).Sub(now); 0 < due && due < rethink { // something has changed since
+			wait = min(wait, due)
+		}
+		timer.Reset(wait)
 	}
 }
 
 // look asks which links there are, and which peers with which addresses gossip tells to call.
-func (m *maker) look() (linked map[drawbridge.PeerID]*link, wanted map[drawbridge.PeerID][]string) {
+func (m *maker) look(now time.Time) (linked map[drawbridge.PeerID]*link, wanted map[drawbridge.PeerID][]string) {
 	r := m.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -117,8 +129,14 @@ func (m *maker) look() (linked map[drawbridge.PeerID]*link, wanted map[drawbridg
 		return maps.Clone(r.links), nil // call nobody
 	}
 	wanted = map[drawbridge.PeerID][]string{}
-	for _, id := range r.topo.Choose(m.rng, r.roundTrip, r.config.Links) {
-		rec, _ := r.topo.Get(id)
+	if known := len(r.topo.Records()); known != m.known || now.Sub(m.chosenAt) >= rethink {
+		m.chosen, m.chosenAt, m.known = r.topo.Choose(m.rng, r.roundTrip, r.config.Links), now, known
+	}
+	for _, id := range m.chosen {
+		rec, ok := r.topo.Get(id)
+		if !ok || rec.Gone {
+			continue
+		}
 		wanted[id] = nil
 		for _, e := range rec.Endpoints {
 			wanted[id] = append(wanted[id], e.String())
@@ -144,11 +162,11 @@ func (m *maker) turn(ctx context.Context, now time.Time, linked map[drawbridge.P
 	if wanted == nil {
 		return wait
 	}
-	m.sync(wanted)
+	m.sync(now, wanted)
 	for _, t := range m.targets {
 		t.observe(now, linked[t.peer] != nil)
 		switch {
-		case t.busy || t.self || !t.had.IsZero():
+		case t.busy || t.self || t.idle || !t.had.IsZero():
 		case t.next.After(now):
 			wait = min(wait, t.next.Sub(now))
 		default:
@@ -159,11 +177,14 @@ func (m *maker) turn(ctx context.Context, now time.Time, linked map[drawbridge.P
 	return wait
 }
 
-// sync makes targets of the peers that are wanted, and drops those that no longer are. Peers without an
+// sync makes targets of the peers that are wanted, and rests those that no longer are. Peers without an
 // address call us, or nobody does.
-func (m *maker) sync(wanted map[drawbridge.PeerID][]string) {
+func (m *maker) sync(now time.Time, wanted map[drawbridge.PeerID][]string) {
 	for id, addrs := range wanted {
 		t := m.targets[id.String()]
+		if t != nil {
+			t.idle = false
+		}
 		switch {
 		case t == nil && len(addrs) > 0:
 			m.targets[id.String()] = &target{addrs: addrs, peer: id}
@@ -172,7 +193,11 @@ func (m *maker) sync(wanted map[drawbridge.PeerID][]string) {
 		}
 	}
 	for key, t := range m.targets {
-		if _, ok := wanted[t.peer]; !ok && !t.join && !t.busy {
+		if _, ok := wanted[t.peer]; ok || t.join || t.busy {
+			continue
+		}
+		t.idle = true
+		if now.Sub(t.next) > foundWait {
 			delete(m.targets, key)
 		}
 	}
@@ -273,6 +298,9 @@ func (r *Router) Attempts() []Attempt {
 	defer m.mu.Unlock()
 	var out []Attempt
 	for key, t := range m.targets {
+		if t.idle {
+			continue
+		}
 		a := Attempt{Target: key, Peer: names[t.peer], Join: t.join, State: t.state(), Err: t.err, Tries: t.tries, Next: t.next}
 		if !t.join {
 			a.Target = t.addrs[0]

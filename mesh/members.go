@@ -28,6 +28,9 @@ const (
 	MemberLeft    = "left"
 )
 
+// membership is the service that memberlist's streams are for.
+const membership = "membership"
+
 // maxPacket bounds memberlist's packets. They ride TCP, so no path MTU speaks against more; what counts is
 // that a burst of them does not hold up a heartbeat.
 const maxPacket = 16 << 10
@@ -191,7 +194,7 @@ func (t transport) DialAddressTimeout(addr memberlist.Address, _ time.Duration) 
 		return nil, errStopped
 	default:
 	}
-	s, err := t.r.openStream(wire.Stream{From: t.r.id, To: to, Hops: maxHops})
+	s, err := t.r.Open(to, membership)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +217,7 @@ func (m *members) receivePacket(p *wire.Routed) {
 	}
 }
 
-func (m *members) receiveStream(s net.Conn) {
+func (m *members) receiveStream(_ drawbridge.PeerID, s net.Conn) {
 	select {
 	case m.streams <- &guarded{Conn: s, drop: m.r.drop}:
 	case <-m.stopped:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ var ErrUnknownPeer = errors.New("no peer has this name")
 // Forget removes a peer from the network for good: nobody talks to its key again. Only a peer that holds
 // the authority's key can; the error of another says who does.
 func (r *Router) Forget(ctx context.Context, name drawbridge.PeerName) error {
-	id, ok := r.names()[name]
+	id, ok := r.identify(name)
 	if !ok {
 		return fmt.Errorf("forget %s: %w", name, ErrUnknownPeer)
 	}
@@ -35,6 +36,22 @@ func (r *Router) Forget(ctx context.Context, name drawbridge.PeerName) error {
 		return fmt.Errorf("forget %s: %w", name, err)
 	}
 	return r.flush(ctx)
+}
+
+// identify finds the id of a peer: of one that gossip knows, or one that was admitted here and is not there.
+func (r *Router) identify(name drawbridge.PeerName) (drawbridge.PeerID, bool) {
+	if id, ok := r.names()[name]; ok {
+		return id, true
+	}
+	if r.config.Tokens == nil {
+		return 0, false
+	}
+	for _, issued := range slices.Backward(r.config.Tokens.Issued()) {
+		if id := secure.PeerIDOf(issued.Key); issued.Name == name && !r.config.Credentials.Revocations.Revoked(id) {
+			return id, true
+		}
+	}
+	return 0, false
 }
 
 // authorities names the peers that can do what only the authority's key can.

@@ -97,13 +97,13 @@ func (r *Router) noteStates(now time.Time) {
 
 // Peers tells of every known peer, this one first, then by name.
 func (r *Router) Peers() []PeerStatus {
-	membership := r.members.survey()
+	membership, live := r.members.survey(), r.liveStates()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	records := r.topo.Records()
 	out := make([]PeerStatus, 0, len(records))
 	for i := range records {
-		s := r.status(&records[i])
+		s := r.status(&records[i], live)
 		s.Membership = membership[s.ID]
 		out = append(out, s)
 	}
@@ -120,7 +120,7 @@ func (r *Router) Peers() []PeerStatus {
 }
 
 // status is called with mu held.
-func (r *Router) status(rec *wire.Record) PeerStatus {
+func (r *Router) status(rec *wire.Record, live map[drawbridge.PeerID]transit.LinkState) PeerStatus {
 	s := PeerStatus{
 		Name: rec.Name, ID: rec.ID, UID: rec.UID, Roles: secure.Roles(rec.Roles), Software: rec.Software,
 		Version: rec.Version, StartedAt: time.Unix(rec.StartedAt, 0), Endpoints: rec.Endpoints, Ports: rec.Ports,
@@ -137,11 +137,11 @@ func (r *Router) status(rec *wire.Record) PeerStatus {
 	if s.State == StateRelayed {
 		s.Via = r.name(r.flow.routes.Next[rec.ID])
 	}
-	if l := r.links[rec.ID]; l != nil {
-		state := l.state
-		s.Control, s.Path, s.Remote, s.Link = true, state.Path, state.Remote, &state
+	s.Control = r.links[rec.ID] != nil
+	if l, ok := live[rec.ID]; ok {
+		s.Path, s.Remote, s.Link = l.Path, l.Remote, &l
 		if s.State == StateDirect {
-			s.RTT, s.MTU = state.RTT, state.MTU
+			s.RTT, s.MTU = l.RTT, l.MTU
 		}
 	}
 	return s
@@ -168,17 +168,35 @@ type LinkStatus struct {
 
 // Links tells of every link, by name of the peer.
 func (r *Router) Links() []LinkStatus {
+	live := r.liveStates()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	out := make([]LinkStatus, 0, len(r.links))
 	for _, l := range r.links {
 		out = append(out, LinkStatus{
 			Peer: l.peer.Name, ID: l.id(), Dialled: l.dialled, Control: l.remote.String(),
-			ControlRTT: time.Duration(l.rtt.Load()), Since: l.since, LinkState: l.state,
+			ControlRTT: time.Duration(l.rtt.Load()), Since: l.since, LinkState: live[l.id()],
 		})
 	}
 	slices.SortFunc(out, func(a, b LinkStatus) int { return cmp.Compare(a.Peer, b.Peer) })
 	return out
+}
+
+// liveStates asks the data links how they do, counters included. It calls out: not for use with mu held.
+func (r *Router) liveStates() map[drawbridge.PeerID]transit.LinkState {
+	r.mu.Lock()
+	data := make(map[drawbridge.PeerID]DataLink, len(r.links))
+	for id, l := range r.links {
+		if l.data != nil {
+			data[id] = l.data
+		}
+	}
+	r.mu.Unlock()
+	states := make(map[drawbridge.PeerID]transit.LinkState, len(data))
+	for id, d := range data {
+		states[id] = d.State()
+	}
+	return states
 }
 
 // Routes are the present routes, for display.

@@ -42,7 +42,7 @@ func (r *Router) post(k wire.Kind, m *wire.Routed) error {
 }
 
 // receiveRouted takes a message that is for us, and passes on another.
-func (r *Router) receiveRouted(_ *link, k wire.Kind, body []byte) error {
+func (r *Router) receiveRouted(k wire.Kind, body []byte) error {
 	m, err := wire.ParseRouted(k, body)
 	if err != nil {
 		return err
@@ -73,7 +73,20 @@ func dropCause(err error) string {
 	return "link gone"
 }
 
-// openStream opens a stream towards a peer.
+// Handle gives streams that other peers open for a service to serve, which owns them. Names are for good, as
+// those of channels are. serve is called on a goroutine of its own; the peers between are trusted for from.
+func (r *Router) Handle(service string, serve func(from drawbridge.PeerID, c net.Conn)) {
+	mustName("service", service)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.services[service] = serve
+}
+
+// Open opens a stream to a service of another peer, over several links if need be. It ends with any of them.
+func (r *Router) Open(to drawbridge.PeerID, service string) (net.Conn, error) {
+	return r.openStream(wire.Stream{From: r.id, To: to, Hops: maxHops, Service: service})
+}
+
 func (r *Router) openStream(h wire.Stream) (net.Conn, error) {
 	l := r.next(h.To)
 	if l == nil {
@@ -92,8 +105,8 @@ func (r *Router) openStream(h wire.Stream) (net.Conn, error) {
 	return s, nil
 }
 
-// serveStream gives a stream that came in to memberlist, or passes it on.
-func (r *Router) serveStream(_ *link, s net.Conn) {
+// serveStream gives a stream that came in to its service, or passes it on.
+func (r *Router) serveStream(s net.Conn) {
 	s.SetReadDeadline(time.Now().Add(headLimit))
 	h, err := wire.ReadStream(s)
 	if err != nil {
@@ -102,11 +115,19 @@ func (r *Router) serveStream(_ *link, s net.Conn) {
 		return
 	}
 	s.SetReadDeadline(time.Time{})
-	if h.To == r.id {
-		r.members.receiveStream(s)
+	if h.To != r.id {
+		r.relayStream(h, s)
 		return
 	}
-	r.relayStream(h, s)
+	r.mu.Lock()
+	serve := r.services[h.Service]
+	r.mu.Unlock()
+	if serve == nil {
+		r.drop("stream: unknown service")
+		s.Close()
+		return
+	}
+	serve(h.From, s)
 }
 
 func (r *Router) relayStream(h wire.Stream, s net.Conn) {

@@ -44,10 +44,6 @@ const (
 
 	// DefaultPort is the port of control links (TCP) and of frames (UDP).
 	DefaultPort = 6630
-
-	// maxHandshakes bounds callers that have not proven who they are, so that strangers cost us 64
-	// handshakes at a time, no more.
-	maxHandshakes = 64
 )
 
 // Config is what a Router needs. Credentials, Plane and Listen or Join are required.
@@ -91,7 +87,7 @@ type Router struct {
 	ended     chan struct{}      // closed when Run returns
 	kick      chan struct{}      // one slot: something changed, settle
 	asks      chan chan struct{} // settle, then close this
-	entering  chan struct{}      // a slot for each handshake of a caller
+	door      door
 	maker     *maker
 	members   *members
 	journal   *journal
@@ -110,7 +106,9 @@ type Router struct {
 	announce pace
 	flow     flow
 	channels map[string]Channel
+	services map[string]func(drawbridge.PeerID, net.Conn)
 	drops    map[string]uint64
+	warned   map[string]time.Time // when a reason was last logged
 	since    map[drawbridge.PeerID]change
 	clone    string // who else runs with our key; empty: nobody
 	leaving  bool
@@ -137,9 +135,9 @@ func New(config Config) (*Router, error) {
 	}
 	r := &Router{
 		config: config, log: config.Log, id: config.Credentials.ID(), uid: newUID(), started: time.Now(), fixed: fixed,
-		ready: make(chan struct{}), ended: make(chan struct{}), kick: make(chan struct{}, 1), asks: make(chan chan struct{}), entering: make(chan struct{}, maxHandshakes),
+		ready: make(chan struct{}), ended: make(chan struct{}), kick: make(chan struct{}, 1), asks: make(chan chan struct{}),
 		links: map[drawbridge.PeerID]*link{}, calling: map[drawbridge.PeerID]bool{},
-		channels: map[string]Channel{}, drops: map[string]uint64{}, since: map[drawbridge.PeerID]change{},
+		channels: map[string]Channel{}, drops: map[string]uint64{}, warned: map[string]time.Time{}, services: map[string]func(drawbridge.PeerID, net.Conn){}, since: map[drawbridge.PeerID]change{},
 		changed: make(chan struct{}),
 	}
 	r.journal = newJournal(config.Log, config.Event)
@@ -150,6 +148,7 @@ func New(config Config) (*Router, error) {
 	r.admission = secure.Admission{Credentials: config.Credentials, Tokens: config.Tokens, Voters: r.voters, Peers: r.names}
 	r.maker = newMaker(r)
 	r.members = newMembers(r)
+	r.Handle(membership, r.members.receiveStream)
 	return r, nil
 }
 
@@ -196,7 +195,8 @@ func (r *Router) firstRecord() wire.Record {
 	}
 }
 
-// Run keeps the peer in its network until ctx ends. It may be called once.
+// Run keeps the peer in its network until ctx ends, and then returns nil; an error says why it could not
+// begin. It may be called once.
 func (r *Router) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer close(r.ended)
@@ -221,7 +221,7 @@ func (r *Router) Run(ctx context.Context) error {
 	for _, l := range listeners {
 		l.Close()
 	}
-	return context.Cause(ctx)
+	return nil
 }
 
 // Ready is closed when the router listens.
@@ -272,18 +272,15 @@ func (r *Router) accept(ctx context.Context, l net.Listener) {
 
 // enter gives a caller a goroutine, if too many others are not at the door already.
 func (r *Router) enter(ctx context.Context, raw net.Conn) {
-	select {
-	case r.entering <- struct{}{}:
-	default:
+	if !r.door.enter(raw.RemoteAddr()) {
 		r.drop("caller: too many at once")
 		raw.Close()
 		return
 	}
 	r.all.Go(func() {
-		defer func() { <-r.entering }()
+		defer r.door.leave(raw.RemoteAddr())
 		if err := r.answer(ctx, raw); err != nil && !errors.Is(err, errDuplicate) && ctx.Err() == nil {
-			r.drop("caller: refused")
-			r.log.Warn("a caller was refused", "remote", raw.RemoteAddr(), "err", err)
+			r.warn("caller: refused", "a caller was refused", "remote", raw.RemoteAddr(), "err", err)
 		}
 	})
 }
@@ -333,6 +330,25 @@ func (r *Router) drop(reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.drops[reason]++
+}
+
+// quietFor is how long the log is spared further lines about the same reason: they are counted, and whoever
+// can provoke them must not be able to fill a disk.
+const quietFor = 10 * time.Second
+
+// warn counts a drop, and logs it when there was no other for this reason lately.
+func (r *Router) warn(reason, text string, args ...any) {
+	now := time.Now()
+	r.mu.Lock()
+	r.drops[reason]++
+	quiet := now.Before(r.warned[reason].Add(quietFor))
+	if !quiet {
+		r.warned[reason] = now
+	}
+	r.mu.Unlock()
+	if !quiet {
+		r.log.Warn(text, append(args, "reason", reason)...)
+	}
 }
 
 // Drops counts what was not believed, delivered or passed on, by reason.

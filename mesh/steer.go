@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"context"
+	"crypto/x509"
 	"maps"
 	"slices"
 	"time"
@@ -23,8 +24,9 @@ const (
 
 // pace is what was last said of ourselves.
 type pace struct {
-	version uint64 // that own is signed for
-	told    uint64 // that all neighbours have been sent
+	version uint64            // that own is signed for
+	cert    *x509.Certificate // and with: renewal replaces it
+	told    uint64            // that all neighbours have been sent
 	at      time.Time
 	cloned  bool
 }

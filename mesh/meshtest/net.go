@@ -13,10 +13,11 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"testing/synctest"
 	"time"
 )
 
-// Net is a network of hosts. Its methods may be called while routers run.
+// Net is a network of hosts in a synctest bubble. Its methods may be called while routers run.
 type Net struct {
 	mu        sync.Mutex
 	latency   time.Duration
@@ -72,6 +73,7 @@ func (n *Net) Cut(a, b *Host) { n.set(a, b, true) }
 func (n *Net) Heal(a, b *Host) { n.set(a, b, false) }
 
 func (n *Net) set(a, b *Host, cut bool) {
+	synctest.Wait() // no frame is cut in two: see window
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cut[both(a, b)] = cut
@@ -97,6 +99,7 @@ func (n *Net) Reset(a, b *Host) {
 
 // Slow changes the latency of everything that is sent from now on.
 func (n *Net) Slow(latency time.Duration) {
+	synctest.Wait() // as in set
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.latency = latency
@@ -277,8 +280,9 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 	return nil
 }
 
-// window is how much one direction holds before its writer waits.
-const window = 256 << 10
+// window is how much one direction holds before its writer waits. It never does: yamux holds a lock while it
+// reads a frame, and fake time stands still while somebody waits for a lock, so a frame has to arrive whole.
+const window = 1 << 30
 
 // half is one direction of a connection.
 type half struct {

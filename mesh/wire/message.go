@@ -279,37 +279,45 @@ func ParseNonce(k Kind, b []byte) (uint64, error) {
 	return n, s.message(k, len(b))
 }
 
-// Stream is the header of every further yamux stream: it says where the stream goes. u8 format 1, u32 source,
-// u32 destination, u8 hops left. What follows belongs to memberlist.
+// Stream is the header of every further yamux stream: whose it is, where it goes and who serves it there. u8
+// format 1, u8 length of what follows, u32 source, u32 destination, u8 hops left, text service. Behind it the
+// stream belongs to the service. The peers between are trusted for the source.
 type Stream struct {
 	From, To drawbridge.PeerID
 	Hops     uint8
+	Service  string
 }
 
-// StreamHeader is the length of a Stream.
-const StreamHeader = 10
-
-const streamFormat = 1
+const (
+	streamFormat = 1
+	streamFixed  = 10 // without the service's name
+)
 
 // Append appends the header.
 func (h Stream) Append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint32(append(b, streamFormat), uint32(h.From))
+	service := clip(h.Service, MaxName)
+	b = append(b, streamFormat, byte(streamFixed+len(service)))
+	b = binary.BigEndian.AppendUint32(b, uint32(h.From))
 	b = binary.BigEndian.AppendUint32(b, uint32(h.To))
-	return append(b, h.Hops)
+	return appendText(append(b, h.Hops), service)
 }
 
-// ReadStream reads the header from the front of a stream.
+// ReadStream reads the header from the front of a stream, and not an octet more.
 func ReadStream(r io.Reader) (h Stream, err error) {
-	var b [StreamHeader]byte
-	if _, err := io.ReadFull(r, b[:]); err != nil {
+	var b [2 + 255]byte
+	if _, err := io.ReadFull(r, b[:2]); err != nil {
 		return h, err
 	}
-	s := recordScanner{rest: b[:]}
-	s.check(s.u8() == streamFormat)
-	h = Stream{drawbridge.PeerID(s.u32()), drawbridge.PeerID(s.u32()), s.u8()}
+	size := 2 + int(b[1])
+	if _, err := io.ReadFull(r, b[2:size]); err != nil {
+		return h, err
+	}
+	s := recordScanner{rest: b[2:size]}
+	s.check(b[0] == streamFormat)
+	h = Stream{drawbridge.PeerID(s.u32()), drawbridge.PeerID(s.u32()), s.u8(), s.text(MaxName)}
 	s.check(h.From != 0 && h.To != 0)
 	if s.bad {
-		return Stream{}, fmt.Errorf("stream header % x: %w", b, ErrMessage)
+		return Stream{}, fmt.Errorf("stream header % x: %w", b[:size], ErrMessage)
 	}
 	return h, nil
 }

@@ -80,10 +80,11 @@ func TestRecordsThatDoNotFitGoIntoTheNextMessage(t *testing.T) {
 }
 
 func TestStreamHeaderReadsBack(t *testing.T) {
-	want := Stream{From: 1, To: 2, Hops: 3}
+	want := Stream{From: 1, To: 2, Hops: 3, Service: "membership"}
 	b := want.Append(nil)
-	if got, err := ReadStream(bytes.NewReader(b)); got != want || err != nil || len(b) != StreamHeader {
-		t.Errorf("%+v, %v", got, err)
+	r := bytes.NewReader(append(b, "what follows"...))
+	if got, err := ReadStream(r); got != want || err != nil || r.Len() != len("what follows") {
+		t.Errorf("%+v, %v, %d left", got, err, r.Len())
 	}
 	b[0] = 9
 	if _, err := ReadStream(bytes.NewReader(b)); !errors.Is(err, ErrMessage) {
@@ -103,7 +104,7 @@ func FuzzMessage(f *testing.F) {
 	f.Add(byte(KindPacket), packet.Append(nil))
 	f.Add(byte(KindChannel), packet.Append(nil))
 	f.Add(byte(KindPing), AppendNonce(nil, 9))
-	f.Add(byte(0), Stream{1, 2, 3}.Append(nil))
+	f.Add(byte(0), Stream{1, 2, 3, "raft"}.Append(nil))
 	f.Fuzz(func(t *testing.T, kind byte, b []byte) {
 		framed := AppendMessage(nil, Kind(kind), b)
 		if k, body, err := ReadMessage(bytes.NewReader(framed), nil); len(b) < MaxMessage && (err != nil || byte(k) != kind || !bytes.Equal(body, b)) {
