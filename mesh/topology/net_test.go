@@ -36,6 +36,7 @@ type network struct {
 
 type peer struct {
 	*Topology
+	uid   drawbridge.PeerUID
 	alive bool
 }
 
@@ -71,7 +72,7 @@ func (w *network) start(id drawbridge.PeerID, uid drawbridge.PeerUID) {
 	p := w.peers[id]
 	p.Topology = New(wire.Record{ID: id, Name: drawbridge.PeerName(id.String()), UID: uid, StartedAt: int64(w.now)})
 	p.withoutHearsay = w.withoutRule[3] || w.old
-	p.alive = true
+	p.uid, p.alive = uid, true
 	clear(w.adjacent)
 	w.tellLinks(id)
 }
@@ -121,7 +122,8 @@ func (w *network) link(p pair, weights *weights) {
 }
 
 func (w *network) noticed(p pair, was bool) {
-	clear(w.adjacent)
+	delete(w.adjacent, p.a)
+	delete(w.adjacent, p.b)
 	w.tellLinks(p.a)
 	w.tellLinks(p.b)
 	if !was && w.up(p) && (w.withoutRule[5] || w.old) { // at a handshake each says who it is, and no more
@@ -202,7 +204,7 @@ func (w *network) send(m message) {
 	if w.rng.Float64() < w.loss || w.paused[m.from] || w.paused[m.to] {
 		return
 	}
-	m.uid = w.peers[m.to].Self().UID
+	m.uid = w.peers[m.to].uid
 	at := w.now + 1 + w.rng.IntN(w.delay)
 	w.queue[at] = append(w.queue[at], m)
 }
@@ -213,7 +215,7 @@ func (w *network) step() {
 	arrived := w.queue[w.now]
 	delete(w.queue, w.now)
 	for _, m := range arrived {
-		if p := w.peers[m.to]; w.up(pairOf(m.from, m.to)) && p.Self().UID == m.uid {
+		if p := w.peers[m.to]; w.up(pairOf(m.from, m.to)) && p.uid == m.uid {
 			w.receive(p, m)
 		}
 	}
@@ -295,7 +297,7 @@ func (w *network) collect() {
 
 func (w *network) conflict(at, of drawbridge.PeerID) bool {
 	r, known := w.peers[at].Get(of)
-	return known && r.UID != w.peers[of].Self().UID
+	return known && r.UID != w.peers[of].uid
 }
 
 // fault tells why the network has not converged: somebody knows another record of a living peer that he can

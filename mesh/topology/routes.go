@@ -11,6 +11,7 @@ type Routes struct {
 	Children map[drawbridge.PeerID][]drawbridge.PeerID // origin of a flood, the own id too, to the adjacent peers it is passed to
 	PathMTU  map[drawbridge.PeerID]int                 // smallest MTU of the links to the destination
 	Distance map[drawbridge.PeerID]uint64              // to the destination, µs of round trip and hops
+	Path     map[drawbridge.PeerID][]drawbridge.PeerID // every peer on the way, the destination last
 }
 
 // Changes counts the changes of the graph. Whoever saw it move a moment ago sets transit.Routes.Flux: other
@@ -52,6 +53,7 @@ func (g *graph) routes(self drawbridge.PeerID) *Routes {
 		Children: make(map[drawbridge.PeerID][]drawbridge.PeerID, len(g.ids)),
 		PathMTU:  make(map[drawbridge.PeerID]int, len(g.ids)),
 		Distance: make(map[drawbridge.PeerID]uint64, len(g.ids)),
+		Path:     make(map[drawbridge.PeerID][]drawbridge.PeerID, len(g.ids)),
 	}
 	own, _ := g.index(self)
 	t := tree{graph: g}
@@ -70,6 +72,7 @@ func (r *Routes) add(t *tree, root, own int) {
 		r.Next[id] = t.ids[up.to]
 		r.PathMTU[id] = t.mtu(own)
 		r.Distance[id] = t.distance[own]
+		r.Path[id] = t.path(own)
 	}
 	var children []drawbridge.PeerID
 	for _, e := range t.edges[own] {
@@ -78,6 +81,14 @@ func (r *Routes) add(t *tree, root, own int) {
 		}
 	}
 	r.Children[id] = children
+}
+
+// path lists the peers from peer i, which is left out, to the root.
+func (t *tree) path(i int) (hops []drawbridge.PeerID) {
+	for up, ok := t.parent(i); ok; up, ok = t.parent(int(up.to)) {
+		hops = append(hops, t.ids[up.to])
+	}
+	return hops
 }
 
 // mtu is the smallest MTU between peer i and the root.

@@ -207,6 +207,11 @@ func TestRoutesAreKeptUntilTheGraphChanges(t *testing.T) {
 	if peer.Routes(); peer.routes != kept || peer.Changes() != changes {
 		t.Error("computed again although no link changed")
 	}
+	records[2].Version, records[2].Links = 3, append(records[2].Links, wire.Link{Peer: 4})
+	peer.Merge(records)
+	if peer.Routes(); peer.routes != kept || peer.Changes() != changes {
+		t.Error("computed again for a link that only one end claims")
+	}
 	peer.SetLinks(nil)
 	if r := peer.Routes(); len(r.Next) != 0 || peer.Changes() != changes+1 {
 		t.Errorf("after the last link went: %+v", r)

@@ -15,10 +15,14 @@ import (
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 )
 
-// seeds is how many networks a simulation tries: enough for a commit, or for a night.
+// seeds is how many networks a simulation tries: a look under the race detector, enough for a commit, or all
+// that can be had in some minutes.
 func seeds() uint64 {
-	if os.Getenv("DRAWBRIDGE_LONG") == "1" {
+	switch {
+	case os.Getenv("DRAWBRIDGE_LONG") == "1":
 		return 1000
+	case testing.Short():
+		return 5
 	}
 	return 30
 }
@@ -92,7 +96,7 @@ func (w *network) graphFault() error {
 func simulate(seed uint64, without int) (ticks int, err error) {
 	w := randomNetwork(seed, 100)
 	w.loss, w.withoutRule[without] = 0.2, true
-	for range 400 {
+	for range 250 {
 		w.step()
 		w.trouble()
 	}
