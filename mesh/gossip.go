@@ -117,12 +117,12 @@ func dropReason(err error) string {
 		err  error
 		name string
 	}{
+		{errSignature, "signature"},
+		{errClaim, "claim"},
+		{secure.ErrForged, "forged"},
 		{secure.ErrRevoked, "revoked"},
 		{secure.ErrExpired, "expired"},
 		{secure.ErrClock, "clock"},
-		{secure.ErrForged, "forged"},
-		{errSignature, "signature"},
-		{errClaim, "claim"},
 		{wire.ErrRecordFormat, "format"},
 		{wire.ErrRecord, "malformed"},
 	}
