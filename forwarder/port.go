@@ -38,6 +38,8 @@ type Overlay interface {
 type Sender interface {
 	Send(h *drawbridge.Header, p *drawbridge.Packet)
 	Flush()
+	// Close is the last call.
+	Close()
 }
 
 // Tap is shown frames of a port, for a capture. It copies what it wants and never waits.

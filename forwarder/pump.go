@@ -57,6 +57,7 @@ func newPump(a *Attached, p Port) *pump {
 }
 
 func (u *pump) run(ctx context.Context) error {
+	defer u.out.Close()
 	for {
 		n, err := u.port.ReadBatch(u.batch)
 		switch {

@@ -101,7 +101,7 @@ func (t *tool) root() *cobra.Command {
 		&cobra.Group{ID: groupSetup, Title: "Set up:"}, &cobra.Group{ID: groupLook, Title: "Look (all take --json and --watch):"},
 		&cobra.Group{ID: groupAct, Title: "Act:"}, &cobra.Group{ID: groupTry, Title: "Try out:"},
 	)
-	add(root, groupSetup, t.initCommand(), t.tokenCommand(), t.joinCommand())
+	add(root, groupSetup, t.initCommand(), t.tokenCommand(), t.joinCommand(), t.runCommand())
 	add(root, groupLook, t.statusCommand(), t.peersCommand(), t.segmentsCommand(), t.portsCommand(), t.routesCommand(), t.macsCommand(), t.eventsCommand())
 	add(root, groupAct, t.captureCommand())
 	add(root, groupTry, tryOut()...)

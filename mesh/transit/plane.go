@@ -48,12 +48,12 @@ type Plane struct {
 	keys     atomic.Pointer[map[uint32]*rxKey]
 	unicasts atomic.Uint32 // next sequence number of frames to one peer
 	flooded  atomic.Uint32 // next sequence number of frames to all
-	threads  atomic.Int32
 	floods   floods
 
-	mu     sync.Mutex // guards what follows
-	links  map[drawbridge.PeerID]*Link
-	routes *Routes
+	mu      sync.Mutex // guards what follows
+	links   map[drawbridge.PeerID]*Link
+	routes  *Routes
+	threads [maxThreads]bool // which numbers of senders are taken
 }
 
 // Listen opens the sockets. Nothing is received before Run.

@@ -211,7 +211,11 @@ func TestFramesArriveAsSent(t *testing.T) {
 			s := a.Sender()
 			h := drawbridge.Header{Dest: 2, VNI: 77, Segment: 5, Epoch: drawbridge.MakeEpoch(3, 9)}
 			packets := []drawbridge.Packet{
-				{Frame: frame(14)}, {Frame: frame(60)}, {Frame: frame(1414)}, {Frame: frame(9014)}, {Frame: frame(30000)},
+				{Frame: frame(14)},
+				{Frame: frame(60)},
+				{Frame: frame(1414)},
+				{Frame: frame(9014)},
+				{Frame: frame(30000)},
 				tcpFrame(100, 1448), tcpFrame(65000, 1448), tcpFrame(65000, 536), tcpFrame(65000, 9000), tcpFrame(20000, 10000), tcpFrame(3000, 1448),
 			}
 			for i, p := range packets {

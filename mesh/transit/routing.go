@@ -97,3 +97,6 @@ func (h hop) mtu() int {
 	}
 	return m
 }
+
+// Flux reports whether floods take every link at the moment.
+func (p *Plane) Flux() bool { return p.routing.Load().flux }

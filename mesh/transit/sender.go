@@ -57,14 +57,11 @@ type Sender struct {
 	control  []controlFrame // pieces for lanes without a key, last first
 }
 
-// Sender makes a sender for the calling goroutine. A plane has at most 256 of them: each has its own
-// counters under every key.
+// Sender makes a sender for the calling goroutine. A plane has at most 256 of them at a time: each has its
+// own counters under every key. Counters belong to the key, so whoever takes over the number of a sender
+// that was closed goes on where that one stopped.
 func (p *Plane) Sender() *Sender {
-	thread := p.threads.Add(1) - 1
-	if thread >= maxThreads {
-		panic("transit: more senders than threads that a nonce can name")
-	}
-	s := &Sender{plane: p, thread: uint8(thread), scratch: make([]byte, 0, 1<<16+maxMetaLen)}
+	s := &Sender{plane: p, thread: p.takeThread(), scratch: make([]byte, 0, 1<<16+maxMetaLen)}
 	for _, c := range p.conns {
 		s.writers = append(s.writers, c.Writer())
 	}
@@ -74,6 +71,25 @@ func (p *Plane) Sender() *Sender {
 		s.grow()
 	}
 	return s
+}
+
+func (p *Plane) takeThread() uint8 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.threads {
+		if !p.threads[i] {
+			p.threads[i] = true
+			return uint8(i)
+		}
+	}
+	panic("transit: more senders than threads that a nonce can name")
+}
+
+// Close gives the sender's number back. What was not flushed is lost; nothing may be sent any more.
+func (s *Sender) Close() {
+	s.plane.mu.Lock()
+	defer s.plane.mu.Unlock()
+	s.plane.threads[s.thread] = false
 }
 
 func (s *Sender) grow() { s.messages = append(s.messages, &message{buf: make([]byte, messageLen)}) }

@@ -1,0 +1,277 @@
+// Package appliance is one node: it builds the parts that a node file asks for, starts and stops them in
+// order, and tells how they are.
+package appliance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/forwarder"
+	"github.com/drawbridge-net/drawbridge/mesh"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
+	"github.com/drawbridge-net/drawbridge/mesh/transit"
+	"github.com/drawbridge-net/drawbridge/systemd"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// ageEvery is how often the MAC table is swept.
+const ageEvery = 10 * time.Second
+
+// leaveFor is how long saying goodbye may take.
+const leaveFor = 2 * time.Second
+
+// Node is one running peer.
+type Node struct {
+	// Set at construction, then constant.
+	cfg     *config.Config
+	version string
+	log     *slog.Logger
+	started time.Time
+	creds   *secure.Credentials
+	tokens  *secure.Tokens // nil unless this peer can admit others
+	plane   *transit.Plane
+	sw      *forwarder.Switch
+	router  *mesh.Router
+	journal *web.Journal
+	ports   []*port
+	changed notifier
+
+	mu       sync.Mutex // guards what follows
+	segments map[string]segmentNews
+}
+
+// New opens the identity and the sockets that the node file names. Nothing runs before Run.
+func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
+	creds, err := secure.Open(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, version: version, log: log, started: time.Now(), creds: creds,
+		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{},
+	}
+	if err := n.build(); err != nil {
+		_ = creds.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) build() (err error) {
+	if n.cfg.Name != "" && n.cfg.Name != n.creds.Name {
+		return fmt.Errorf("%s says name = %q, but the identity in %s is of peer %s: correct the one that is wrong",
+			n.cfg.Path, n.cfg.Name, n.creds.Dir(), n.creds.Name)
+	}
+	if n.creds.CA != nil {
+		if n.tokens, err = secure.OpenTokens(n.creds); err != nil {
+			return err
+		}
+	}
+	lay := &overlay{}
+	n.sw = forwarder.New(forwarder.Config{Self: n.creds.ID(), Overlay: lay, Batch: n.cfg.Data.Batch})
+	if err := n.listen(); err != nil {
+		return err
+	}
+	lay.plane = n.plane
+	n.router, err = mesh.New(mesh.Config{
+		Credentials: n.creds, Tokens: n.tokens,
+		Listen: n.cfg.Listen, Advertise: n.cfg.Advertise, Join: n.cfg.Join,
+		Plane: plane{n.plane}, Software: n.version, Log: n.log, Event: n.meshEvent,
+	})
+	if err != nil {
+		return err
+	}
+	n.router.Register(flushChannel, flushes{n})
+	for _, s := range n.cfg.Segments {
+		n.ports = append(n.ports, n.segmentPort(s))
+	}
+	for _, g := range n.cfg.Guests {
+		n.ports = append(n.ports, n.guestPort(g))
+	}
+	return nil
+}
+
+func (n *Node) listen() (err error) {
+	cfg := transit.Config{
+		Self: n.creds.ID(), Receiver: func() transit.Receiver { return n.sw.Receiver() },
+		NoOffload: !n.cfg.Data.Offload, Batch: n.cfg.Data.Batch, Log: n.log,
+	}
+	if n.cfg.Data.Cipher == config.CipherNone {
+		cfg.Cipher = secure.CipherNone
+	}
+	for _, l := range n.cfg.Listen {
+		addr, err := netip.ParseAddrPort(l)
+		if err != nil {
+			return fmt.Errorf("listen address %q: %w", l, err)
+		}
+		cfg.Listen = append(cfg.Listen, addr)
+	}
+	n.plane, err = transit.Listen(cfg)
+	return err
+}
+
+// overlay is the data plane as the switch needs it.
+type overlay struct{ plane *transit.Plane }
+
+func (o *overlay) Sender() forwarder.Sender      { return o.plane.Sender() }
+func (o *overlay) MTU(dst drawbridge.PeerID) int { return o.plane.MTU(dst) }
+
+// plane is the data plane as the mesh needs it.
+type plane struct{ *transit.Plane }
+
+func (p plane) AddLink(cfg transit.LinkConfig) mesh.DataLink { return p.Plane.AddLink(cfg) }
+
+// Run is the life of the node, until ctx ends or a part fails that the others need. Its end is ordered:
+// gates shut, then goodbye to the mesh, then everything else.
+func (n *Node) Run(ctx context.Context) error {
+	defer func() { _ = n.creds.Close() }()
+	socket, err := n.apiSocket()
+	if err != nil {
+		return err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var group sync.WaitGroup
+	failed := make(chan error, 8)
+	start := func(what string, part func(context.Context) error) {
+		group.Go(func() {
+			if err := part(run); err != nil && run.Err() == nil {
+				failed <- fmt.Errorf("%s: %w", what, err)
+			}
+		})
+	}
+	start("data plane", n.plane.Run)
+	start("mesh", n.router.Run)
+	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, web.New(n, n.log)) })
+	start("housekeeping", n.keepHouse)
+	start("segments", n.followSegments)
+	for _, p := range n.ports {
+		start("port "+p.name(), p.run)
+	}
+	start("watchdog", func(ctx context.Context) error { return systemd.Watchdog(ctx, n.alive) })
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	case <-n.router.Ready():
+		err = n.serve(ctx, failed)
+	}
+	n.end(err)
+	stop()
+	group.Wait()
+	return err
+}
+
+// serve is the time between the start and the end.
+func (n *Node) serve(ctx context.Context, failed <-chan error) error {
+	n.log.Info("peer is running", "peer", n.creds.Name, "network", n.creds.Network.Name, "listen", n.cfg.Listen)
+	n.event(web.Event{Level: web.LevelInfo, Kind: "started", Text: fmt.Sprintf("peer %s of network %s started", n.creds.Name, n.creds.Network.Name)})
+	if err := systemd.Ready(fmt.Sprintf("peer %s of network %s", n.creds.Name, n.creds.Network.Name)); err != nil {
+		n.log.Warn("systemd was not told", "err", err)
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// end shuts the gates and says goodbye.
+func (n *Node) end(cause error) {
+	for _, p := range n.ports {
+		p.shut(stoppingCause)
+	}
+	if err := systemd.Stopping(); err != nil {
+		n.log.Warn("systemd was not told", "err", err)
+	}
+	if cause != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveFor)
+	defer cancel()
+	if err := n.router.Leave(ctx); err != nil {
+		n.log.Warn("left without goodbye", "err", err)
+	}
+}
+
+// apiSocket is what systemd opened for us, or one of our own.
+func (n *Node) apiSocket() (net.Listener, error) {
+	given, err := systemd.Listeners()
+	if err != nil {
+		return nil, err
+	}
+	for name, l := range given {
+		if name == "api" || len(given) == 1 {
+			return l, nil
+		}
+		_ = l.Close()
+	}
+	return web.ListenUnix(n.cfg.Socket)
+}
+
+// alive tells the watchdog whether the data path still moves: it can take the lock that every change needs.
+func (n *Node) alive() bool {
+	n.sw.Ports()
+	return true
+}
+
+// keepHouse does what is due now and then, and passes on changes of the mesh to whoever watches the node.
+func (n *Node) keepHouse(ctx context.Context) error {
+	age := time.NewTicker(ageEvery)
+	defer age.Stop()
+	for {
+		watch := n.router.Watch()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-age.C:
+			n.sw.Age()
+		case <-watch:
+			n.changed.tell()
+		}
+	}
+}
+
+func (n *Node) event(e web.Event) {
+	n.journal.Add(e)
+	n.changed.tell()
+}
+
+// meshEvent puts what the mesh tells into the journal.
+func (n *Node) meshEvent(kind string, peer drawbridge.PeerName, text string) {
+	n.event(web.Event{Level: levelOf(kind), Kind: kind, Peer: string(peer), Text: text})
+}
+
+const stoppingCause = "the daemon is stopping"
+
+// notifier is a channel that is closed at the next change, again and again.
+type notifier struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func (c *notifier) watch() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ch == nil {
+		c.ch = make(chan struct{})
+	}
+	return c.ch
+}
+
+func (c *notifier) tell() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ch != nil {
+		close(c.ch)
+		c.ch = nil
+	}
+}

@@ -1,0 +1,336 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
+	"github.com/drawbridge-net/drawbridge/failover"
+	"github.com/drawbridge-net/drawbridge/failover/gate"
+	"github.com/drawbridge-net/drawbridge/forwarder"
+	"github.com/drawbridge-net/drawbridge/forwarder/afpacket"
+	"github.com/drawbridge-net/drawbridge/forwarder/tap"
+	"github.com/drawbridge-net/drawbridge/mesh/wire"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// reopenEvery is how often a port whose interface is missing looks for it.
+const reopenEvery = 500 * time.Millisecond
+
+// device is a port of the forwarder that can tell more of itself.
+type device interface {
+	forwarder.Port
+	MTU() int
+	Drops() map[string]uint64
+}
+
+// port is one [[segment]] or [[guest]] of the node file. It opens the interface, attaches it to the switch,
+// and does so again when the interface was away.
+type port struct {
+	// Set at construction, then constant.
+	node    *Node
+	segment *config.Segment // exactly one of the two
+	guest   *config.Guest
+	gate    *failover.Gate // nil on a guest port
+	kernel  *gate.Kernel   // nil when the gate is soft
+	note    string         // why it is
+
+	mu       sync.Mutex // guards what follows
+	attached *forwarder.Attached
+	device   device
+	vnet     bool
+	epoch    drawbridge.Epoch // under which an operator's choice opened the gate; 0: not open
+	cause    string
+	since    time.Time
+	problem  error
+	stopping bool
+}
+
+func (n *Node) segmentPort(s config.Segment) *port {
+	p := &port{node: n, segment: &s, since: time.Now(), cause: "started", problem: errOpening}
+	k, err := gate.New()
+	if err != nil {
+		p.note = err.Error()
+		p.gate = failover.NewGate(nil, gate.Now)
+		n.log.Warn("the gate is soft: only this process obeys it", "port", p.name(), "err", err)
+		return p
+	}
+	p.kernel, p.gate = k, k.Gate
+	return p
+}
+
+func (n *Node) guestPort(g config.Guest) *port {
+	return &port{node: n, guest: &g, since: time.Now(), problem: errOpening}
+}
+
+var errOpening = errors.New("not open yet")
+
+// name is the same as the device's, so that it is known before there is one.
+func (p *port) name() string {
+	switch {
+	case p.segment != nil && p.segment.VLAN != 0:
+		return fmt.Sprintf("%s.%d", p.segment.Interface, p.segment.VLAN)
+	case p.segment != nil:
+		return p.segment.Interface
+	}
+	return p.interfaceName()
+}
+
+func (p *port) interfaceName() string {
+	switch {
+	case p.segment != nil:
+		return p.segment.Interface
+	case p.guest.TAP != "":
+		return p.guest.TAP
+	}
+	return p.guest.Interface
+}
+
+func (p *port) vni() drawbridge.VNI {
+	if p.segment != nil {
+		return p.segment.VNI
+	}
+	return p.guest.VNI
+}
+
+// run keeps the port open until ctx ends.
+func (p *port) run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := p.once(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		p.failed(err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(reopenEvery):
+		}
+	}
+	if p.kernel != nil {
+		return p.kernel.Close()
+	}
+	return nil
+}
+
+// failed notes why the port does not work; a repetition is not news.
+func (p *port) failed(err error) {
+	if err == nil {
+		err = os.ErrClosed
+	}
+	p.mu.Lock()
+	news := p.problem == nil || p.problem == errOpening || p.problem.Error() != err.Error()
+	p.problem = err
+	if news {
+		p.since = time.Now()
+	}
+	p.mu.Unlock()
+	if news {
+		p.node.log.Error("port does not work", "port", p.name(), "err", err)
+		p.node.event(web.Event{Level: web.LevelError, Kind: "port_down", Port: p.name(), Text: fmt.Sprintf("port %s does not work: %v", p.name(), err), Reason: err.Error()})
+		p.node.publish()
+	}
+}
+
+// once opens the port and forwards until that ends.
+func (p *port) once(ctx context.Context) error {
+	d, queues, release, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer release()
+	cfg := forwarder.PortConfig{Port: d, Queues: queues, VNI: p.vni()}
+	if p.segment != nil {
+		cfg.Segment, cfg.SegmentName, cfg.Gate = drawbridge.SegmentIDOf(p.segment.Name), p.segment.Name, p.gate
+	}
+	a, err := p.node.sw.Attach(cfg)
+	if err != nil {
+		return err
+	}
+	defer a.Detach()
+	p.opened(d, a)
+	defer p.closed()
+	stop := context.AfterFunc(ctx, func() { _ = d.Close() })
+	defer stop()
+	return a.Run(ctx)
+}
+
+// open makes the device that the node file names.
+func (p *port) open() (d device, queues []forwarder.Port, release func(), err error) {
+	switch {
+	case p.segment != nil:
+		return p.openSegment()
+	case p.guest.TAP != "":
+		return p.openTAP()
+	}
+	if err := bringUp(p.guest.Interface); err != nil {
+		return nil, nil, nil, err
+	}
+	a, err := afpacket.Open(afpacket.Config{Interface: p.guest.Interface, Promiscuous: true})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return a, nil, func() { _ = a.Close() }, nil
+}
+
+func bringUp(name string) error {
+	i, err := hostnet.Find(name)
+	if err != nil || i.Up {
+		return err
+	}
+	return hostnet.SetUp(name)
+}
+
+// openSegment attaches both kernel programs before a frame can be read or written.
+func (p *port) openSegment() (device, []forwarder.Port, func(), error) {
+	if err := bringUp(p.segment.Interface); err != nil {
+		return nil, nil, nil, err
+	}
+	cfg := afpacket.Config{Interface: p.segment.Interface, VLAN: p.segment.VLAN, Promiscuous: true, Mark: gate.Mark}
+	release := func() error { return nil }
+	if p.kernel != nil {
+		var err error
+		if release, err = hostnet.GuardEgress(p.segment.Interface, p.kernel.InjectProgram()); err != nil {
+			return nil, nil, nil, err
+		}
+		cfg.Filter = func(fd int) error {
+			return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, p.kernel.CaptureFilter())
+		}
+	}
+	a, err := afpacket.Open(cfg)
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, release())
+	}
+	return a, nil, func() {
+		_ = a.Close()
+		if err := release(); err != nil && !errors.Is(err, syscall.ENODEV) {
+			p.node.log.Warn("gate program left on the interface", "port", p.name(), "err", err)
+		}
+	}, nil
+}
+
+func (p *port) openTAP() (device, []forwarder.Port, func(), error) {
+	mtu := p.guest.MTU
+	if mtu == 0 {
+		mtu = defaultGuestMTU
+	}
+	t, err := tap.Open(tap.Config{Name: p.guest.TAP, MTU: mtu})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if p.guest.Bridge != "" {
+		err = hostnet.Enslave(p.guest.TAP, p.guest.Bridge)
+	}
+	if err == nil {
+		err = hostnet.SetUp(p.guest.TAP)
+	}
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, t.Close())
+	}
+	return t, nil, func() { _ = t.Close() }, nil
+}
+
+// defaultGuestMTU is what fits one datagram on an underlay of 1,500 octets (docs/protocol/data.md).
+const defaultGuestMTU = 1400
+
+func (p *port) opened(d device, a *forwarder.Attached) {
+	p.mu.Lock()
+	p.device, p.attached, p.problem, p.since = d, a, nil, time.Now()
+	if v, ok := d.(interface{ Vnet() bool }); ok {
+		p.vnet = v.Vnet()
+	} else {
+		p.vnet = true
+	}
+	open := p.segment != nil && p.segment.Mode == config.ModeActiveManual && !p.stopping
+	p.mu.Unlock()
+	p.node.log.Info("port opened", "port", p.name())
+	p.node.event(web.Event{Level: web.LevelInfo, Kind: "port_up", Port: p.name(), Text: "port " + p.name() + " works"})
+	if open {
+		p.openByHand()
+	}
+	p.node.publish()
+}
+
+// openByHand opens the gate because the node file says so. The tenure is numbered from the clock, in
+// generation 0: a later choice by hand outranks an earlier one, and any lease outranks both.
+func (p *port) openByHand() {
+	epoch := drawbridge.MakeEpoch(0, uint32(time.Now().Unix()))
+	if !p.gate.Open(epoch, failover.Forever) {
+		return
+	}
+	p.mu.Lock()
+	p.epoch, p.cause, p.since = epoch, "mode = \"active-manual\" in the node file", time.Now()
+	p.mu.Unlock()
+	p.node.log.Warn("gate opened by hand: no lease guards it", "port", p.name(), "epoch", epoch)
+	p.node.event(web.Event{Level: web.LevelWarn, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(),
+		Text: fmt.Sprintf("gate of segment %s opened by hand", p.segment.Name), Reason: "mode = active-manual"})
+}
+
+func (p *port) closed() {
+	p.shut("the port does not work")
+	p.mu.Lock()
+	p.device, p.attached = nil, nil
+	p.mu.Unlock()
+}
+
+// shut shuts the gate. It is the first thing to happen when anything ends.
+func (p *port) shut(cause string) {
+	if p.gate == nil {
+		return
+	}
+	p.gate.Shut()
+	p.mu.Lock()
+	was := p.epoch
+	p.epoch = 0
+	p.stopping = cause == stoppingCause
+	if was != 0 {
+		p.cause, p.since = cause, time.Now()
+	}
+	p.mu.Unlock()
+	if was != 0 {
+		p.node.event(web.Event{Level: web.LevelInfo, Kind: "gate_shut", Port: p.name(), Segment: p.segment.Name, Epoch: was.String(),
+			Text: fmt.Sprintf("gate of segment %s shut: %s", p.segment.Name, cause), Reason: cause})
+		p.node.publish()
+	}
+}
+
+// record is what other peers are told of the port.
+func (p *port) record() wire.Port {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := wire.Port{Kind: wire.PortGuest, Name: p.name(), VNI: p.vni(), Ready: p.problem == nil, Since: p.since.UnixMilli()}
+	if p.problem != nil {
+		w.Reasons = []string{p.problem.Error()}
+	}
+	if p.segment == nil {
+		return w
+	}
+	w.Kind, w.Segment, w.SegmentName = wire.PortSegment, drawbridge.SegmentIDOf(p.segment.Name), p.segment.Name
+	w.Cause = p.cause
+	if epoch, open := p.gate.Permit(); open {
+		w.Open, w.Epoch = true, epoch
+	}
+	if p.segment.Mode == config.ModePassive {
+		w.Ready = false
+		w.Reasons = append(w.Reasons, "mode = \"passive\" in the node file")
+	}
+	return w
+}
+
+// publish tells the mesh how the ports stand.
+func (n *Node) publish() {
+	ports := make([]wire.Port, 0, len(n.ports))
+	for _, p := range n.ports {
+		ports = append(ports, p.record())
+	}
+	n.router.SetPorts(ports)
+	n.changed.tell()
+}
