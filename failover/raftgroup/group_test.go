@@ -304,8 +304,10 @@ func TestFollowersForward(t *testing.T) {
 	for i, n := range all.without(leader) {
 		c := config(uint64(i), fmt.Sprint(i))
 		c.ID = fmt.Sprint("request ", i)
-		last = n.decide(t, c)
-		last = n.decide(t, c) // as when the first answer was lost
+		first := n.decide(t, c)
+		if last = n.decide(t, c); last <= first { // as when the first answer was lost
+			t.Errorf("asked again: %d after %d", last, first)
+		}
 		if s := n.reaches(t, last); s.newest() != uint64(i+1) {
 			t.Errorf("%s does not know what it asked for: %s", n.cfg.Self, encoded(t, s))
 		}
@@ -543,7 +545,7 @@ func TestStrangersAreShutOut(t *testing.T) {
 	}
 }
 
-// TestCloseEndsWhatHangs: strangers that say nothing, and proposals that wait for a leader.
+// TestCloseEndsWhatHangs: strangers that say nothing, connections of raft, and proposals that wait for a leader.
 func TestCloseEndsWhatHangs(t *testing.T) {
 	t.Parallel()
 	all := newCluster(t, "a", "b")
@@ -554,6 +556,12 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer silent.Close()
+	caller, err := other.dial(t.Context(), leader.cfg.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer caller.Close()
+	caller.Write([]byte{forRaft})
 	other.stop(t)
 	within(t, "the leader gives up", func() bool { name, _ := leader.Leader(); return name == "" })
 	result := make(chan error, 1)
@@ -569,6 +577,10 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Error("the proposal hangs")
+	}
+	caller.SetReadDeadline(time.Now().Add(patience))
+	if _, err := caller.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a connection that raft had taken over hangs: %v", err)
 	}
 	if err := leader.transport.Close(); err != nil {
 		t.Errorf("closing again: %v", err)

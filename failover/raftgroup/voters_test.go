@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	"github.com/hashicorp/raft"
-
-	"github.com/drawbridge-net/drawbridge"
 )
 
 func names(t *testing.T, n *node) string {
@@ -176,11 +174,11 @@ func TestOnlyTheLeaderChangesVoters(t *testing.T) {
 	}
 }
 
-// TestOneChangeAtATime: of two removals at once, each of which would be right by itself, the second is judged by what
-// the first left.
+// TestOneChangeAtATime: of four voters one is down. Any one of the others may go, but not two: so of two removals at
+// once the second must be judged by what the first left.
 func TestOneChangeAtATime(t *testing.T) {
 	t.Parallel()
-	all := newCluster(t, "a", "b", "c")
+	all := newCluster(t, "a", "b", "c", "d")
 	leader := all.leader(t)
 	rest := all.without(leader)
 	rest[0].stop(t)
@@ -190,22 +188,39 @@ func TestOneChangeAtATime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	short, stop := context.WithCancel(ctx)
-	stop()
-	if err := leader.RemoveVoter(short, rest[0].cfg.Self); !errors.Is(err, context.Canceled) {
-		t.Errorf("changed during another change: %v", err)
-	}
-	var errs [2]error
-	var wg sync.WaitGroup
-	for i, name := range []drawbridge.PeerName{rest[0].cfg.Self, rest[1].cfg.Self} {
-		wg.Go(func() { errs[i] = leader.RemoveVoter(ctx, name) })
+	results := make(chan error, 2)
+	for _, n := range rest[1:] {
+		go func() { results <- leader.RemoveVoter(ctx, n.cfg.Self) }()
 	}
 	release()
-	wg.Wait()
-	if errs[0] != nil || errs[1] != nil && !errors.Is(errs[1], ErrLastVoters) {
-		t.Errorf("errors are %v", errs)
+	one, other := <-results, <-results
+	if one != nil {
+		one, other = other, one
+	}
+	if one != nil || !errors.Is(other, ErrLastVoters) {
+		t.Errorf("the first removal: %v; the second: %v", one, other)
 	}
 	leader.reaches(t, leader.decide(t, segment("lan", 7)))
+}
+
+// TestAChangeWaitsForTheOneBefore, as long as its caller does.
+func TestAChangeWaitsForTheOneBefore(t *testing.T) {
+	t.Parallel()
+	all := newCluster(t, "a", "b")
+	leader := all.leader(t)
+	release, err := leader.changeVoters(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := leader.RemoveVoter(ctx, all.without(leader)[0].cfg.Self); !errors.Is(err, context.Canceled) {
+		t.Errorf("changed during another change: %v", err)
+	}
+	release()
+	if names(t, leader) != "a b" {
+		t.Errorf("voters are %s", names(t, leader))
+	}
 }
 
 // TestVoterMoves to another address, and keeps its vote.
