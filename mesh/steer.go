@@ -146,7 +146,7 @@ func (r *Router) upLinks() (out []wire.Link) {
 		if !l.state.Up {
 			continue
 		}
-		w := wire.Link{Peer: l.id(), Metric: uint32(max(1, l.state.RTT.Microseconds())), MTU: uint16(min(l.state.MTU, 1<<16-1))}
+		w := wire.Link{Peer: l.id(), Metric: uint32(max(1, l.state.MinRTT.Microseconds())), MTU: uint16(min(l.state.MTU, 1<<16-1))}
 		if l.state.Path == transit.PathTCP {
 			w.Flags |= wire.LinkTCP
 		}

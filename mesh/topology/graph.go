@@ -7,9 +7,9 @@ import (
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 )
 
-// hopCost is added to the metric of every link: a relayed frame crosses one more user space, and metrics are
-// only known to a grain, so a detour has to gain more than that.
-const hopCost = metricGrain
+// hopCost, in µs, is added to the metric of every link: a relayed frame crosses one more user space, which wakes up in
+// a fraction of a millisecond at best, so a detour has to gain more than that.
+const hopCost = 1000
 
 // graph is the undirected graph of the links on which both ends agree, with peers numbered in the order of
 // their ids. Peers with the same records have the same graph, down to the order of its edges.

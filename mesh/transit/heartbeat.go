@@ -29,6 +29,18 @@ const (
 //	27  padding       zeros
 const heartbeatLen = 27
 
+// leastFor is the period over which the smallest round trip is kept: long enough that one of a hundred
+// heartbeats meets no queue, short enough that another path is noticed.
+const leastFor = 10 * time.Second
+
+// minRTT is the smallest round trip of the current and the previous period.
+func (b *beatState) minRTT() time.Duration {
+	if b.least[1] == 0 || b.least[0] != 0 && b.least[0] < b.least[1] {
+		return b.least[0]
+	}
+	return b.least[1]
+}
+
 // lossOver is how many heartbeats the share of lost ones is taken over: 3.2 s.
 const lossOver = 32
 
@@ -85,6 +97,8 @@ type beatState struct {
 	tcpEcho       time.Duration
 	udpEnd        time.Duration // when UDP was last lost
 	rtt, jitter   time.Duration
+	least         [2]time.Duration // round trip of this and of the previous period
+	leastPeriod   time.Duration
 	lost          lossMeter
 	theirLoss     float64
 	largest       [2]int // of this and of the previous period
@@ -235,6 +249,13 @@ func (l *Link) heardEcho(conn int, echo, held, now time.Duration) {
 	if conn < 0 && l.path.Load() == pathUDP {
 		return
 	}
+	if period := now / leastFor; period != l.beat.leastPeriod {
+		l.beat.leastPeriod = period
+		l.beat.least = [2]time.Duration{0, l.beat.least[0]}
+	}
+	if l.beat.least[0] == 0 || rtt < l.beat.least[0] {
+		l.beat.least[0] = rtt
+	}
 	if l.beat.rtt == 0 {
 		l.beat.rtt, l.beat.jitter = rtt, rtt/2
 		return
@@ -286,6 +307,6 @@ func (l *Link) judge(now time.Duration) {
 // worthTelling says whether the mesh should hear: of every change of path and MTU, and of a round trip
 // that moved by more than a quarter. The caller holds l.mu.
 func (l *Link) worthTelling(s *LinkState) bool {
-	moved := (s.RTT - l.told.RTT).Abs()
-	return s.Path != l.told.Path || s.MTU != l.told.MTU || s.Up && moved > l.told.RTT/4 && moved > 100*time.Microsecond
+	moved := (s.MinRTT - l.told.MinRTT).Abs()
+	return s.Path != l.told.Path || s.MTU != l.told.MTU || s.Up && moved > l.told.MinRTT/4 && moved > 100*time.Microsecond
 }

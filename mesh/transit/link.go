@@ -262,7 +262,7 @@ func (l *Link) State() LinkState {
 func (l *Link) state() LinkState {
 	path := l.path.Load()
 	s := LinkState{
-		Up: path != pathNone, Path: pathNames[path], RTT: l.beat.rtt, Jitter: l.beat.jitter,
+		Up: path != pathNone, Path: pathNames[path], RTT: l.beat.rtt, MinRTT: l.beat.minRTT(), Jitter: l.beat.jitter,
 		Loss: max(l.beat.lost.share(), l.beat.theirLoss), MTU: l.mtu(), Since: l.since,
 		RxFrames: l.counted.rxFrames.Load(), RxBytes: l.counted.rxBytes.Load(),
 		TxFrames: l.counted.txFrames.Load(), TxBytes: l.counted.txBytes.Load(),

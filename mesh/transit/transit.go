@@ -57,6 +57,7 @@ type LinkState struct {
 	Path   string
 	Remote netip.AddrPort // the far end's address as heard, 0 until then
 	RTT    time.Duration  // smoothed
+	MinRTT time.Duration  // smallest of the last ten to twenty seconds: the path's own, without what load adds
 	Jitter time.Duration  // smoothed difference of successive round trips
 	Loss   float64        // share of heartbeats of the last seconds that stayed unanswered
 	MTU    int            // largest frame, Ethernet header included, that fits one datagram
