@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -28,6 +29,9 @@ func (t *tool) runPeer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if t.socket != "" {
+		c.Socket = t.socket
+	}
 	n, err := appliance.New(c, version, logger(c.Log, t.err))
 	if err != nil {
 		return fmt.Errorf("start peer: %w", err)
@@ -35,10 +39,22 @@ func (t *tool) runPeer(ctx context.Context) error {
 	return n.Run(ctx)
 }
 
+// logger writes as the node file says. The journal dates every line itself, and says by its variable that it
+// is where the lines go (systemd.exec(5)).
 func logger(l config.Log, to io.Writer) *slog.Logger {
 	o := &slog.HandlerOptions{Level: l.Slog()}
 	if l.Format == "json" {
 		return slog.New(slog.NewJSONHandler(to, o))
 	}
+	if os.Getenv("JOURNAL_STREAM") != "" {
+		o.ReplaceAttr = undated
+	}
 	return slog.New(slog.NewTextHandler(to, o))
+}
+
+func undated(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -135,4 +138,78 @@ func listen(t *testing.T) net.Listener {
 		t.Fatal(err)
 	}
 	return l
+}
+
+func TestRunRefusesWhatItCannotDo(t *testing.T) {
+	h := newHost(t)
+	if r := h.call(t, "run"); r.code != exitFailed || !strings.Contains(r.err, "no node file at "+h.file) {
+		t.Errorf("without a node file: %+v", r)
+	}
+	if err := os.MkdirAll(filepath.Dir(h.file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.file, []byte("stat_dir = \"/x\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := h.call(t, "run"); r.code != exitFailed || !strings.Contains(r.err, h.file+":1:1: stat_dir: unknown key; do you mean state_dir?") {
+		t.Errorf("with a wrong node file: %+v", r)
+	}
+	if err := os.WriteFile(h.file, []byte("state_dir = \""+h.state+"\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := h.call(t, "run"); r.code != exitFailed || !strings.Contains(r.err, "no identity") {
+		t.Errorf("without an identity: %+v", r)
+	}
+}
+
+// TestRunAnswers is one peer by itself, from init to SIGTERM.
+func TestRunAnswers(t *testing.T) {
+	h := newHost(t)
+	socket := filepath.Join(h.dir, "d.sock")
+	if r := h.call(t, "init", "--network", "home", "--name", "a", "--state-dir", h.state, "--listen", freeAddress(t), "--socket", socket); r.code != exitDone {
+		t.Fatalf("%+v", r)
+	}
+	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(h.dir, "notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer manager.Close()
+	t.Setenv("NOTIFY_SOCKET", manager.LocalAddr().String())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var log bytes.Buffer
+	ended := make(chan int, 1)
+	go func() {
+		ended <- newTool(strings.NewReader(""), io.Discard, &log).run(ctx, []string{"run", "--config", h.file})
+		manager.Close() // or a daemon that cannot start is waited for
+	}()
+	told := make([]byte, 1000)
+	n, err := manager.Read(told)
+	if err != nil || !strings.Contains(string(told[:n]), "READY=1") {
+		cancel()
+		t.Fatalf("systemd was told %q (%v); the daemon ended with %d: %s", told[:n], err, <-ended, &log)
+	}
+	if r := h.call(t, "status", "--json"); r.code != exitDone || !strings.Contains(r.out, `"name": "a"`) {
+		t.Errorf("status: %+v", r)
+	}
+	if r := h.call(t, "token", "create", "-q"); r.code != exitDone || !strings.HasPrefix(r.out, "dbt1") {
+		t.Errorf("token: %+v", r)
+	}
+	if r := h.call(t, "peers"); !strings.Contains(r.out, "self") {
+		t.Errorf("peers: %+v", r)
+	}
+	cancel()
+	if code := <-ended; code != exitDone {
+		t.Errorf("ended with %d: %s", code, &log)
+	}
+	if r := h.call(t, "status"); r.code != exitUnreachable {
+		t.Errorf("after the end: %+v", r)
+	}
+}
+
+// freeAddress was free a moment ago.
+func freeAddress(t *testing.T) string {
+	l := listen(t)
+	defer l.Close()
+	return l.Addr().String()
 }
