@@ -113,10 +113,11 @@ func StartTime(pid int) (uint64, error) {
 	return strconv.ParseUint(fields[19], 10, 64)
 }
 
-// Zombie reports whether a process has ended and only its parent has not noticed; also true of one that is gone.
+// Zombie reports whether a process has ended and only its parent has not noticed; also true of one that is gone. While
+// other threads of it are still ending, it holds its files and locks, and is none yet.
 func Zombie(pid int) bool {
 	fields, err := stat(pid)
-	return err != nil || fields[0] == "Z" || fields[0] == "X"
+	return err != nil || fields[0] == "X" || fields[0] == "Z" && (fields[17] == "0" || fields[17] == "1")
 }
 
 // Stopped reports whether a process is held by SIGSTOP.
