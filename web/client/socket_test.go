@@ -1,4 +1,4 @@
-package web_test
+package client_test
 
 import (
 	"context"
