@@ -136,6 +136,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := takePriority(); err != nil {
+		n.log.Warn("running at normal priority: a busy host may make this peer look dead", "err", err)
+	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var group sync.WaitGroup
@@ -247,6 +250,9 @@ func (n *Node) event(e web.Event) {
 
 // meshEvent puts what the mesh tells into the journal.
 func (n *Node) meshEvent(kind string, peer drawbridge.PeerName, text string) {
+	if peer != "" {
+		text = fmt.Sprintf("%s: %s", peer, text)
+	}
 	n.event(web.Event{Level: levelOf(kind), Kind: kind, Peer: string(peer), Text: text})
 }
 

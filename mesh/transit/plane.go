@@ -162,13 +162,23 @@ func (p *Plane) beat(ctx context.Context, failed <-chan error) error {
 		case <-tick.C:
 		}
 		now := p.now()
-		late := now-last > p.cfg.Heartbeat // we were held up: silence proves nothing this time
+		late := now-last > p.cfg.Heartbeat || p.unread() // we were held up: silence proves nothing this time
 		last = now
 		for _, l := range p.allLinks() {
 			l.tick(s, now, late)
 		}
 		s.Flush()
 	}
+}
+
+// unread reports whether a reader is behind.
+func (p *Plane) unread() bool {
+	for _, c := range p.conns {
+		if c.Pending() {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Plane) allLinks() []*Link {

@@ -25,6 +25,7 @@ type message struct {
 	segment int
 	count   int
 	full    bool // the last datagram is shorter, nothing may follow
+	probe   bool // a heartbeat: not to arrive is part of its job
 }
 
 // lane is one target of the frame in hand.
@@ -281,7 +282,7 @@ func (s *Sender) find(l *Link, count, size, last int) *message {
 func (s *Sender) next(l *Link, size int) *message {
 	m := s.messages[s.used]
 	s.used++
-	m.link, m.remote, m.len, m.count, m.segment, m.full = l, l.remote.Load(), 0, 0, size, false
+	m.link, m.remote, m.len, m.count, m.segment, m.full, m.probe = l, l.remote.Load(), 0, 0, size, false, false
 	s.last = m
 	return m
 }
@@ -326,8 +327,10 @@ func (s *Sender) explain(out []udp.Message, from []*message) {
 		switch errno, _ := out[i].Err.(syscall.Errno); {
 		case out[i].Err == nil:
 		case errno == unix.EMSGSIZE:
-			s.plane.drops.add(dropTooBig, from[i].count)
 			from[i].link.refused(out[i].Segment)
+			if !from[i].probe {
+				s.plane.drops.add(dropTooBig, from[i].count)
+			}
 		default:
 			s.plane.drops.add(dropSendFailed, from[i].count)
 		}
@@ -366,7 +369,7 @@ func (s *Sender) heartbeat(l *Link, size int) {
 	}
 	m := s.next(l, n)
 	m.take(1, n, n)
-	m.full = true // a probe that is too big must not take others with it
+	m.full, m.probe = true, true // one that is too big must not take others with it
 	s.seal(m.buf, k, c.n, kindHeartbeat, plain)
 	c.n++
 }

@@ -166,3 +166,9 @@ const nameLen = unix.SizeofSockaddrInet6
 
 // control holds one control message with a 32-bit value, aligned.
 type control [32]byte
+
+// Pending reports whether something has arrived that no Reader has taken yet.
+func (c *Conn) Pending() bool {
+	n, err := unix.IoctlGetInt(c.fd, unix.SIOCINQ)
+	return err == nil && n > 0
+}
