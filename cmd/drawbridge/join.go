@@ -56,7 +56,7 @@ func (t *tool) join(ctx context.Context, s *setup, token secure.Token) error {
 		return err
 	}
 	fmt.Fprintf(t.err, "joining network %s as %s\n", token.Network.Name, peer)
-	credentials, err := secure.Join(ctx, token, peer, c.StateDir, secure.JoinOptions{Progress: t.progress})
+	credentials, err := secure.Join(ctx, token, peer, c.StateDir, secure.JoinOptions{Progress: progress(t.err)})
 	if err != nil {
 		undo()
 		if ctx.Err() != nil {
@@ -70,11 +70,16 @@ func (t *tool) join(ctx context.Context, s *setup, token secure.Token) error {
 	return nil
 }
 
-// progress tells of every address that is called.
-func (t *tool) progress(addr string, err error) {
-	if err == nil {
-		fmt.Fprintf(t.err, "calling %s\n", addr)
-		return
+// progress tells of every address that is called, and why that was not enough once another one is called. The
+// last reason is part of the error of joining.
+func progress(to io.Writer) func(addr string, err error) {
+	refused := ""
+	return func(addr string, err error) {
+		if err != nil {
+			refused = fmt.Sprintf("%s did not admit this host: %v\n", addr, err)
+			return
+		}
+		fmt.Fprintf(to, "%scalling %s\n", refused, addr)
+		refused = ""
 	}
-	fmt.Fprintf(t.err, "%s did not admit this host: %v\n", addr, err)
 }

@@ -42,6 +42,8 @@ func peerState(q web.Peer) cell {
 // peerPath is the way to a peer: the kind of link, or who relays.
 func peerPath(q web.Peer) cell {
 	switch {
+	case q.State != web.PeerDirect && q.State != web.PeerRelayed:
+		return cell{}
 	case q.Via != "" && q.State == web.PeerRelayed:
 		return as(warn, "via "+q.Via)
 	case q.Path == "tcp":

@@ -88,7 +88,7 @@ func (t *tool) showNewToken(token web.NewToken, quiet bool) error {
 		fmt.Fprintln(t.out, token.Token)
 	default:
 		fmt.Fprintln(t.out, token.Token)
-		life := span(token.Info.Expires.Sub(t.now()).Round(time.Second))
+		life := rest(token.Info.Expires.Sub(t.now()))
 		fmt.Fprintf(t.out, "\nA secret for %s, valid for %s, roles: %s. On the new host:\n\n  drawbridge join %s --name NAME\n",
 			plural(token.Info.Uses, "peer"), life, list(token.Info.Roles), token.Token)
 	}

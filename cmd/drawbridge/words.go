@@ -48,7 +48,15 @@ func (p *page) left(t time.Time) string {
 	if !t.After(p.now) {
 		return span(p.now.Sub(t)) + " ago"
 	}
-	return "in " + span(t.Sub(p.now))
+	return "in " + rest(t.Sub(p.now))
+}
+
+// rest is the span of time that is left of a round one: an hour is still one after a second.
+func rest(d time.Duration) string {
+	if d > 10*time.Minute {
+		return span(d.Round(time.Minute))
+	}
+	return span(d.Round(time.Second))
 }
 
 // milliseconds has three digits, however small; empty when unknown.
