@@ -6,13 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/drawbridge-net/drawbridge/forwarder/descriptor"
 )
 
 // Config says where a port is and what it takes.
@@ -51,9 +50,7 @@ type Port struct {
 	index   int32 // of the interface; it keeps it through renaming
 	mtu     atomic.Int32
 	down    atomic.Bool // the last read found the interface down
-	closed  atomic.Bool
-	file    *os.File
-	raw     syscall.RawConn
+	file    *descriptor.File
 	rx      receiver
 	tx      sender
 	drops   [reasons]atomic.Uint64
@@ -78,9 +75,8 @@ func Open(c Config) (*Port, error) {
 	if err := p.prepare(fd, c); err != nil {
 		return nil, errors.Join(fmt.Errorf("port %s: %w", p.name, err), unix.Close(fd))
 	}
-	p.file = os.NewFile(uintptr(fd), "packet socket of "+p.name)
-	if p.raw, err = p.file.SyscallConn(); err != nil {
-		return nil, errors.Join(fmt.Errorf("port %s: %w", p.name, err), p.file.Close())
+	if p.file, err = descriptor.New(fd); err != nil {
+		return nil, fmt.Errorf("port %s: %w", p.name, err)
 	}
 	batch := c.Batch
 	if batch <= 0 {
@@ -176,11 +172,12 @@ func (p *Port) Vnet() bool { return !p.plain }
 // MTU asks the interface, in bytes behind the Ethernet header and one VLAN tag. Writing heeds the MTU of the latest
 // call: whoever changes it calls this.
 func (p *Port) MTU() int {
-	_ = p.raw.Control(func(fd uintptr) {
-		if r, err := nameOf(int(fd), p.index); err == nil && unix.IoctlIfreq(int(fd), unix.SIOCGIFMTU, r) == nil {
+	if fd, ok := p.file.Enter(); ok {
+		defer p.file.Leave()
+		if r, err := nameOf(fd, p.index); err == nil && unix.IoctlIfreq(fd, unix.SIOCGIFMTU, r) == nil {
 			p.mtu.Store(int32(r.Uint32()))
 		}
-	})
+	}
 	return int(p.mtu.Load())
 }
 
@@ -195,28 +192,21 @@ func nameOf(fd int, index int32) (*unix.Ifreq, error) {
 }
 
 // Close ends the port; a blocked ReadBatch returns os.ErrClosed.
-func (p *Port) Close() error {
-	if p.closed.Swap(true) {
-		return os.ErrClosed
-	}
-	return p.file.Close()
-}
+func (p *Port) Close() error { return p.file.Close() }
 
 // fallen makes the reader find out what the writer has: the interface is down. The kernel tells only one of the two,
 // and a reader that was not told would wait forever at an interface that is gone.
 func (p *Port) fallen() {
 	p.down.Store(true)
-	_ = p.file.SetReadDeadline(time.Unix(1, 0)) // in the past; fails only after Close, which wakes the reader too
+	p.file.Wake()
 }
 
 // revive ends the state that fallen began, or tells why it lasts: an error that wraps ENETDOWN while the interface is
 // down, and ENODEV when it is gone for good.
-func (p *Port) revive() error {
-	err := os.ErrClosed
-	_ = p.raw.Control(func(fd uintptr) { err = p.state(int(fd)) })
+func (p *Port) revive(fd int) error {
+	err := p.state(fd)
 	if err == nil {
 		p.down.Store(false)
-		_ = p.file.SetReadDeadline(time.Time{})
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,8 @@ func give(t testing.TB, p *Port, ps ...drawbridge.Packet) {
 // takeN reads exactly n packets, copied.
 func takeN(t testing.TB, p *Port, n int) (got []drawbridge.Packet) {
 	t.Helper()
-	_ = p.file.SetReadDeadline(time.Now().Add(20 * time.Second)) // a frame that never comes fails, not hangs, the test
+	guard := time.AfterFunc(20*time.Second, func() { p.Close() }) // a frame that never comes fails, not hangs, the test
+	defer guard.Stop()
 	ps := make([]drawbridge.Packet, 64)
 	for len(got) < n {
 		k, err := p.ReadBatch(ps)
@@ -213,14 +215,14 @@ func TestAFullQueueingDisciplineDropsAndCounts(t *testing.T) {
 
 func TestTheMarkIsSet(t *testing.T) {
 	a, _ := pair(t, Config{Mark: 0x44424754}, Config{})
-	_ = a.raw.Control(func(fd uintptr) {
-		if got, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_MARK); err != nil || got != 0x44424754 {
-			t.Errorf("mark %#x: %v", got, err)
-		}
-		if bypass, _ := unix.GetsockoptInt(int(fd), unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS); bypass != 0 {
-			t.Error("bypasses the gate at the egress")
-		}
-	})
+	fd, _ := a.file.Enter()
+	defer a.file.Leave()
+	if got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK); err != nil || got != 0x44424754 {
+		t.Errorf("mark %#x: %v", got, err)
+	}
+	if bypass, _ := unix.GetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS); bypass != 0 {
+		t.Error("bypasses the gate at the egress")
+	}
 }
 
 func TestPromiscuousAsLongAsOpen(t *testing.T) {
@@ -546,4 +548,42 @@ func benchmark(b *testing.B, c Config, pk drawbridge.Packet) {
 		}
 	}
 	b.ReportMetric(float64(b.N*len(out))/b.Elapsed().Seconds(), "frames/s")
+}
+
+// BenchmarkRoundTrip sends a small frame through a veth pair to another goroutine, which sends it back.
+func BenchmarkRoundTrip(b *testing.B) {
+	for _, locked := range []bool{false, true} {
+		b.Run(fmt.Sprintf("locked=%v", locked), func(b *testing.B) {
+			from, to := pair(b, Config{}, Config{})
+			go func() {
+				if locked {
+					runtime.LockOSThread()
+				}
+				ps := make([]drawbridge.Packet, 16)
+				for {
+					n, err := to.ReadBatch(ps)
+					if err != nil {
+						return
+					}
+					_, _ = to.WriteBatch(ps[:n])
+				}
+			}()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				if locked {
+					runtime.LockOSThread()
+				}
+				out, in := []drawbridge.Packet{porttest.Numbered(1)}, make([]drawbridge.Packet, 16)
+				for b.Loop() {
+					_, _ = from.WriteBatch(out)
+					if _, err := from.ReadBatch(in); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}()
+			<-done
+		})
+	}
 }

@@ -26,11 +26,12 @@ func (p *Port) Drops() map[string]uint64 {
 	}
 	p.statsMu.Lock()
 	defer p.statsMu.Unlock()
-	_ = p.raw.Control(func(fd uintptr) {
-		if s, err := unix.GetsockoptTpacketStats(int(fd), unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
+	if fd, ok := p.file.Enter(); ok {
+		defer p.file.Leave()
+		if s, err := unix.GetsockoptTpacketStats(fd, unix.SOL_PACKET, unix.PACKET_STATISTICS); err == nil {
 			p.missed += uint64(s.Drops)
 		}
-	})
+	}
 	counts["queue-full"] = p.missed
 	return counts
 }

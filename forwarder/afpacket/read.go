@@ -2,7 +2,6 @@ package afpacket
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -54,16 +53,12 @@ type receiver struct {
 	controls []control
 	bufs     []byte
 	vnet     bool
-	call     func(fd uintptr) bool // receive, bound once: a closure per call would be allocated
-	want     int
-	got      int
-	errno    syscall.Errno
 }
 
 func (r *receiver) init(batch int, vnet bool) {
 	r.msgs, r.iovs = make([]mmsghdr, batch), make([]unix.Iovec, 2*batch)
 	r.headers, r.controls = make([][segment.VnetLen]byte, batch), make([]control, batch)
-	r.bufs, r.vnet, r.call = make([]byte, batch*bufLen), vnet, r.receive
+	r.bufs, r.vnet = make([]byte, batch*bufLen), vnet
 	for i := range r.msgs {
 		iov := r.iovs[2*i : 2*i+2]
 		iov[0].Base = &r.headers[i][0]
@@ -81,22 +76,21 @@ func (r *receiver) init(batch int, vnet bool) {
 
 func (r *receiver) buf(i int) []byte { return r.bufs[i*bufLen : (i+1)*bufLen : (i+1)*bufLen] }
 
-// receive takes what is there, up to want messages; false makes the runtime's poller wait and call again.
-func (r *receiver) receive(fd uintptr) bool {
-	for i := range r.want {
+// receive takes what is there, up to so many messages.
+func (r *receiver) receive(fd, want int) (got int, errno syscall.Errno) {
+	for i := range want {
 		r.msgs[i].hdr.SetControllen(int(unsafe.Sizeof(control{}))) // the kernel overwrote it
 	}
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.msgs[0])), uintptr(r.want),
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&r.msgs[0])), uintptr(want),
 			unix.MSG_DONTWAIT, 0, 0)
 		switch errno {
+		case 0:
+			return int(n), 0
 		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			return false
+		default:
+			return 0, errno
 		}
-		r.got, r.errno = int(n), errno
-		return true
 	}
 }
 
@@ -104,17 +98,18 @@ func (r *receiver) receive(fd uintptr) bool {
 // has 256 bytes of capacity behind it that the caller may overwrite. An error that wraps ENETDOWN passes: call again
 // after a while. After ENODEV only another Open helps. Close makes it return os.ErrClosed.
 func (p *Port) ReadBatch(ps []drawbridge.Packet) (int, error) {
-	if p.down.Load() {
-		if err := p.revive(); err != nil {
-			return 0, err
-		}
+	fd, ok := p.file.Enter()
+	if !ok {
+		return 0, os.ErrClosed
 	}
+	defer p.file.Leave()
 	for {
-		if err := p.receive(min(len(ps), len(p.rx.msgs))); err != nil {
+		got, err := p.receive(fd, min(len(ps), len(p.rx.msgs)))
+		if err != nil {
 			return 0, err
 		}
 		n := 0
-		for i := range p.rx.got {
+		for i := range got {
 			if p.take(i, &ps[n]) {
 				n++
 			}
@@ -125,31 +120,30 @@ func (p *Port) ReadBatch(ps []drawbridge.Packet) (int, error) {
 	}
 }
 
-// receive fills the receiver with at least one message, or none when the kernel lost one on the way to us.
-func (p *Port) receive(want int) error {
-	p.rx.want, p.rx.got = want, 0
-	switch err := p.raw.Read(p.rx.call); {
-	case err == nil:
-	case p.closed.Load():
-		return os.ErrClosed
-	case p.down.Load() && errors.Is(err, os.ErrDeadlineExceeded): // the writer found the interface down
-		return p.revive()
-	default:
-		return fmt.Errorf("port %s: wait for frames: %w", p.name, err)
+// receive fills the receiver; with nothing when the kernel lost a message on the way to us.
+func (p *Port) receive(fd, want int) (got int, err error) {
+	for {
+		if p.down.Load() {
+			if err := p.revive(fd); err != nil {
+				return 0, err
+			}
+		}
+		got, errno := p.rx.receive(fd, want)
+		switch errno {
+		case 0:
+			return got, nil
+		case unix.EAGAIN:
+			if !p.file.Wait() {
+				return 0, os.ErrClosed
+			}
+		case unix.EINVAL: // its segmentation has no virtio-net header; the kernel has dropped it
+			p.drop(malformed, 1)
+		case unix.ENETDOWN:
+			p.down.Store(true)
+		default:
+			return 0, fmt.Errorf("port %s: receive frames: %w", p.name, errno)
+		}
 	}
-	switch p.rx.errno {
-	case 0:
-		return nil
-	case unix.EINVAL: // its segmentation has no virtio-net header; the kernel has dropped it
-		p.rx.got = 0
-		p.drop(malformed, 1)
-		return nil
-	case unix.ENETDOWN:
-		p.rx.got = 0
-		p.down.Store(true)
-		return p.revive()
-	}
-	return fmt.Errorf("port %s: receive frames: %w", p.name, p.rx.errno)
 }
 
 // take turns message i into a packet; false when it is none for this port.

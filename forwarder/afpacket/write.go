@@ -30,18 +30,14 @@ type sender struct {
 	splitter     segment.Splitter
 	sendFinished func(drawbridge.Frame)
 	lost         bool // a segment of the packet being cut was not sent
-
-	call     func(fd uintptr) bool
-	from, to int
-	sent     int
-	errno    syscall.Errno
+	fd           int  // during WriteBatch
 }
 
 func (s *sender) init(batch int, vnet bool) {
 	slots := batch + 1
 	s.msgs, s.iovs = make([]mmsghdr, slots), make([]unix.Iovec, 3*slots)
 	s.heads, s.packets = make([]outgoing, slots), make([]*drawbridge.Packet, batch)
-	s.vnet, s.call = vnet, s.send
+	s.vnet = vnet
 	for i := range s.msgs {
 		iov := s.iovs[3*i : 3*i+3]
 		iov[0].Base = &s.heads[i].vnet[0]
@@ -73,17 +69,17 @@ func (s *sender) load(i int, f drawbridge.Frame, o drawbridge.Offload, vlan uint
 }
 
 // send sends messages from to to; it never waits.
-func (s *sender) send(fd uintptr) bool {
+func (s *sender) send(from, to int) (sent int, errno syscall.Errno) {
 	for {
-		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, fd, uintptr(unsafe.Pointer(&s.msgs[s.from])),
-			uintptr(s.to-s.from), unix.MSG_DONTWAIT, 0, 0)
-		if errno == unix.EINTR {
-			continue
+		n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&s.msgs[from])),
+			uintptr(to-from), unix.MSG_DONTWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), 0
+		case unix.EINTR:
+		default:
+			return 0, errno
 		}
-		if s.sent, s.errno = int(n), errno; errno != 0 {
-			s.sent = 0
-		}
-		return true
 	}
 }
 
@@ -91,7 +87,11 @@ func (s *sender) send(fd uintptr) bool {
 // counted (see Drops) and skipped. An error means that no frame can be sent at present: it wraps ENETDOWN, or ENODEV
 // when only another Open helps.
 func (p *Port) WriteBatch(ps []drawbridge.Packet) (taken int, err error) {
-	s, slots := &p.tx, 0
+	s, slots, ok := &p.tx, 0, false
+	if s.fd, ok = p.file.Enter(); !ok {
+		return 0, os.ErrClosed
+	}
+	defer p.file.Leave()
 	flush := func(done int) bool { // false when the rest of ps, from done on, is lost
 		n, failed := p.flush(slots)
 		taken, slots = taken+n, 0
@@ -140,19 +140,16 @@ func (p *Port) admit(pk *drawbridge.Packet) (o drawbridge.Offload, ok bool) {
 func (p *Port) flush(slots int) (taken int, err error) {
 	s := &p.tx
 	for at := 0; at < slots; {
-		s.from, s.to = at, slots
-		if p.raw.Write(s.call) != nil {
-			return taken, os.ErrClosed
-		}
-		taken, at = taken+s.sent, at+s.sent
-		if s.errno == 0 {
+		sent, errno := s.send(at, slots)
+		taken, at = taken+sent, at+sent
+		if errno == 0 {
 			continue
 		}
-		if gone := p.unusable(s.errno); gone != nil {
+		if gone := p.unusable(errno); gone != nil {
 			p.drop(down, slots-at)
 			return taken, gone
 		}
-		taken += p.giveRefused(s.packets[at], s.errno)
+		taken += p.giveRefused(s.packets[at], errno)
 		at++
 	}
 	return taken, nil
@@ -220,9 +217,8 @@ func (p *Port) giveFinished(f drawbridge.Frame) {
 	s := &p.tx
 	slot := len(s.packets)
 	s.load(slot, f, drawbridge.Offload{}, p.vlan)
-	s.from, s.to = slot, slot+1
-	if err := p.raw.Write(s.call); err != nil || s.errno != 0 {
+	if _, errno := s.send(slot, slot+1); errno != 0 {
 		s.lost = true
-		p.drop(lossOf(s.errno), 1)
+		p.drop(lossOf(errno), 1)
 	}
 }

@@ -1,7 +1,6 @@
 package tap
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/forwarder/descriptor"
 	"github.com/drawbridge-net/drawbridge/forwarder/segment"
 )
 
@@ -41,52 +41,42 @@ var reasonNames = [reasons]string{"truncated", "malformed", "busy", "too-big", "
 
 // Queue is one queue of a device. One goroutine may read, another write, any may call the rest.
 type Queue struct {
-	name   string
-	mtu    *atomic.Int32 // the device's
-	file   *os.File
-	raw    syscall.RawConn
-	closed atomic.Bool
-	drops  [reasons]atomic.Uint64
+	name  string
+	mtu   *atomic.Int32 // the device's
+	file  *descriptor.File
+	drops [reasons]atomic.Uint64
 
+	// The reader's.
 	bufs    []byte
 	lengths []int
-	want    int
-	got     int
-	readNo  syscall.Errno
-	read    func(fd uintptr) bool // bound once: a closure per call would be allocated
 
+	// The writer's.
+	fd           int // during WriteBatch
 	header       [segment.VnetLen]byte
 	iovs         [2]unix.Iovec
-	writeNo      syscall.Errno
-	write        func(fd uintptr) bool
 	splitter     segment.Splitter
-	sendFinished func(drawbridge.Frame)
-	lost         bool // a segment of the packet being cut was not sent
+	sendFinished func(drawbridge.Frame) // bound once: a closure per call would be allocated
+	lost         bool                   // a segment of the packet being cut was not sent
 }
 
-func newQueue(file *os.File, name string, batch int, mtu *atomic.Int32) (*Queue, error) {
-	if batch == 0 {
+func newQueue(fd int, name string, batch int, mtu *atomic.Int32) (*Queue, error) {
+	if batch <= 0 {
 		batch = defaultBatch
 	}
-	q := &Queue{name: name, mtu: mtu, file: file, bufs: make([]byte, batch*bufLen), lengths: make([]int, batch)}
-	q.read, q.write, q.sendFinished = q.receive, q.send, q.giveFinished
+	q := &Queue{name: name, mtu: mtu, bufs: make([]byte, batch*bufLen), lengths: make([]int, batch)}
+	q.sendFinished = q.giveFinished
 	q.iovs[0].Base = &q.header[0]
 	q.iovs[0].SetLen(len(q.header))
 	var err error
-	if q.raw, err = file.SyscallConn(); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return q, nil
+	q.file, err = descriptor.New(fd)
+	return q, err
 }
 
 // Name is the interface's name.
 func (q *Queue) Name() string { return q.name }
 
 // Close ends the queue; a blocked ReadBatch returns os.ErrClosed.
-func (q *Queue) Close() error {
-	q.closed.Store(true)
-	return q.file.Close()
-}
+func (q *Queue) Close() error { return q.file.Close() }
 
 // Drops counts frames that were lost at this queue, by reason. Those that came while nobody read are in the
 // interface's own statistics (tx_dropped).
@@ -102,66 +92,63 @@ func (q *Queue) drop(r reason, frames int) { q.drops[r].Add(uint64(frames)) }
 
 func (q *Queue) buf(i int) []byte { return q.bufs[i*bufLen : (i+1)*bufLen : (i+1)*bufLen] }
 
-// receive reads the frames that are there, up to want, one system call each, for the device has none for many. false
-// makes the runtime's poller wait and call again.
-func (q *Queue) receive(fd uintptr) bool {
-	q.got, q.readNo = 0, 0
-	for q.got < q.want {
-		buf := q.buf(q.got)
-		n, _, errno := unix.Syscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)-room))
-		switch {
-		case errno == unix.EINTR:
-		case errno == unix.EAGAIN:
-			return q.got > 0
-		case errno != 0:
-			q.readNo = errno
-			return true
+// receive reads the frames that are there, up to so many, one system call each, for the device has none for many. The
+// errno is of the read that got nothing.
+func (q *Queue) receive(fd, want int) (got int, errno syscall.Errno) {
+	for got < want {
+		buf := q.buf(got)
+		n, _, errno := unix.Syscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)-room))
+		switch errno {
+		case 0:
+			q.lengths[got] = int(n)
+			got++
+		case unix.EINTR:
 		default:
-			q.lengths[q.got] = int(n)
-			q.got++
+			return got, errno
 		}
 	}
-	return true
+	return got, 0
 }
 
 // ReadBatch waits for frames and puts up to len(ps) of them into ps. Their bytes stay until the next call, and each
 // has 256 bytes of capacity behind it that the caller may overwrite. While the interface is down it waits. An error
 // that wraps ENODEV says that the interface was deleted. Close makes it return os.ErrClosed.
-func (q *Queue) ReadBatch(ps []drawbridge.Packet) (int, error) {
-	for {
-		q.want = min(len(ps), len(q.lengths))
-		if q.raw.Read(q.read) != nil {
-			return 0, os.ErrClosed
-		}
-		n := 0
-		for i := range q.got {
+func (q *Queue) ReadBatch(ps []drawbridge.Packet) (n int, err error) {
+	fd, ok := q.file.Enter()
+	if !ok {
+		return 0, os.ErrClosed
+	}
+	defer q.file.Leave()
+	for n == 0 && err == nil {
+		got, errno := q.receive(fd, min(len(ps), len(q.lengths)))
+		for i := range got {
 			if q.take(i, &ps[n]) {
 				n++
 			}
 		}
-		if err := q.readError(); n > 0 || err != nil {
-			return n, err
+		if n == 0 || errno == unix.EINVAL {
+			err = q.check(errno)
 		}
 	}
+	return n, err
 }
 
-// readError tells whether the last receive ended in an error that lasts; EINVAL concerned one frame, whose
-// segmentation has no virtio-net header.
-func (q *Queue) readError() error {
-	switch q.readNo {
+// check deals with the errno of a read: waits if there was nothing, and tells errors that last.
+func (q *Queue) check(errno syscall.Errno) error {
+	switch errno {
 	case 0:
-		return nil
-	case unix.EINVAL:
+	case unix.EAGAIN:
+		if !q.file.Wait() {
+			return os.ErrClosed
+		}
+	case unix.EINVAL: // a segmentation that has no virtio-net header; the kernel has dropped the frame
 		q.drop(malformed, 1)
-		return nil
-	}
-	if q.got > 0 {
-		return nil // these frames first; the error will still be there
-	}
-	if q.readNo == unix.EBADFD || q.readNo == unix.EIO {
+	case unix.EBADFD, unix.EIO:
 		return q.goneError()
+	default:
+		return fmt.Errorf("TAP device %s: receive frames: %w", q.name, errno)
 	}
-	return fmt.Errorf("TAP device %s: receive frames: %w", q.name, q.readNo)
+	return nil
 }
 
 func (q *Queue) goneError() error {
@@ -187,37 +174,32 @@ func (q *Queue) take(i int, pk *drawbridge.Packet) bool {
 	return true
 }
 
-// send writes the frame that load prepared; it never waits.
-func (q *Queue) send(fd uintptr) bool {
-	for {
-		_, _, q.writeNo = unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&q.iovs[0])), uintptr(len(q.iovs)))
-		if q.writeNo != unix.EINTR {
-			return true
-		}
-	}
-}
-
-// give sends one frame; the errors are those of WriteBatch.
-func (q *Queue) give(f drawbridge.Frame, o drawbridge.Offload) (syscall.Errno, error) {
+// give sends one frame and never waits; the error is that of WriteBatch.
+func (q *Queue) give(f drawbridge.Frame, o drawbridge.Offload) (errno syscall.Errno, err error) {
 	segment.PutVnet(q.header[:], o)
 	q.iovs[1].Base = &f[0]
 	q.iovs[1].SetLen(len(f))
-	if q.raw.Write(q.write) != nil {
-		return 0, os.ErrClosed
+	for errno = unix.EINTR; errno == unix.EINTR; {
+		_, _, errno = unix.Syscall(unix.SYS_WRITEV, uintptr(q.fd), uintptr(unsafe.Pointer(&q.iovs[0])), uintptr(len(q.iovs)))
 	}
-	switch q.writeNo {
+	switch errno {
 	case unix.EIO:
-		return q.writeNo, fmt.Errorf("TAP device %s: the interface is down; set it up: %w", q.name, unix.ENETDOWN)
+		return errno, fmt.Errorf("TAP device %s: the interface is down; set it up: %w", q.name, unix.ENETDOWN)
 	case unix.EBADFD:
-		return q.writeNo, q.goneError()
+		return errno, q.goneError()
 	}
-	return q.writeNo, nil
+	return errno, nil
 }
 
 // WriteBatch gives ps to the interface in order and returns how many it took. It never waits: a frame that is not
 // taken is counted (see Drops) and skipped. An error means that no frame can be given at present: it wraps ENETDOWN
 // while the interface is down, ENODEV when it was deleted.
 func (q *Queue) WriteBatch(ps []drawbridge.Packet) (taken int, err error) {
+	var open bool
+	if q.fd, open = q.file.Enter(); !open {
+		return 0, os.ErrClosed
+	}
+	defer q.file.Leave()
 	for i := range ps {
 		pk := &ps[i]
 		o, fits := segment.Fit(pk, int(q.mtu.Load()))

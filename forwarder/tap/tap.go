@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/drawbridge-net/drawbridge/forwarder/descriptor"
 	"github.com/drawbridge-net/drawbridge/forwarder/segment"
 )
 
@@ -33,7 +34,7 @@ const defaultBatch = 16
 type Device struct {
 	*Queue
 	queues  []*Queue
-	control int // a socket for questions about the interface, in the namespace where it was made
+	control *descriptor.File // a socket for questions about the interface, in the namespace where it was made
 	mtu     atomic.Int32
 	uso     bool
 	closed  atomic.Bool
@@ -41,7 +42,7 @@ type Device struct {
 
 // Open makes the device. It needs CAP_NET_ADMIN.
 func Open(c Config) (*Device, error) {
-	d := &Device{control: -1}
+	d := new(Device)
 	for range max(1, c.Queues) {
 		q, err := d.attach(&c)
 		if err != nil {
@@ -50,11 +51,7 @@ func Open(c Config) (*Device, error) {
 		d.queues = append(d.queues, q)
 	}
 	d.Queue = d.queues[0]
-	var err error
-	if d.control, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
-		err = d.setMTU(c.MTU)
-	}
-	if err != nil {
+	if err := d.ask(c.MTU); err != nil {
 		return nil, errors.Join(fmt.Errorf("TAP device %q: %w", c.Name, err), d.Close())
 	}
 	return d, nil
@@ -71,8 +68,7 @@ func (d *Device) attach(c *Config) (*Queue, error) {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	c.Name = name
-	// Not before TUNSETIFF: until then the poller would see only an error on it.
-	return newQueue(os.NewFile(uintptr(fd), "TAP device "+name), name, max(c.Batch, 0), &d.mtu)
+	return newQueue(fd, name, c.Batch, &d.mtu)
 }
 
 func (d *Device) become(fd int, c *Config) (string, error) {
@@ -108,16 +104,21 @@ func (d *Device) offer(fd int) error {
 	return nil
 }
 
-func (d *Device) setMTU(mtu int) error {
-	r, err := unix.NewIfreq(d.name)
+// ask makes the socket for questions and sets the MTU unless it is 0.
+func (d *Device) ask(mtu int) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return err
+		return fmt.Errorf("open a socket: %w", err)
 	}
+	r, _ := unix.NewIfreq(d.name) // the kernel gave the name
+	r.SetUint32(uint32(mtu))
 	if mtu != 0 {
-		r.SetUint32(uint32(mtu))
-		if err := unix.IoctlIfreq(d.control, unix.SIOCSIFMTU, r); err != nil {
-			return fmt.Errorf("set MTU %d: %w", mtu, err)
+		if err := unix.IoctlIfreq(fd, unix.SIOCSIFMTU, r); err != nil {
+			return errors.Join(fmt.Errorf("set MTU %d: %w", mtu, err), unix.Close(fd))
 		}
+	}
+	if d.control, err = descriptor.New(fd); err != nil {
+		return err
 	}
 	d.MTU()
 	return nil
@@ -126,9 +127,11 @@ func (d *Device) setMTU(mtu int) error {
 // MTU asks the interface, in bytes behind the Ethernet header and one VLAN tag. Writing heeds the MTU of the latest
 // call: whoever changes it calls this.
 func (d *Device) MTU() int {
-	r, err := unix.NewIfreq(d.name)
-	if err == nil && unix.IoctlIfreq(d.control, unix.SIOCGIFMTU, r) == nil {
-		d.mtu.Store(int32(r.Uint32()))
+	if fd, ok := d.control.Enter(); ok {
+		defer d.control.Leave()
+		if r, err := unix.NewIfreq(d.name); err == nil && unix.IoctlIfreq(fd, unix.SIOCGIFMTU, r) == nil {
+			d.mtu.Store(int32(r.Uint32()))
+		}
 	}
 	return int(d.mtu.Load())
 }
@@ -161,8 +164,8 @@ func (d *Device) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	if d.control >= 0 {
-		errs = append(errs, unix.Close(d.control))
+	if d.control != nil {
+		errs = append(errs, d.control.Close())
 	}
 	return errors.Join(errs...)
 }
