@@ -251,3 +251,16 @@ func TestOneExchangeMakesTwoPeersEqual(t *testing.T) {
 		}
 	})
 }
+
+func TestKnowledgeIsBounded(t *testing.T) {
+	a := New(wire.Record{ID: 1, UID: 1})
+	for id := drawbridge.PeerID(2); id <= wire.MaxDigest+10; id++ {
+		a.Merge([]wire.Record{{ID: id, UID: 1, Version: 1}})
+	}
+	if got := len(a.Digest()); got != wire.MaxDigest {
+		t.Errorf("%d records, want as many as a digest holds", got)
+	}
+	if m := a.Merge([]wire.Record{{ID: 2, UID: 1, Version: 2}}); len(m.News) != 1 {
+		t.Error("a known peer's news was refused because the table is full")
+	}
+}
