@@ -60,7 +60,7 @@ func (s *story) tell(ctx context.Context, binary string) error {
 	s.lab = l
 	for _, chapter := range []func(context.Context) error{s.guests, s.vlan, s.everybody, s.rate, s.loseAPeer, s.loseAGateway} {
 		if err := chapter(ctx); err != nil {
-			return err
+			return fmt.Errorf("%w\n%s", err, strings.Join(l.problems(ctx), "\n"))
 		}
 	}
 	s.say("\nThat is all: nothing of it was outside of this program's own namespaces.")

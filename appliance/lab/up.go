@@ -123,8 +123,25 @@ func (l *Lab) rise(ctx context.Context, progress io.Writer) error {
 	} else if len(l.segments()) > 0 {
 		say("%s", l.describeActive(ctx))
 	}
+	for _, problem := range l.problems(ctx) {
+		say("%s", problem)
+	}
 	l.Up = true
 	return l.save()
+}
+
+// problems are what the nodes say is wrong with themselves.
+func (l *Lab) problems(ctx context.Context) (all []string) {
+	for _, n := range l.plan.topo.Nodes {
+		s, err := client.New(l.dirOf(n.Name).socket()).Status(ctx)
+		if err != nil {
+			continue // killed, or frozen
+		}
+		for _, p := range s.Problems {
+			all = append(all, fmt.Sprintf("%s has a problem: %s", n.Name, p.Summary))
+		}
+	}
+	return all
 }
 
 func (l *Lab) writeNodeFiles() error {

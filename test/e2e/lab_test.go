@@ -54,7 +54,7 @@ func up(t *testing.T, topology string) *bed {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
-	name := "e2e-" + topology
+	name := "e2e-" + strings.TrimSuffix(filepath.Base(topology), ".toml")
 	if err := lab.Down(name); err != nil && !errors.Is(err, lab.ErrNoLab) { // of a run that was killed
 		t.Fatal(err)
 	}
