@@ -71,21 +71,23 @@ func TestNoBroadcastIsDoubledWhilePeersDie(t *testing.T) {
 func (b *bed) havoc(t *testing.T) error {
 	pause := func() { <-time.After(300 * time.Millisecond) }
 	var errs []error
-	do := func(err error) {
-		errs = append(errs, err)
+	start := func(name, node string) error { return lab.Start(t.Context(), name, node) }
+	do := func(what string, f func(lab, node string) error, node string) {
+		t.Logf("%s  %s %s", time.Now().Format("15:04:05.0000"), what, node)
+		errs = append(errs, f(b.Name, node))
 		pause()
 	}
 	for _, node := range []string{"x", "z"} {
-		do(lab.Kill(b.Name, node))
-		do(lab.Start(t.Context(), b.Name, node))
+		do("kill", lab.Kill, node)
+		do("start", start, node)
 	}
-	do(lab.Kill(b.Name, "x"))
-	do(lab.Kill(b.Name, "z"))
-	do(lab.Start(t.Context(), b.Name, "x"))
-	do(lab.Start(t.Context(), b.Name, "z"))
-	do(lab.Freeze(b.Name, "z"))
+	do("kill", lab.Kill, "x")
+	do("kill", lab.Kill, "z")
+	do("start", start, "x")
+	do("start", start, "z")
+	do("freeze", lab.Freeze, "z")
 	pause()
-	do(lab.Thaw(b.Name, "z"))
+	do("thaw", lab.Thaw, "z")
 	pause()
 	return errors.Join(errs...)
 }

@@ -41,7 +41,24 @@ type Copies struct {
 	Most   int    `json:"most"`   // copies of the number that came most often
 	Echoes int    `json:"echoes"` // own broadcasts that came back
 	Gap    int    `json:"gap"`    // most numbers in a row from one sender that did not come
+
+	Doubled []string `json:"doubled,omitempty"` // the first of those that came too often, and when
 }
+
+// arrival is what came of one number at one host.
+type arrival struct {
+	copies      int
+	first, last time.Time
+}
+
+func (a arrival) String() string {
+	return fmt.Sprintf("%d copies, %s to %s", a.copies, a.first.Format(clock), a.last.Format(clock))
+}
+
+const (
+	clock      = "15:04:05.0000"
+	maxDoubled = 5
+)
 
 // ExactlyOnce reports whether every broadcast reached every other host once and came back to nobody.
 func (b Broadcasts) ExactlyOnce() bool {
@@ -65,7 +82,7 @@ type Counter struct {
 
 	mu    sync.Mutex
 	sent  []uint32 // by host: the next number
-	came  []map[uint64]int
+	came  []map[uint64]arrival
 	heard time.Time
 }
 
@@ -81,7 +98,7 @@ func Count(hosts []Host) (_ *Counter, err error) {
 			return nil, errors.Join(fmt.Errorf("host %s: %w", hosts[i].Name, err), c.release())
 		}
 		c.sockets = append(c.sockets, fd)
-		c.came = append(c.came, map[uint64]int{})
+		c.came = append(c.came, map[uint64]arrival{})
 	}
 	for i := range hosts {
 		c.readers.Go(func() { c.read(i) })
@@ -135,8 +152,13 @@ func (c *Counter) read(i int) {
 		}
 		key := uint64(binary.BigEndian.Uint16(b[offFrom:]))<<32 | uint64(binary.BigEndian.Uint32(b[offNumber:]))
 		c.mu.Lock()
-		c.came[i][key]++
 		c.heard = time.Now()
+		a := c.came[i][key]
+		if a.copies++; a.copies == 1 {
+			a.first = c.heard
+		}
+		a.last = c.heard
+		c.came[i][key] = a
 		c.mu.Unlock()
 	}
 }
@@ -215,8 +237,12 @@ func (c *Counter) sumAt(i int, name string) Copies {
 	for from, sent := range c.sent {
 		gap := 0
 		for number := range sent {
-			copies := c.came[i][uint64(from)<<32|uint64(number)]
+			a := c.came[i][uint64(from)<<32|uint64(number)]
+			copies := a.copies
 			s.Most = max(s.Most, copies)
+			if copies > 1 || from == i && copies > 0 {
+				s.double(fmt.Sprintf("%s #%d: %v", c.hosts[from].Name, number, a))
+			}
 			switch {
 			case from == i:
 				s.Echoes += copies
@@ -235,4 +261,10 @@ func (c *Counter) sumAt(i int, name string) Copies {
 		}
 	}
 	return s
+}
+
+func (c *Copies) double(what string) {
+	if len(c.Doubled) < maxDoubled {
+		c.Doubled = append(c.Doubled, what)
+	}
 }
