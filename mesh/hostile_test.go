@@ -2,6 +2,7 @@ package mesh_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -10,8 +11,10 @@ import (
 
 	"github.com/hashicorp/yamux"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/meshtest"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 )
 
@@ -76,12 +79,29 @@ func (i *intruder) records(signed ...[]byte) {
 	i.send(wire.KindRecords, body)
 }
 
-// hungUp reports whether the far end has closed the connection.
+// hungUp reports whether the far end closes the connection at once, not for want of pings.
 func (i *intruder) hungUp() bool {
+	i.stream.SetReadDeadline(time.Now().Add(3 * time.Second))
 	for {
 		if _, _, err := wire.ReadMessage(i.stream, nil); err != nil {
-			return strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "closed")
+			return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, yamux.ErrConnectionReset)
 		}
+	}
+}
+
+// hears returns what comes within a while, by kind, and answers pings.
+func (i *intruder) hears(d time.Duration) map[wire.Kind][][]byte {
+	i.stream.SetReadDeadline(time.Now().Add(d))
+	got := map[wire.Kind][][]byte{}
+	for {
+		k, body, err := wire.ReadMessage(i.stream, nil)
+		if err != nil {
+			return got
+		}
+		if k == wire.KindPing {
+			i.send(wire.KindPong, body)
+		}
+		got[k] = append(got[k], body)
 	}
 }
 
@@ -260,5 +280,100 @@ func TestLinksAreBounded(t *testing.T) {
 		})
 		p[1].Stop()
 		c.Await(patience, "there is room", func() bool { return p[0].State(p[3]).State == mesh.StateDirect })
+	})
+}
+
+// TestAntiEntropy plays a neighbour that says nothing by itself, and then one that knows something.
+func TestAntiEntropy(t *testing.T) {
+	meshtest.Run(t, func(t *testing.T) {
+		_, a, _, evil := victims(t)
+		i := intrude(t, evil, a).greet()
+		first := i.hears(100 * time.Millisecond)
+		if len(first[wire.KindRecords]) == 0 || len(first[wire.KindDigest]) == 0 {
+			t.Errorf("at first came %v", first)
+		}
+		later := i.hears(20 * time.Second)
+		if n := len(later[wire.KindDigest]); n < 3 { // half of 20, to one of two neighbours
+			t.Errorf("%d digests in 20 s", n)
+		}
+		if n := len(later[wire.KindRecords]); n > 0 {
+			t.Errorf("nothing is news, and %d messages tell it", n)
+		}
+
+		i.send(wire.KindDigest, wire.Digest{Answer: true, Entries: []wire.DigestEntry{{ID: 1, UID: 1, Version: 1}}}.Append(nil))
+		got := i.hears(100 * time.Millisecond)
+		d, err := wire.ParseDigestMessage(got[wire.KindDigest][0])
+		if err != nil || d.Answer || len(d.Entries) != 2 {
+			t.Errorf("the answer is %+v, %v", d, err)
+		}
+		records, err := wire.ParseRecords(got[wire.KindRecords][0])
+		if err != nil || len(records) != 2 {
+			t.Errorf("%d records, %v", len(records), err)
+		}
+		i.send(wire.KindDigest, wire.Digest{Entries: []wire.DigestEntry{{ID: 1, UID: 1, Version: 1}}}.Append(nil))
+		if got := i.hears(100 * time.Millisecond); len(got[wire.KindDigest]) > 0 {
+			t.Error("a digest that wants no answer got one")
+		}
+	})
+}
+
+// TestHelloSerials makes a second connection to a peer that believes in the first.
+func TestHelloSerials(t *testing.T) {
+	meshtest.Run(t, func(t *testing.T) {
+		c, a, _, evil := victims(t)
+		connect := func(uid drawbridge.PeerUID, serial uint64) (*intruder, wire.Kind) {
+			i := intrude(t, evil, a)
+			h := i.hello()
+			h.UID, h.Serial = uid, serial
+			i.send(wire.KindHello, h.Append(nil))
+			k, _, err := wire.ReadMessage(i.stream, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return i, k
+		}
+		first, _ := connect(1, 5)
+		if late, k := connect(1, 3); k != wire.KindRefuse || !late.hungUp() {
+			t.Errorf("an older hello got %s", k)
+		}
+		if len(a.Links()) != 2 || first.session.IsClosed() {
+			t.Error("the link is gone")
+		}
+		second, k := connect(1, 6)
+		if k != wire.KindHello || !first.hungUp() {
+			t.Errorf("a newer hello got %s", k)
+		}
+		third, k := connect(2, 1)
+		if k != wire.KindHello || !second.hungUp() {
+			t.Errorf("the hello of a new run got %s", k)
+		}
+		c.Pass(time.Second)
+		if len(a.Links()) != 2 || third.session.IsClosed() || a.Plane.Doubled() > 0 {
+			t.Errorf("%d links, %d doubled", len(a.Links()), a.Plane.Doubled())
+		}
+	})
+}
+
+func TestRemovedPeerIsCutOffEvenIfItStays(t *testing.T) {
+	meshtest.Run(t, func(t *testing.T) {
+		c, a, _, evil := victims(t)
+		i := intrude(t, evil, a).greet()
+		record := wire.Record{Name: "host3", ID: evil.Credentials.ID(), UID: 1, Version: 1}
+		i.records(wire.SealRecord(&record, evil.Credentials.Certificate().Raw, evil.Credentials.Private))
+		c.Await(patience, "known", func() bool { return a.State(evil).Version == 1 })
+		if err := a.Forget(t.Context(), "host3"); err != nil {
+			t.Fatal(err)
+		}
+		got := i.hears(2500 * time.Millisecond)
+		if len(got[wire.KindRefuse]) != 1 || !i.session.IsClosed() {
+			t.Errorf("got %v", got)
+		}
+		raw, err := evil.Host.Dial(t.Context(), "tcp", a.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := evil.Credentials.Connect(t.Context(), raw, nil); !errors.Is(err, secure.ErrRevoked) {
+			t.Errorf("calling again: %v", err)
+		}
 	})
 }

@@ -194,11 +194,11 @@ func (r *Router) linkBegins(l *link) {
 	digest := wire.Digest{Answer: true, Entries: r.topo.Digest()}
 	r.touch()
 	r.mu.Unlock()
-	r.sendRecords(l, [][]byte{own})
-	r.send(l, wire.KindDigest, digest.Append(nil))
-	if len(r.config.Credentials.Revocations.List()) > 0 {
+	if len(r.config.Credentials.Revocations.List()) > 0 { // first, so that no records of removed peers come back
 		r.send(l, wire.KindRevocations, r.config.Credentials.Revocations.Snapshot())
 	}
+	r.sendRecords(l, [][]byte{own})
+	r.send(l, wire.KindDigest, digest.Append(nil))
 	r.members.join(l.id())
 	r.maker.wake()
 }

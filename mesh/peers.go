@@ -40,6 +40,7 @@ type PeerStatus struct {
 
 	Control bool                  // a control link to it is up
 	Via     drawbridge.PeerName   // the neighbour that frames take when relayed
+	Route   []drawbridge.PeerName // every peer that frames pass on their way, this one last
 	Path    string                // of the data link: udp, tcp or none
 	Remote  netip.AddrPort        // of the data link
 	RTT     time.Duration         // of the data link; of the way, when relayed
@@ -133,6 +134,9 @@ func (r *Router) status(rec *wire.Record, live map[drawbridge.PeerID]transit.Lin
 	}
 	if rec.ID == r.id {
 		s.Clone = r.clone
+	}
+	for _, id := range r.flow.routes.Path[rec.ID] {
+		s.Route = append(s.Route, r.name(id))
 	}
 	if s.State == StateRelayed {
 		s.Via = r.name(r.flow.routes.Next[rec.ID])

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/meshtest"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
@@ -95,7 +96,7 @@ func TestLineIsRelayed(t *testing.T) {
 	meshtest.Run(t, func(t *testing.T) {
 		c, a, b, d := line(t)
 		s := a.State(d)
-		if s.State != mesh.StateRelayed || s.Via != "host2" || s.Control {
+		if s.State != mesh.StateRelayed || s.Via != "host2" || s.Control || !slices.Equal(s.Route, []drawbridge.PeerName{"host2", "host3"}) {
 			t.Errorf("%+v", s)
 		}
 		if next := a.Plane.Routes().Next[d.Credentials.ID()]; next != b.Credentials.ID() {
@@ -152,7 +153,7 @@ func TestCallsThatCross(t *testing.T) {
 			if len(a) != 1 || len(b) != 1 || a[0].Dialled == b[0].Dialled || !a[0].Up || !b[0].Up {
 				t.Fatalf("round %d: %+v\n%+v", i, a, b)
 			}
-			if n := p[0].Plane.Open(); n != 1 {
+			if n := p[0].Plane.Open(); n != 1 || p[0].Plane.Doubled()+p[1].Plane.Doubled() > 0 {
 				t.Fatalf("round %d: %d data links", i, n)
 			}
 			if n := events(p[0], "control link is down") + events(p[1], "control link is down"); n > 0 {
@@ -320,6 +321,29 @@ func TestSilentLinkDies(t *testing.T) {
 		c.Await(patience, "linked again", func() bool {
 			return c.Whole() && p[0].State(p[1]).Membership == mesh.MemberAlive && p[1].State(p[0]).Membership == mesh.MemberAlive
 		})
+	})
+}
+
+// TestStoppedPeerDies loses all links to a peer at once: nothing can be sent to it, and it is suspected all
+// the same.
+func TestStoppedPeerDies(t *testing.T) {
+	meshtest.Run(t, func(t *testing.T) {
+		c, p := lan(t, 3)
+		p[0].Start()
+		p[1].Start(p[0])
+		p[2].Start(p[0], p[1])
+		c.Await(patience, "members", func() bool { return c.Whole() && p[0].State(p[2]).Membership == mesh.MemberAlive })
+		p[2].Stop()
+		c.Await(time.Second, "unreachable at once", func() bool { return p[0].State(p[2]).State == mesh.StateUnreachable })
+		c.Await(2*time.Second, "suspected", func() bool { return p[0].State(p[2]).Membership == mesh.MemberSuspect })
+		took := c.Await(patience, "dead", func() bool {
+			return p[0].State(p[2]).Membership == mesh.MemberDead && p[1].State(p[2]).Membership == mesh.MemberDead
+		})
+		t.Logf("dead after another %s", took)
+		c.Pass(2 * time.Minute) // memberlist forgets the dead; we remember
+		if m := p[0].State(p[2]).Membership; m != mesh.MemberDead {
+			t.Error(m)
+		}
 	})
 }
 

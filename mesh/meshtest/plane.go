@@ -21,6 +21,7 @@ type Plane struct {
 	floods int // SetRoutes with Flux
 	sets   int
 	failed map[drawbridge.PeerID]bool
+	double int
 }
 
 // NewPlane returns a plane that claims to listen on addr.
@@ -44,6 +45,9 @@ type Link struct {
 func (p *Plane) AddLink(c transit.LinkConfig) mesh.DataLink {
 	p.mu.Lock()
 	l := &Link{plane: p, Config: c, failed: p.failed[c.Peer], state: transit.LinkState{Path: transit.PathNone, Since: time.Now()}}
+	if old := p.links[c.Peer]; old != nil && !old.isClosed() {
+		p.double++
+	}
 	p.links[c.Peer] = l
 	p.mu.Unlock()
 	c.Control(c.Exporter) // a link that is gone already says so by closing us
@@ -95,8 +99,15 @@ func (p *Plane) Measure(peer drawbridge.PeerID, rtt time.Duration) {
 	l := p.links[peer]
 	p.mu.Unlock()
 	if l != nil {
-		l.update(func() { l.state.RTT = rtt })
+		l.update(func() { l.state.RTT, l.state.MinRTT = rtt, rtt })
 	}
+}
+
+// Doubled counts links that were added while there was one to the same peer.
+func (p *Plane) Doubled() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.double
 }
 
 // Open counts the links that were not closed.
