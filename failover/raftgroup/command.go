@@ -31,6 +31,9 @@ type Command struct {
 	PutFact       *PutFact       `json:"put_fact,omitempty"`
 	Remove        *Remove        `json:"remove,omitempty"`
 	Restore       *Restore       `json:"restore,omitempty"`
+	ChangeSet     *ChangeSet     `json:"change_set,omitempty"`
+	RaiseFloor    *RaiseFloor    `json:"raise_floor,omitempty"`
+	RetireSet     *RetireSet     `json:"retire_set,omitempty"`
 }
 
 // The decisions.
@@ -133,7 +136,7 @@ func (c Command) valid() error {
 	for _, is := range []bool{
 		c.SetSegment != nil, c.RemoveSegment != nil, c.Maintenance != nil, c.Priority != nil, c.Generation != nil,
 		c.SetTimers != nil, c.RetireTimers != nil, c.SetPolicy != nil, c.PutConfig != nil, c.PutFact != nil,
-		c.Remove != nil, c.Restore != nil,
+		c.Remove != nil, c.Restore != nil, c.ChangeSet != nil, c.RaiseFloor != nil, c.RetireSet != nil,
 	} {
 		if is {
 			set++
@@ -173,6 +176,12 @@ func (s *State) carryOut(c Command) error {
 		return s.putFact(*c.PutFact)
 	case c.Remove != nil:
 		return s.remove(*c.Remove, c)
+	case c.ChangeSet != nil:
+		return s.changeSet(*c.ChangeSet)
+	case c.RaiseFloor != nil:
+		return s.raiseFloor(*c.RaiseFloor)
+	case c.RetireSet != nil:
+		return s.retireSet(*c.RetireSet)
 	}
 	return s.restore(*c.Restore)
 }
@@ -330,6 +339,7 @@ func (s *State) restore(r Restore) error {
 	b.LastVersion = max(b.LastVersion, s.LastVersion)
 	maps.Copy(b.Revoked, s.Revoked)
 	maps.Copy(b.Facts, s.Facts)
+	b.Sets = s.Sets // the voters are those of this group, whoever they were in the backup's
 	*s = b
 	return s.valid() // both together may be too many
 }

@@ -19,6 +19,7 @@ type State struct {
 	Segments    map[string]Segment                 `json:"segments"`
 	Gateways    map[drawbridge.PeerName]Gateway    `json:"gateways"`
 	Timers      Timers                             `json:"timers"`
+	Sets        Sets                               `json:"sets"`
 	Policy      QuorumPolicy                       `json:"quorum_loss"`
 	Versions    []Version                          `json:"versions"`     // of the network configuration, oldest first
 	LastVersion uint64                             `json:"last_version"` // the highest number ever given, also before a restore
@@ -116,6 +117,7 @@ func newState() State {
 
 func (s State) clone() State {
 	s.Segments, s.Gateways, s.Facts, s.Revoked = copyOf(s.Segments), copyOf(s.Gateways), copyOf(s.Facts), copyOf(s.Revoked)
+	s.Sets = s.Sets.clone()
 	s.Versions, s.Seen = slices.Clone(s.Versions), slices.Clone(s.Seen)
 	return s
 }

@@ -20,6 +20,9 @@ func (s State) valid() error {
 	if err := s.Policy.valid(); err != nil {
 		return err
 	}
+	if err := s.Sets.valid(); err != nil {
+		return err
+	}
 	if len(s.Segments) > maxSegments || len(s.Gateways) > maxGateways || len(s.Facts) > maxFacts || len(s.Revoked) > maxRevoked {
 		return fmt.Errorf("%d segments, %d gateways, %d facts, %d removed peers: too many: %w",
 			len(s.Segments), len(s.Gateways), len(s.Facts), len(s.Revoked), ErrCommand)
