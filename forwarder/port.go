@@ -114,12 +114,16 @@ func (a *Attached) write(ps []drawbridge.Packet) {
 	if err != nil || n < len(ps) {
 		a.drops.add(dropPort, len(ps)-n)
 	}
-	bytes := 0
-	for i := range ps {
-		bytes += len(ps[i].Frame)
-	}
 	a.txFrames.Add(uint64(n))
-	a.txBytes.Add(uint64(bytes))
+	a.txBytes.Add(bytesOf(ps, n))
+}
+
+// bytesOf is how many bytes n of ps have; which ones is not known unless they are all, so it may be an average.
+func bytesOf(ps []drawbridge.Packet, n int) (bytes uint64) {
+	for i := range ps {
+		bytes += uint64(len(ps[i].Frame))
+	}
+	return bytes * uint64(n) / uint64(len(ps))
 }
 
 // show offers a batch to the taps of one side.

@@ -42,6 +42,7 @@ type pump struct {
 
 	batch  []drawbridge.Packet
 	local  queues
+	kept   kept
 	macs   cache
 	now    time.Duration
 	header drawbridge.Header
@@ -99,6 +100,7 @@ func (u *pump) take(ps []drawbridge.Packet) {
 	a.rxFrames.Add(uint64(len(ps)))
 	a.rxBytes.Add(uint64(bytes))
 	u.local.flush()
+	u.kept.buf = u.kept.buf[:0]
 	u.out.Flush()
 }
 
@@ -181,28 +183,35 @@ func (u *pump) send(p *drawbridge.Packet) {
 	u.out.Send(&u.header, p)
 }
 
-// flood sends a frame to every other port of the overlay here, and to all peers. Sealing a frame that must
-// be cut overwrites it, so our own ports get a copy of such a one.
+// flood sends a frame to every other port of the overlay here, and to all peers.
 func (u *pump) flood(p *drawbridge.Packet) {
 	a := u.from
 	if !a.stormTokens.take(u.now, stormRate, stormBurst) {
 		a.drops.add(dropStorm, 1)
 		return
 	}
-	ports := (*u.sw.ports.Load())[a.cfg.VNI]
-	if len(ports) > 1 {
-		mine := *p
-		if p.Offload.GSO != drawbridge.GSONone || len(p.Frame) > u.sw.cfg.Overlay.MTU(0) {
-			mine.Frame = append(drawbridge.Frame(nil), p.Frame...)
+	mine := drawbridge.Packet{Offload: p.Offload}
+	for _, to := range (*u.sw.ports.Load())[a.cfg.VNI] {
+		if to == a || a.segment != nil && to.segment == a.segment {
+			continue
 		}
-		for _, to := range ports {
-			if to != a && (a.segment == nil || to.segment != a.segment) {
-				u.local.add(to, &mine)
-			}
+		if mine.Frame == nil {
+			mine.Frame = u.kept.keep(p.Frame)
 		}
+		u.local.add(to, &mine)
 	}
 	u.header.Dest = 0
 	u.out.Send(&u.header, p)
+}
+
+// kept is memory for frames of a batch that our own ports get after Send may have overwritten them: not only
+// those that the mesh cuts, as it also finishes checksums in place. It grows to what a batch needs.
+type kept struct{ buf []byte }
+
+func (k *kept) keep(f drawbridge.Frame) drawbridge.Frame {
+	at := len(k.buf)
+	k.buf = append(k.buf, f...)
+	return k.buf[at:len(k.buf):len(k.buf)]
 }
 
 // queues collects frames by the port that they go to.

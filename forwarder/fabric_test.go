@@ -1,0 +1,274 @@
+package forwarder
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
+	"github.com/drawbridge-net/drawbridge/forwarder/porttest"
+)
+
+// fabric is some switches, joined by an ideal overlay, and the wires that their ports are on. Nothing in it runs by
+// itself: settle moves frames in a fixed order until nothing moves.
+type fabric struct {
+	t     testing.TB
+	now   time.Duration
+	mtu   map[drawbridge.PeerID]int // 0 is the key of floods
+	nodes []*node
+	sent  []carried // by the overlay, not delivered yet
+	log   []carried // everything that the overlay ever took
+	wires []*wire
+	hold  func(carried) bool // frames that it says so of stay in the overlay
+}
+
+// node is one peer.
+type node struct {
+	fabric *fabric
+	id     drawbridge.PeerID
+	sw     *Switch
+	r      *Receiver
+}
+
+// carried is a frame in the overlay.
+type carried struct {
+	header drawbridge.Header
+	packet drawbridge.Packet
+}
+
+// wire is a layer-2 segment in memory, with what is attached to it.
+type wire struct {
+	*porttest.Segment
+	fabric   *fabric
+	ports    []*attachment
+	stations []*station
+}
+
+// attachment is a port of a switch on a wire.
+type attachment struct {
+	*Attached
+	port *porttest.Port
+	pump *pump
+	gate *failover.Gate
+}
+
+// station is a machine on a wire.
+type station struct {
+	port *porttest.Port
+	mac  drawbridge.MAC
+	wire *wire
+	got  []drawbridge.Frame // so far
+}
+
+func newFabric(t testing.TB) *fabric {
+	return &fabric{t: t, now: time.Second, mtu: map[drawbridge.PeerID]int{}}
+}
+
+// node adds a peer.
+func (f *fabric) node() *node {
+	n := &node{fabric: f, id: drawbridge.PeerID(len(f.nodes) + 1)}
+	n.sw = New(Config{Self: n.id, Overlay: overlay{n}, Now: func() time.Duration { return f.now }})
+	n.r = n.sw.Receiver()
+	f.nodes = append(f.nodes, n)
+	return n
+}
+
+// overlay is the fabric as a node sees it.
+type overlay struct{ *node }
+
+func (o overlay) Sender() Sender { return &sender{o.node} }
+
+func (o overlay) MTU(dst drawbridge.PeerID) int {
+	if mtu := o.fabric.mtu[dst]; mtu != 0 {
+		return mtu
+	}
+	return 1500
+}
+
+type sender struct{ *node }
+
+// Send makes use of its right to overwrite the frame, and what lies behind it.
+func (s *sender) Send(h *drawbridge.Header, p *drawbridge.Packet) {
+	c := carried{*h, drawbridge.Packet{Frame: bytes.Clone(p.Frame), Offload: p.Offload}}
+	s.fabric.sent, s.fabric.log = append(s.fabric.sent, c), append(s.fabric.log, c)
+	used := p.Frame[:min(len(p.Frame)+256, cap(p.Frame))]
+	for i := range used {
+		used[i] = 0xee
+	}
+	p.Offload = drawbridge.Offload{}
+}
+
+func (s *sender) Flush() {}
+func (s *sender) Close() {}
+
+// wire adds a wire.
+func (f *fabric) wire() *wire {
+	w := &wire{Segment: porttest.NewSegment(uint64(len(f.wires) + 1)), fabric: f}
+	f.wires = append(f.wires, w)
+	return w
+}
+
+// guest attaches a guest port of n to the wire.
+func (w *wire) guest(n *node, vni drawbridge.VNI) *attachment {
+	w.fabric.t.Helper()
+	return w.attach(n, PortConfig{VNI: vni}, nil)
+}
+
+// gateway attaches a segment port of n to the wire, with its gate shut.
+func (w *wire) gateway(n *node, vni drawbridge.VNI, name string) *attachment {
+	w.fabric.t.Helper()
+	g := failover.NewGate(nil, func() failover.Boottime { return failover.Boottime(w.fabric.now) })
+	return w.attach(n, PortConfig{VNI: vni, Segment: drawbridge.SegmentIDOf(name), SegmentName: name, Gate: g}, g)
+}
+
+func (w *wire) attach(n *node, cfg PortConfig, g *failover.Gate) *attachment {
+	w.fabric.t.Helper()
+	at := &attachment{port: w.Attach(fmt.Sprintf("p%d.%d", n.id, len(n.sw.all()))), gate: g}
+	cfg.Port = at.port
+	var err error
+	if at.Attached, err = n.sw.Attach(cfg); err != nil {
+		w.fabric.t.Fatal(err)
+	}
+	at.pump = newPump(at.Attached, at.port)
+	w.ports = append(w.ports, at)
+	return at
+}
+
+// station adds a machine to the wire. Its number is its address.
+func (w *wire) station(number int) *station {
+	s := &station{port: w.Attach(fmt.Sprintf("s%d", number)), mac: address(number), wire: w}
+	w.stations = append(w.stations, s)
+	return s
+}
+
+func address(number int) drawbridge.MAC {
+	return drawbridge.MAC{2, 0, 0, 0, byte(number >> 8), byte(number)}
+}
+
+// frame makes a frame that nothing in the network has an opinion about; note tells it from others.
+func frame(dst, src drawbridge.MAC, note int) drawbridge.Frame {
+	f := make(drawbridge.Frame, 60, 60+256)
+	copy(f, dst[:])
+	copy(f[6:], src[:])
+	f[12], f[13] = 0x88, 0xb5
+	binary.BigEndian.PutUint32(f[14:], uint32(note))
+	return f
+}
+
+// say sends a frame from the station and waits until nothing moves any more.
+func (s *station) say(dst drawbridge.MAC, note int) {
+	s.wire.fabric.t.Helper()
+	s.send(drawbridge.Packet{Frame: frame(dst, s.mac, note)})
+}
+
+func (s *station) send(p drawbridge.Packet) {
+	s.wire.fabric.t.Helper()
+	if n, err := s.port.WriteBatch([]drawbridge.Packet{p}); n != 1 || err != nil {
+		s.wire.fabric.t.Fatalf("station %s: wrote %d, %v, %v", s.mac, n, err, s.port.Drops())
+	}
+	s.wire.fabric.settle()
+}
+
+// rounds bounds settle; a frame that goes in circles needs one a circle.
+const rounds = 2000
+
+// settle moves frames until none moves, and tells after how many rounds.
+func (f *fabric) settle() int {
+	for i := range rounds {
+		moved := f.readPorts()
+		moved = f.deliver() || moved
+		f.listen()
+		if !moved {
+			return i
+		}
+	}
+	return rounds
+}
+
+// readPorts has every pump take what waits for it.
+func (f *fabric) readPorts() (moved bool) {
+	for _, w := range f.wires {
+		for _, at := range w.ports {
+			ps := at.port.Drain()
+			for i := range ps {
+				own := make(drawbridge.Frame, len(ps[i].Frame), len(ps[i].Frame)+256)
+				copy(own, ps[i].Frame)
+				ps[i].Frame = own
+			}
+			if len(ps) > 0 {
+				moved = true
+				at.pump.now = f.now
+				at.pump.take(ps)
+			}
+		}
+	}
+	return moved
+}
+
+// deliver hands over what the overlay carries.
+func (f *fabric) deliver() (moved bool) {
+	sent := f.sent
+	f.sent = nil
+	for _, c := range sent {
+		if f.hold != nil && f.hold(c) {
+			f.sent = append(f.sent, c)
+			continue
+		}
+		for _, n := range f.nodes {
+			if n.id != c.header.Origin && (c.header.Dest == 0 || c.header.Dest == n.id) {
+				moved = true
+				n.deliver(c)
+			}
+		}
+	}
+	return moved
+}
+
+func (n *node) deliver(c carried) {
+	h, p := c.header, drawbridge.Packet{Frame: bytes.Clone(c.packet.Frame), Offload: c.packet.Offload}
+	n.r.Deliver(&h, &p)
+	n.r.Flush()
+}
+
+// listen has the stations note what arrived.
+func (f *fabric) listen() {
+	for _, w := range f.wires {
+		for _, s := range w.stations {
+			for _, p := range s.port.Drain() {
+				s.got = append(s.got, p.Frame)
+			}
+		}
+	}
+}
+
+// heard is how often the station got the frame with that note since the last call.
+func (s *station) heard(note int) (n int) {
+	for _, f := range s.got {
+		if len(f) >= 18 && binary.BigEndian.Uint32(f[14:]) == uint32(note) {
+			n++
+		}
+	}
+	s.got = nil
+	return n
+}
+
+// expect fails the test unless the station got the frame that often.
+func (s *station) expect(note, want int) {
+	s.wire.fabric.t.Helper()
+	if got := s.heard(note); got != want {
+		s.wire.fabric.t.Errorf("station %s got frame %d %d times, want %d", s.mac, note, got, want)
+	}
+}
+
+// open opens the gate for good.
+func (at *attachment) open(epoch drawbridge.Epoch) {
+	at.gate.Open(epoch, failover.Forever)
+}
+
+// dropped is how often the port dropped for that reason.
+func (at *attachment) dropped(r reason) int { return int(at.drops[r].Load()) }
+
+func (n *node) dropped(r reason) int { return int(n.sw.drops[r].Load()) }
