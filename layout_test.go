@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"failover/alone":       {""},
 	"failover/announce":    {""},
 	"failover/raftgroup":   {"", "failover"},
+	"failover/steward":     {"", "failover", "failover/raftgroup"},
 	"forwarder":            {"", "failover"},
 	"forwarder/segment":    {""},
 	"forwarder/descriptor": {},
