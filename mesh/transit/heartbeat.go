@@ -131,10 +131,10 @@ func (l *Link) tick(s *Sender, now time.Duration, late bool) {
 	l.mu.Unlock()
 	if due {
 		l.tryEndpoints()
-		s.heartbeat(l, size)
+		s.heartbeat(l, size, false)
 	}
 	for _, size := range probes {
-		s.heartbeat(l, size)
+		s.heartbeat(l, size, true)
 	}
 	l.askControl(now)
 	if !late {
@@ -172,9 +172,9 @@ func (l *Link) askControl(now time.Duration) {
 	_ = l.cfg.Control(msg) // a full queue is as good as a lost heartbeat
 }
 
-// fillHeartbeat writes a heartbeat behind b. The caller holds l.mu.
+// fillHeartbeat writes a heartbeat behind b. Only regular ones on UDP have a sequence number of their own:
+// gaps are loss, and probes are meant to get lost. The caller holds l.mu.
 func (l *Link) fillHeartbeat(b []byte, path *pathClock, now time.Duration) []byte {
-	l.beat.seq++
 	b = binary.BigEndian.AppendUint32(b, l.beat.seq)
 	b = binary.BigEndian.AppendUint64(b, uint64(now.Microseconds()))
 	b = binary.BigEndian.AppendUint64(b, path.theirs)

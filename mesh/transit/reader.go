@@ -172,7 +172,7 @@ func (r *reader) heartbeat(d []byte, k *rxKey, i int) {
 		from = r.in.From(i)
 	}
 	if k.link.takeHeartbeat(plain, from, r.conn, len(d), r.now) {
-		r.relay.heartbeat(k.link, 0)
+		r.relay.heartbeat(k.link, 0, false)
 	}
 }
 

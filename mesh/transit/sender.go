@@ -347,8 +347,9 @@ func (l *Link) refused(size int) {
 	l.mu.Unlock()
 }
 
-// heartbeat sends one at once, padded to size bytes of datagram; a smaller size is as long as it must be.
-func (s *Sender) heartbeat(l *Link, size int) {
+// heartbeat sends one at once, padded to size bytes of datagram; a smaller size is as long as it must be. A
+// probe asks whether that size arrives.
+func (s *Sender) heartbeat(l *Link, size int, probe bool) {
 	k, r := l.tx.Load(), l.remote.Load()
 	if k == nil || r == nil {
 		return
@@ -358,6 +359,9 @@ func (s *Sender) heartbeat(l *Link, size int) {
 		return
 	}
 	l.mu.Lock()
+	if !probe {
+		l.beat.seq++
+	}
 	plain := l.fillHeartbeat(s.scratch[:0], &l.beat.udp, l.plane.now())
 	l.mu.Unlock()
 	for len(plain)+clearLen+secure.TagLen < size {
