@@ -35,7 +35,7 @@ func (h *Holder) elapse(now Instant, t *tenure, out *Output) {
 	if t.state == Asking && now >= t.asked.Add(h.config.try()) {
 		h.abandon(now, t, out)
 	}
-	if t.state == Waiting && !h.unfit && now >= t.free.Add(t.delay) {
+	if t.state == Waiting && !h.unfit && now >= t.turn() {
 		h.ask(now, t, out)
 	}
 }
@@ -75,7 +75,7 @@ func (h *Holder) deadline() Instant {
 			next = min(next, t.closing)
 		case Waiting:
 			if !h.unfit {
-				next = min(next, t.free.Add(t.delay))
+				next = min(next, t.turn())
 			}
 		}
 		if t.releaseLeft > 0 {

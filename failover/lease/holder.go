@@ -31,7 +31,7 @@ type Holder struct {
 	configured bool
 	config     Config
 	quorum     quorum
-	views      [MaxVoters]voterView // by the quorum's index
+	views      []voterView // by the quorum's index
 	tenures    []tenure             // sorted by segment
 	unfit      bool
 	round      Instant // next renewals
@@ -55,14 +55,14 @@ func (h *Holder) SetConfig(now Instant, c Config, out *Output) bool {
 	for i := range h.tenures {
 		if t := &h.tenures[i]; t.state == Asking {
 			h.abandon(now, t, out)
-			t.free, t.attempts = now, 0
+			t.pause, t.attempts = now, 0
 			h.draw(t)
 		}
 	}
 	if h.rules.newSetOnly {
 		q.sets = q.sets[:1]
 	}
-	var views [MaxVoters]voterView
+	views := make([]voterView, len(q.peers))
 	for i, peer := range q.peers {
 		if old := h.quorum.index(peer); old >= 0 {
 			views[i] = h.views[old]
@@ -89,7 +89,7 @@ func (h *Holder) SetCandidate(now Instant, segment drawbridge.SegmentID, rank in
 	t.wanted = wanted
 	switch {
 	case wanted && t.state == Idle:
-		t.state, t.free, t.attempts = Waiting, max(t.free, now), 0
+		t.state, t.attempts = Waiting, 0
 		h.draw(t)
 	case !wanted && t.state == Holding:
 		h.close(now, t, Retired, 0, out)
@@ -157,15 +157,15 @@ func (h *Holder) busy(segment drawbridge.SegmentID, until Instant) {
 }
 
 // freed takes note of a release: the heir asks at once, the others leave it half a term.
-func (h *Holder) freed(now Instant, e Entry) {
+func (h *Holder) freed(now Instant, from drawbridge.PeerID, e Entry) {
 	t := h.find(e.Segment)
-	if t == nil || t.state != Waiting || e.Epoch <= t.freed {
+	if t == nil || t.state != Waiting || from == t.freedBy && e.Epoch <= t.freed {
 		return
 	}
-	t.freed, t.seen = e.Epoch, max(t.seen, e.Epoch)
+	t.freed, t.freedBy, t.seen = e.Epoch, from, max(t.seen, e.Epoch)
 	switch e.Peer {
 	case h.self:
-		t.free, t.delay = now, 0
+		t.free, t.pause, t.delay = now, now, 0
 	case 0:
 		t.free = now
 	default:
@@ -175,9 +175,13 @@ func (h *Holder) freed(now Instant, e Entry) {
 
 // draw chooses how long t waits once its segment is free: its rank, and a jitter that doubles with every failed attempt.
 func (h *Holder) draw(t *tenure) {
-	spread := min(h.config.Step/8<<min(t.attempts, 16), h.config.Term/2)
+	spread := h.config.Step / 8
+	if t.attempts > 0 {
+		spread = max(h.config.Step, h.config.Renew) / 8 << min(t.attempts, 16)
+	}
+	spread = min(spread, h.config.Term/2)
 	t.delay = time.Duration(t.rank) * h.config.Step
-	if spread > 0 {
+	if spread > 0 && !h.rules.noJitter {
 		t.delay += time.Duration(h.next() % uint64(spread))
 	}
 }

@@ -108,7 +108,7 @@ func (n *Node) request(now Instant, from drawbridge.PeerID, generation uint32, e
 	case answer.Kind == Grant:
 		n.holder.busy(e.Segment, p.until)
 	case e.Kind == Release && (p == nil || now >= p.until):
-		n.holder.freed(now, e)
+		n.holder.freed(now, from, e)
 	}
 }
 
@@ -169,7 +169,7 @@ func (n *Node) Status(now Instant, segment drawbridge.SegmentID) SegmentStatus {
 	if t.state == Holding {
 		s.Holder, s.Epoch, s.Since, s.Margin = n.self, t.epoch, t.since, t.until.Sub(now)
 	} else if t.wanted {
-		wait := max(s.Margin, t.free.Sub(now), n.voter.Ready().Sub(now), 0)
+		wait := max(s.Margin, t.free.Sub(now), t.pause.Sub(now), n.voter.Ready().Sub(now), 0)
 		s.Takeover = wait + t.delay + n.holder.quorumRTT()
 	}
 	return s
@@ -180,7 +180,7 @@ func (h *Holder) quorumRTT() time.Duration {
 	var rtt [MaxVoters]Instant
 	for i, v := range h.views {
 		rtt[i] = -Instant(v.rtt)
-		if i < len(h.quorum.peers) && h.quorum.peers[i] == h.self {
+		if h.quorum.peers[i] == h.self {
 			rtt[i] = 0
 		}
 	}

@@ -12,4 +12,6 @@ type rules struct {
 	newSetOnly          bool // candidate ignores the old voter sets
 	renewLapsed         bool // holder goes on under its old epoch after its lease ended
 	forgetBirth         bool // restarted voter accepts epochs of any generation
+
+	noJitter bool // no mutation: the explorer's states must not depend on chance
 }

@@ -40,9 +40,11 @@ type tenure struct {
 	seen     drawbridge.Epoch // highest epoch heard of in any way
 	rival    drawbridge.Epoch // highest tenure of another peer
 	freed    drawbridge.Epoch // last release heard
-	free     Instant          // do not ask before
-	delay    time.Duration    // and then wait this long
-	attempts uint8            // failed in a row
+	freedBy  drawbridge.PeerID
+	free     Instant       // somebody else's promise ends then
+	pause    Instant       // own reasons not to ask before: a failed attempt, a tenure given up
+	delay    time.Duration // how long to wait after both
+	attempts uint8         // failed in a row
 	asked    Instant
 	refused  uint16
 
@@ -66,6 +68,9 @@ func (t *tenure) remap(from, to *quorum) {
 	t.ends, t.refused = ends, 0
 }
 
+// turn is when t may ask.
+func (t *tenure) turn() Instant { return max(t.free, t.pause).Add(t.delay) }
+
 // ask begins an attempt with a new epoch, above all that were heard of. The own voter goes first: if it has promised
 // somebody else, nobody is bothered.
 func (h *Holder) ask(now Instant, t *tenure, out *Output) {
@@ -78,7 +83,7 @@ func (h *Holder) ask(now Instant, t *tenure, out *Output) {
 		ballot = t.seen.Ballot() + 1
 	}
 	if t.seen.Generation() > generation || ballot == 0 {
-		t.free = now.Add(h.config.Renew) // a newer configuration must come first
+		t.pause = now.Add(h.config.Renew) // a newer configuration must come first
 		return
 	}
 	t.epoch = drawbridge.MakeEpoch(generation, ballot)
@@ -151,7 +156,11 @@ func (h *Holder) refusal(now Instant, t *tenure, voter int, e Entry, out *Output
 		return
 	}
 	t.seen = max(t.seen, e.Seen)
-	t.free = max(t.free, now.Add(fromMicros(e.Micros)))
+	if until := now.Add(fromMicros(e.Micros)); e.Reason == Promised {
+		t.free = max(t.free, until)
+	} else {
+		t.pause = max(t.pause, until)
+	}
 	t.refused |= 1 << voter
 	if h.quorum.peers[voter] == h.self && foreign {
 		t.state = Waiting // nobody else has been asked: nothing to withdraw
@@ -161,9 +170,10 @@ func (h *Holder) refusal(now Instant, t *tenure, voter int, e Entry, out *Output
 	}
 }
 
-// abandon withdraws an attempt, so that its votes are free for others, and backs off.
+// abandon withdraws an attempt, so that its votes are free for others, and backs off. Without the quarter of a renewal
+// two candidates of one rank would ask as fast as the network is.
 func (h *Holder) abandon(now Instant, t *tenure, out *Output) {
-	t.state, t.free = Waiting, max(t.free, now)
+	t.state, t.pause = Waiting, max(t.pause, now.Add(h.config.Renew/4))
 	if t.attempts < 255 {
 		t.attempts++
 	}
@@ -197,9 +207,9 @@ func (h *Holder) closed(now Instant, t *tenure, out *Output) {
 	if h.rules.releaseBeforeClose {
 		out.Actions = append(out.Actions, Action{Do: Shut, Cause: t.cause, Segment: t.segment, Epoch: t.epoch})
 	}
-	t.state, t.free = Waiting, now
+	t.state, t.pause = Waiting, now
 	if t.cause != Lapsed {
-		t.free = now.Add(h.config.Term)
+		t.pause = now.Add(h.config.Term)
 	}
 	if !t.wanted {
 		t.state = Idle
