@@ -91,3 +91,30 @@ func (b *bed) havoc(t *testing.T) error {
 	pause()
 	return errors.Join(errs...)
 }
+
+// TestNoBroadcastIsDoubledByAFrozenPeer: what waited in the buffers of a frozen peer reaches it all at once, by every
+// way that was tried meanwhile, just when it believes to have lost everybody.
+func TestNoBroadcastIsDoubledByAFrozenPeer(t *testing.T) {
+	b := up(t, "mesh")
+	b.reach(t, 0)
+	c, err := probe.Count(b.hosts)
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	sent := make(chan error)
+	for _, h := range []string{"w1", "y1"} {
+		go func() { sent <- c.Send(ctx, h, 1_000_000, 2*time.Millisecond) }()
+	}
+	for range 8 {
+		must(t, lab.Freeze(b.Name, "z"))
+		<-time.After(600 * time.Millisecond) // longer than a silence that ends a link
+		must(t, lab.Thaw(b.Name, "z"))
+		<-time.After(500 * time.Millisecond)
+	}
+	stop()
+	must(t, <-sent, <-sent)
+	r, err := c.Finish(quiet)
+	must(t, err)
+	if !r.Single() {
+		t.Errorf("doubled: %+v", r)
+	}
+}
