@@ -43,6 +43,9 @@ type Node struct {
 	ports   []*port
 	changed notifier
 
+	// Set by Run before anything else runs; nil on a peer that does not vote.
+	voter *voter
+
 	mu       sync.Mutex // guards what follows
 	segments map[string]segmentNews
 }
@@ -136,6 +139,10 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if n.voter, err = n.openVoter(); err != nil {
+		_ = socket.Close()
+		return err
+	}
 	if err := takePriority(); err != nil {
 		n.log.Warn("running at normal priority: a busy host may make this peer look dead", "err", err)
 	}
@@ -153,6 +160,9 @@ func (n *Node) Run(ctx context.Context) error {
 	start("data plane", n.plane.Run)
 	start("mesh", n.router.Run)
 	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, web.New(n, n.log)) })
+	if n.voter != nil {
+		start("voters", n.voter.run)
+	}
 	start("housekeeping", n.keepHouse)
 	start("segments", n.followSegments)
 	for _, p := range n.ports {

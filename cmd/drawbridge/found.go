@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 )
@@ -145,6 +146,9 @@ func (t *tool) found(s *setup, network string) error {
 		return err
 	}
 	defer credentials.Close()
+	if err := appliance.MarkFounder(c.StateDir); err != nil {
+		return fmt.Errorf("mark this peer as the first voter: %w", err)
+	}
 	fmt.Fprintf(t.out, "network %s is founded; this is its first peer, %s (%s)\n", credentials.Network.Name, peer, credentials.ID())
 	fmt.Fprintf(t.out, "its authority is kept in %s: back that up\n", c.StateDir)
 	fmt.Fprint(t.out, next("drawbridge token create --role gateway,voter   # on this host, for the next one"))
