@@ -42,7 +42,7 @@ func New(cfg Config) *Switch {
 	if cfg.Batch <= 0 {
 		cfg.Batch = 64
 	}
-	s := &Switch{cfg: cfg, now: cfg.Now, table: table{entries: map[key]*entry{}}}
+	s := &Switch{cfg: cfg, now: cfg.Now, table: newTable()}
 	if s.now == nil {
 		start := time.Now()
 		s.now = func() time.Duration { return time.Since(start) }

@@ -8,18 +8,24 @@ import (
 	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
-// Limits of the MAC table. Age is what IEEE 802.1Q §8.8.3 recommends; the numbers keep one port, and all
-// ports together, from filling memory with invented addresses.
+// Limits of the MAC table. Age is what IEEE 802.1Q §8.8.3 recommends; the numbers keep one port, one peer, one
+// segment, and all together, from filling memory with invented addresses, and leave room for the others.
 const (
-	maxAge     = 300 * time.Second
-	maxMACs    = 65536
-	maxPerPort = 8192
+	maxAge        = 300 * time.Second
+	maxMACs       = 65536
+	maxPerPort    = 8192
+	maxPerPeer    = 16384
+	maxPerSegment = 32768
 )
 
 // settle is how long an address must have been silent where it was before it may turn up elsewhere. A copy
 // that comes back through a loop is there within milliseconds; a guest that moves between hosts is away
 // for longer.
 const settle = 300 * time.Millisecond
+
+// seenEvery is how exactly it is known when an address spoke: it spares a write to a shared line for every frame.
+// Echoes are therefore recognised for settle less seenEvery at least.
+const seenEvery = time.Second / 16
 
 // key is an address within its overlay: 48 bits of address, 24 of overlay, in two words that compare fast.
 type key struct {
@@ -56,10 +62,16 @@ type entry struct {
 	gone    atomic.Bool // no longer in the table: caches must look again
 }
 
-// table is the MAC table of a switch. Any goroutine may use it.
+// table is the MAC table of a switch. Any goroutine may use it. Entries change places under mu only, so that
+// one that is moved and forgotten at the same time is counted once.
 type table struct {
-	mu      sync.RWMutex
+	mu      sync.RWMutex // guards what follows
 	entries map[key]*entry
+	peers   map[drawbridge.PeerID]int // how many addresses of each
+}
+
+func newTable() table {
+	return table{entries: map[key]*entry{}, peers: map[drawbridge.PeerID]int{}}
 }
 
 func (t *table) find(k key) *entry {
@@ -69,23 +81,42 @@ func (t *table) find(k key) *entry {
 	return e
 }
 
-// insert adds an entry, unless the table is full or somebody else was faster.
-func (t *table) insert(k key, p *place, now time.Duration) (*entry, bool) {
+// insert adds an entry, unless there is no room or somebody else was faster.
+func (t *table) insert(k key, p *place, now time.Duration) (e *entry, learned bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e := t.entries[k]; e != nil {
 		return e, false
 	}
-	if len(t.entries) >= maxMACs {
+	if len(t.entries) >= maxMACs || !t.admits(p) {
 		return nil, false
 	}
-	e := &entry{}
+	e = &entry{}
 	e.at.Store(p)
 	e.seen.Store(int64(now))
 	e.learned.Store(int64(now))
 	t.entries[k] = e
-	p.count(1)
+	t.count(p, 1)
 	return e, true
+}
+
+// move gives e another place, unless there is no room or somebody else did so already.
+func (t *table) move(e *entry, from, to *place, now time.Duration) (learned bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e.gone.Load() || e.at.Load() != from {
+		return true // by somebody else
+	}
+	if !t.admits(to) {
+		return false
+	}
+	t.count(from, -1)
+	t.count(to, 1)
+	e.at.Store(to)
+	e.seen.Store(int64(now))
+	e.learned.Store(int64(now))
+	e.moves.Add(1)
+	return true
 }
 
 // forget removes the entries that match and answers how many they were.
@@ -95,7 +126,7 @@ func (t *table) forget(match func(key, *entry) bool) (n int) {
 	for k, e := range t.entries {
 		if match(k, e) {
 			e.gone.Store(true)
-			e.at.Load().count(-1)
+			t.count(e.at.Load(), -1)
 			delete(t.entries, k)
 			n++
 		}
@@ -109,19 +140,41 @@ func (t *table) len() int {
 	return len(t.entries)
 }
 
-// count keeps the number of addresses of a port.
-func (p *place) count(n int32) {
+// count keeps the number of addresses of a place. The caller holds mu.
+func (t *table) count(p *place, n int) {
 	switch {
 	case p.port != nil:
-		p.port.macs.Add(n)
+		p.port.macs.Add(int32(n))
 	case p.segment != nil:
-		p.segment.macs.Add(n)
+		p.segment.macs.Add(int32(n))
+	default:
+		if t.peers[p.peer] += n; t.peers[p.peer] == 0 {
+			delete(t.peers, p.peer)
+		}
 	}
 }
 
-func (p *place) full() bool {
-	return p.port != nil && p.port.macs.Load() >= maxPerPort
+// admits reports whether p may have another address. A port that is being detached may not, or it would leave
+// addresses behind that lead nowhere. The caller holds mu.
+func (t *table) admits(p *place) bool {
+	switch {
+	case p.port != nil:
+		return p.port.macs.Load() < maxPerPort && !p.port.detached.Load()
+	case p.segment != nil:
+		return p.segment.macs.Load() < maxPerSegment
+	}
+	return t.peers[p.peer] < maxPerPeer
 }
+
+// full is admits for one who does not hold mu: invented addresses must not make the others wait for it.
+func (t *table) full(p *place) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.entries) >= maxMACs || !t.admits(p)
+}
+
+// same reports whether both are the same place.
+func (p *place) same(q *place) bool { return p == q || *p == *q }
 
 // cacheSize is how many addresses a goroutine finds without a lock; a power of two.
 const cacheSize = 256
@@ -152,17 +205,17 @@ func (c *cache) find(k key) *entry {
 func (c *cache) learn(k key, p *place, now time.Duration) (pass, learned bool) {
 	e := c.find(k)
 	if e == nil {
-		if p.full() {
+		if c.table.full(p) {
 			return true, false
 		}
 		if e, learned = c.table.insert(k, p, now); e == nil || learned {
-			return true, e != nil
+			return true, learned
 		}
 	}
 	old := e.at.Load()
 	seen := time.Duration(e.seen.Load())
-	if *old == *p {
-		if now-seen > time.Second/16 { // spares a write to a shared line for every frame
+	if old.same(p) {
+		if now-seen > seenEvery {
 			e.seen.Store(int64(now))
 		}
 		return true, true
@@ -170,12 +223,5 @@ func (c *cache) learn(k key, p *place, now time.Duration) (pass, learned bool) {
 	if now-seen < settle {
 		return false, true
 	}
-	if e.at.CompareAndSwap(old, p) {
-		old.count(-1)
-		p.count(1)
-		e.seen.Store(int64(now))
-		e.learned.Store(int64(now))
-		e.moves.Add(1)
-	}
-	return true, true
+	return true, c.table.move(e, old, p, now)
 }
