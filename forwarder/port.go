@@ -89,7 +89,7 @@ type Attached struct {
 	stormTokens storm
 	answers     storm
 
-	writing sync.Mutex // held during WriteBatch
+	writing sync.Mutex // held from asking the gate until WriteBatch is over
 }
 
 // permit asks the gate; a guest port has none and is always open.
@@ -100,22 +100,42 @@ func (a *Attached) permit() (drawbridge.Epoch, bool) {
 	return a.cfg.Gate.Permit()
 }
 
-// write sends a batch to the port, if its gate is open. The gate is asked once more for each batch: it may
-// have shut since the frames were taken in.
+// write sends a batch to the port, if its gate is open. The gate is asked once more for each batch, and after
+// everybody else has written: it may have shut since the frames were taken in.
 func (a *Attached) write(ps []drawbridge.Packet) {
-	if _, open := a.permit(); !open {
-		a.drops.add(dropGateShut, len(ps))
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	if why, ok := a.mayWrite(); !ok {
+		a.drops.add(why, len(ps))
 		return
 	}
 	a.show(&a.after, Outbound, ps)
-	a.writing.Lock()
 	n, err := a.cfg.Port.WriteBatch(ps)
-	a.writing.Unlock()
 	if err != nil || n < len(ps) {
 		a.drops.add(dropPort, len(ps)-n)
 	}
 	a.txFrames.Add(uint64(n))
 	a.txBytes.Add(bytesOf(ps, n))
+}
+
+// mayWrite asks the gate, and whether another tenure was heard of that is newer or claims the same number: then
+// somebody else may be writing, and the gate is about to be shut.
+func (a *Attached) mayWrite() (reason, bool) {
+	epoch, open := a.permit()
+	if !open {
+		return dropGateShut, false
+	}
+	if a.segment == nil {
+		return 0, true
+	}
+	t := a.segment.tenure.Load()
+	switch {
+	case epoch < t.epoch:
+		return dropStaleEpoch, false
+	case epoch == t.epoch && t.active != a.sw.cfg.Self && t.active != 0:
+		return dropEpochConflict, false
+	}
+	return 0, true
 }
 
 // bytesOf is how many bytes n of ps have; which ones is not known unless they are all, so it may be an average.

@@ -15,7 +15,7 @@ import (
 // downAgain is how long a port that says its interface is down is left alone before it is read again.
 const downAgain = 200 * time.Millisecond
 
-// Run forwards what the port reads until the port is closed, its interface vanishes or ctx ends; whoever
+// Run forwards what the port reads until the port is closed or detached, its interface vanishes or ctx ends; whoever
 // ends ctx closes the port as well, since reading waits. It answers nil when the port was closed.
 func (a *Attached) Run(ctx context.Context) error {
 	ports := append([]Port{a.cfg.Port}, a.cfg.Queues...)
@@ -62,7 +62,7 @@ func (u *pump) run(ctx context.Context) error {
 	for {
 		n, err := u.port.ReadBatch(u.batch)
 		switch {
-		case ctx.Err() != nil, errors.Is(err, os.ErrClosed):
+		case ctx.Err() != nil, errors.Is(err, os.ErrClosed), u.from.detached.Load():
 			return nil
 		case errors.Is(err, syscall.ENETDOWN):
 			select {
@@ -82,6 +82,10 @@ func (u *pump) run(ctx context.Context) error {
 // take forwards one batch.
 func (u *pump) take(ps []drawbridge.Packet) {
 	a := u.from
+	if a.detached.Load() {
+		a.drops.add(dropPort, len(ps))
+		return
+	}
 	a.show(&a.before, Inbound, ps)
 	epoch, open := a.permit()
 	if !open {
@@ -151,24 +155,26 @@ func (u *pump) unicast(p *drawbridge.Packet, to *place) {
 	a := u.from
 	switch {
 	case to.port != nil:
-		if to.port != a {
-			u.local.add(to.port, p)
+		if to.port == a { // both ends are behind the port
+			a.drops.add(dropSplitHorizon, 1)
+			return
 		}
+		u.local.add(to.port, p)
 		return
 	case to.segment != nil && to.segment == a.segment: // both ends are on the segment
 		a.drops.add(dropSplitHorizon, 1)
 		return
 	case to.segment != nil:
-		t := to.segment.tenure.Load()
-		if own := to.segment.port.Load(); own != nil && (t.active == u.sw.cfg.Self || t.active == 0) {
+		own, gateway := to.segment.gateway(u.sw.cfg.Self)
+		if own != nil {
 			u.local.add(own, p)
 			return
 		}
-		if t.active == 0 {
+		if gateway == 0 {
 			a.drops.add(dropNoGateway, 1)
 			return
 		}
-		u.header.Dest = t.active
+		u.header.Dest = gateway
 	default:
 		u.header.Dest = to.peer
 	}
@@ -240,6 +246,7 @@ func (q *queues) flush() {
 	for i := range q.of {
 		e := q.of[i]
 		if e.port.detached.Load() {
+			e.port.drops.add(dropPort, len(e.ps))
 			continue
 		}
 		if len(e.ps) > 0 {

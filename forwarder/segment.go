@@ -52,6 +52,25 @@ func (s *segment) heard(origin drawbridge.PeerID, epoch drawbridge.Epoch) (r rea
 	}
 }
 
+// gateway is where frames for the segment go: to our own port, or to another peer, or to nobody. Our own gate may
+// be open before anybody heard of it, and a tenure of ours that is over leads nowhere.
+func (s *segment) gateway(self drawbridge.PeerID) (own *Attached, other drawbridge.PeerID) {
+	t := s.tenure.Load()
+	own = s.port.Load()
+	switch {
+	case own == nil && t.active == self:
+		return nil, 0
+	case own == nil:
+		return nil, t.active
+	case t.active == self || t.active == 0:
+		return own, 0
+	}
+	if epoch, open := own.permit(); open && epoch > t.epoch {
+		return own, 0
+	}
+	return nil, t.active
+}
+
 // SetSegment says who is the active gateway of a segment, and since which epoch; news that are older than
 // what is known are ignored. active 0: nobody.
 func (s *Switch) SetSegment(id drawbridge.SegmentID, vni drawbridge.VNI, active drawbridge.PeerID, epoch drawbridge.Epoch) {
