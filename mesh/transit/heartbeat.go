@@ -193,6 +193,10 @@ func (l *Link) takeHeartbeat(b []byte, from netip.AddrPort, conn, size int, now 
 	seq, sent, echo := binary.BigEndian.Uint32(b), binary.BigEndian.Uint64(b[4:]), binary.BigEndian.Uint64(b[12:])
 	held := time.Duration(binary.BigEndian.Uint32(b[20:])) * time.Microsecond
 	largest, lost := int(binary.BigEndian.Uint16(b[24:])), float64(b[26])/255
+	if echo > uint64(now.Microseconds()) { // we never said that
+		l.plane.drops.add(dropMalformed, 1)
+		return false
+	}
 
 	l.mu.Lock()
 	path := &l.beat.udp

@@ -63,8 +63,10 @@ func (m *pathMTU) confirm(now time.Duration, inUse int) int {
 	return inUse
 }
 
-// heard learns the largest datagram that the far end heard of late, and answers the size to use.
+// heard learns the largest datagram that the far end heard of late, and answers the size to use. The far end
+// may say anything; messages have room for what we would have tried.
 func (m *pathMTU) heard(now time.Duration, largest, inUse int) (size int, changed bool) {
+	largest = min(largest, candidates[len(candidates)-1])
 	if largest >= inUse {
 		m.goodAt = now
 		return largest, largest > inUse

@@ -154,7 +154,7 @@ func up(t testing.TB, path string, nodes ...*node) {
 	}
 }
 
-func frame(n int) drawbridge.Frame {
+func frameOf(n int) drawbridge.Frame {
 	f := make([]byte, n, n+256)
 	copy(f, []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5})
 	for i := 14; i < n; i++ {
@@ -166,7 +166,7 @@ func frame(n int) drawbridge.Frame {
 // tcpFrame is a TCP/IPv4 super-frame with payload bytes, as AF_PACKET would give it.
 func tcpFrame(payload, mss int) drawbridge.Packet {
 	f := make([]byte, 54+payload, 54+payload+256)
-	copy(f, frame(14))
+	copy(f, frameOf(14))
 	binary.BigEndian.PutUint16(f[12:], 0x0800)
 	ip := f[14:34]
 	ip[0], ip[8], ip[9] = 0x45, 64, 6
@@ -211,11 +211,11 @@ func TestFramesArriveAsSent(t *testing.T) {
 			s := a.Sender()
 			h := drawbridge.Header{Dest: 2, VNI: 77, Segment: 5, Epoch: drawbridge.MakeEpoch(3, 9)}
 			packets := []drawbridge.Packet{
-				{Frame: frame(14)},
-				{Frame: frame(60)},
-				{Frame: frame(1414)},
-				{Frame: frame(9014)},
-				{Frame: frame(30000)},
+				{Frame: frameOf(14)},
+				{Frame: frameOf(60)},
+				{Frame: frameOf(1414)},
+				{Frame: frameOf(9014)},
+				{Frame: frameOf(30000)},
 				tcpFrame(100, 1448), tcpFrame(65000, 1448), tcpFrame(65000, 536), tcpFrame(65000, 9000), tcpFrame(20000, 10000), tcpFrame(3000, 1448),
 			}
 			for i, p := range packets {
@@ -293,7 +293,7 @@ func line(t *testing.T, change ...func(*Config)) (a, b, c *node) {
 func TestRelay(t *testing.T) {
 	a, b, c := line(t)
 	s := a.Sender()
-	for _, p := range []drawbridge.Packet{{Frame: frame(1000)}, tcpFrame(60000, 1448), {Frame: frame(20000)}} {
+	for _, p := range []drawbridge.Packet{{Frame: frameOf(1000)}, tcpFrame(60000, 1448), {Frame: frameOf(20000)}} {
 		send(s, drawbridge.Header{Dest: 3, VNI: 1}, p)
 		header := 0
 		if p.Offload.GSO != 0 {
@@ -338,7 +338,7 @@ func TestFloodReachesEveryoneOnce(t *testing.T) {
 			s := nodes[0].Sender()
 			const count = 200
 			for i := range count {
-				f := frame(100)
+				f := frameOf(100)
 				binary.BigEndian.PutUint32(f[14:], uint32(i))
 				send(s, drawbridge.Header{VNI: 1}, drawbridge.Packet{Frame: f})
 			}
@@ -373,7 +373,7 @@ func TestALoopIsFinite(t *testing.T) {
 	c.SetRoutes(&Routes{Next: ids{1: 2, 2: 2, 9: 2}})
 	b.SetRoutes(&Routes{Next: ids{1: 1, 3: 3, 9: 3}})
 	a.SetRoutes(&Routes{Next: ids{2: 2, 3: 2, 9: 2}})
-	send(a.Sender(), drawbridge.Header{Dest: 9, VNI: 1}, drawbridge.Packet{Frame: frame(100)})
+	send(a.Sender(), drawbridge.Header{Dest: 9, VNI: 1}, drawbridge.Packet{Frame: frameOf(100)})
 	eventually(t, "the hop limit", func() bool { return b.Drops()["hop_limit"]+c.Drops()["hop_limit"] == 1 })
 }
 
@@ -390,7 +390,7 @@ func TestKeysRotateWithoutLoss(t *testing.T) {
 			a.links[2].rotate(a.now())
 			eventually(t, "the new key", func() bool { return a.links[2].tx.Load().index == b.links[1].rx[0].index })
 		}
-		send(s, drawbridge.Header{Dest: 2, VNI: 1}, drawbridge.Packet{Frame: frame(200)})
+		send(s, drawbridge.Header{Dest: 2, VNI: 1}, drawbridge.Packet{Frame: frameOf(200)})
 	}
 	n := 0
 	eventually(t, "every frame", func() bool { n += len(b.take()); return n == count })
