@@ -1,8 +1,8 @@
 package lease
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/drawbridge-net/drawbridge"
@@ -32,7 +32,7 @@ type Holder struct {
 	config     Config
 	quorum     quorum
 	views      []voterView // by the quorum's index
-	tenures    []tenure             // sorted by segment
+	tenures    []tenure    // sorted by segment
 	unfit      bool
 	round      Instant // next renewals
 	probing    Instant // next probes
@@ -204,9 +204,8 @@ func (h *Holder) find(segment drawbridge.SegmentID) *tenure {
 }
 
 func (h *Holder) search(segment drawbridge.SegmentID) (int, bool) {
-	return slices.BinarySearchFunc(h.tenures, segment, func(t tenure, s drawbridge.SegmentID) int {
-		return cmp.Compare(t.segment, s)
-	})
+	i := sort.Search(len(h.tenures), func(i int) bool { return h.tenures[i].segment >= segment })
+	return i, i < len(h.tenures) && h.tenures[i].segment == segment
 }
 
 func (h *Holder) tenure(segment drawbridge.SegmentID) *tenure {

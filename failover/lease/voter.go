@@ -1,8 +1,8 @@
 package lease
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 
 	"github.com/drawbridge-net/drawbridge"
 )
@@ -185,9 +185,8 @@ func (v *Voter) find(segment drawbridge.SegmentID) *promise {
 }
 
 func (v *Voter) search(segment drawbridge.SegmentID) (int, bool) {
-	return slices.BinarySearchFunc(v.promises, segment, func(p promise, s drawbridge.SegmentID) int {
-		return cmp.Compare(p.segment, s)
-	})
+	i := sort.Search(len(v.promises), func(i int) bool { return v.promises[i].segment >= segment })
+	return i, i < len(v.promises) && v.promises[i].segment == segment
 }
 
 // promise returns the row of a segment and makes one; nil when there is no room.
