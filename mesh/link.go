@@ -82,7 +82,7 @@ func muxConfig() *yamux.Config {
 // handler is what a link does with what it receives. Both are called from goroutines of the link.
 type handler struct {
 	message func(*link, wire.Kind, []byte) error // the body is valid until it returns; an error ends the link
-	stream  func(net.Conn)                       // owns the stream
+	stream  func(net.Conn)                       // owns the stream; must not block
 }
 
 // run serves the link until it ends, and returns why it did.
@@ -93,7 +93,7 @@ func (l *link) run(ctx context.Context, h handler) error {
 	var all sync.WaitGroup
 	all.Go(func() { l.end(l.write()) })
 	all.Go(func() { l.end(l.read(h.message)) })
-	all.Go(func() { l.end(l.accept(h.stream, &all)) })
+	all.Go(func() { l.end(l.accept(h.stream)) })
 	<-l.done
 	l.session.Close()
 	all.Wait()
@@ -225,13 +225,13 @@ func (l *link) ponged(body []byte) error {
 	return nil
 }
 
-func (l *link) accept(stream func(net.Conn), all *sync.WaitGroup) error {
+func (l *link) accept(stream func(net.Conn)) error {
 	for {
 		s, err := l.session.AcceptStream()
 		if err != nil {
 			return fmt.Errorf("connection: %w", err)
 		}
-		all.Go(func() { stream(s) })
+		stream(s)
 	}
 }
 

@@ -158,7 +158,7 @@ func (r *Router) serve(ctx context.Context, l *link) {
 	r.all.Go(func() {
 		defer close(l.gone)
 		r.linkBegins(l)
-		reason := l.run(ctx, handler{r.receive, r.serveStream})
+		reason := l.run(ctx, handler{r.receive, func(s net.Conn) { r.all.Go(func() { r.serveStream(s) }) }})
 		l.data.Close()
 		r.uninstall(l)
 		if ctx.Err() == nil {

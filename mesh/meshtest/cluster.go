@@ -18,13 +18,19 @@ import (
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 )
 
-// Run runs f in fake time. yamux keeps timers in a pool of the process (sync.Pool); those of another bubble
-// must not be used in this one, so the pool is emptied first: two collections do that.
+// Run runs f in fake time. yamux keeps timers in a pool of the process (sync.Pool); a timer of one bubble must
+// not be used in another or outside of any, so the pool is emptied before and after.
 func Run(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	runtime.GC()
-	runtime.GC()
+	emptyPools()
+	defer emptyPools()
 	synctest.Test(t, f)
+}
+
+// emptyPools empties every sync.Pool: what survives one collection, the second one takes.
+func emptyPools() {
+	runtime.GC()
+	runtime.GC()
 }
 
 // Cluster is a network of peers.
