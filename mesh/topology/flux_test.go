@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/drawbridge-net/drawbridge"
@@ -158,33 +159,47 @@ func (f *fluxRun) change() {
 	}
 }
 
+// tally is what became of the frames of one scheme.
+type tally struct{ frames, duplicated, lost, sent int }
+
+// fluxSum adds up what becomes of frames under each scheme, in a network for each seed.
+func fluxSum(links int) []tally {
+	var mu sync.Mutex
+	sum := make([]tally, len(schemes))
+	forEachSeed(seeds(), func(seed uint64) {
+		f := newFluxRun(seed)
+		f.run(links)
+		mu.Lock()
+		defer mu.Unlock()
+		for i, p := range f.planes {
+			duplicated, lost := p.outcome()
+			sum[i] = tally{sum[i].frames + len(p.frames), sum[i].duplicated + duplicated, sum[i].lost + lost, sum[i].sent + p.sent}
+		}
+	})
+	return sum
+}
+
+// run changes links five times, sends frames right after, and lets the network settle.
+func (f *fluxRun) run(links int) {
+	for range 5 {
+		for range links {
+			f.change()
+		}
+		for range 15 {
+			f.tick(2)
+		}
+		for range 2 * fluxTicks {
+			f.tick(0)
+		}
+	}
+}
+
 // TestSimFlux measures what happens to broadcasts while the peers do not yet agree on the trees. A link's
 // ends notice at once here; what is sent into a dead link until they do is lost besides.
 func TestSimFlux(t *testing.T) {
 	t.Log("links  scheme                                     duplicated      lost  transmissions, of the ideal")
 	for _, links := range []int{1, 4} {
-		sum := make([]struct{ frames, duplicated, lost, sent int }, len(schemes))
-		for seed := range seeds() {
-			f := newFluxRun(seed)
-			for range 5 {
-				for range links {
-					f.change()
-				}
-				for range 15 {
-					f.tick(2)
-				}
-				for range 2 * fluxTicks {
-					f.tick(0)
-				}
-			}
-			for i, p := range f.planes {
-				duplicated, lost := p.outcome()
-				sum[i].frames += len(p.frames)
-				sum[i].duplicated += duplicated
-				sum[i].lost += lost
-				sum[i].sent += p.sent
-			}
-		}
+		sum := fluxSum(links)
 		lost := make([]float64, len(schemes))
 		for i, s := range sum {
 			lost[i] = float64(s.lost) / float64(s.frames)
