@@ -12,6 +12,7 @@ const (
 	dropEcho
 	dropStaleEpoch
 	dropEpochConflict
+	dropNotGateway
 	dropSplitHorizon
 	dropGateShut
 	dropStorm
@@ -31,6 +32,7 @@ var reasonNames = [reasons]string{
 	dropEcho:          "echo",
 	dropStaleEpoch:    "stale_epoch",
 	dropEpochConflict: "epoch_conflict",
+	dropNotGateway:    "not_a_gateway",
 	dropSplitHorizon:  "split_horizon",
 	dropGateShut:      "gate_shut",
 	dropStorm:         "storm",

@@ -168,8 +168,10 @@ func TestANewerTenureStopsAnOpenGate(t *testing.T) {
 	o := newOffice(t)
 	o.a.open(5)
 	o.host.say(drawbridge.Broadcast, 0)
-	o.nodes[1].deliver(carried{drawbridge.Header{Origin: 3, VNI: 7, Segment: o.a.cfg.Segment, Epoch: 6},
-		drawbridge.Packet{Frame: frame(drawbridge.Broadcast, address(101), 1)}})
+	o.nodes[1].deliver(carried{
+		drawbridge.Header{Origin: 3, VNI: 7, Segment: o.a.cfg.Segment, Epoch: 6},
+		drawbridge.Packet{Frame: frame(drawbridge.Broadcast, address(101), 1)},
+	})
 	o.settle()
 	o.forget()
 	o.host.say(drawbridge.Broadcast, 2)

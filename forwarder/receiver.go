@@ -25,49 +25,70 @@ func (r *Receiver) Deliver(h *drawbridge.Header, p *drawbridge.Packet) {
 	if r.now == 0 {
 		r.now = r.sw.now()
 	}
-	d := &r.sw.drops
-	if why, ok := admit(p.Frame); !ok {
-		d.add(why, 1)
+	if len((*r.sw.ports.Load())[h.VNI]) == 0 {
+		r.sw.drops.add(dropUnknownVNI, 1)
 		return
 	}
-	at, why, ok := r.source(h)
-	if !ok {
-		d.add(why, 1)
+	if why, ok := r.accept(h, p.Frame); !ok {
+		r.sw.drops.add(why, 1)
 		return
 	}
-	pass, learned := r.macs.learn(keyOf(h.VNI, p.Frame, 6), at, r.now)
-	if !pass {
-		d.add(dropEcho, 1)
-		return
-	}
-	if !learned {
-		d.add(dropMACLimit, 1)
-	}
-	if h.Dest != 0 && p.Frame[0]&1 == 0 {
+	if p.Frame[0]&1 == 0 {
 		r.unicast(h, p)
 		return
 	}
 	r.flood(h, p)
 }
 
+// accept decides whether the frame may be believed, and learns from it.
+func (r *Receiver) accept(h *drawbridge.Header, f drawbridge.Frame) (reason, bool) {
+	if why, ok := admit(f); !ok {
+		return why, false
+	}
+	if h.Origin == r.sw.cfg.Self {
+		return dropEcho, false
+	}
+	at, why, ok := r.source(h)
+	if !ok {
+		return why, false
+	}
+	pass, learned := r.macs.learn(keyOf(h.VNI, f, 6), at, r.now)
+	if !learned {
+		r.sw.drops.add(dropMACLimit, 1)
+	}
+	return dropEcho, pass
+}
+
+// maxPlaces bounds what a receiver remembers of peers: an origin is only as true as the peers that passed the frame on.
+const maxPlaces = 4096
+
 // source is where the frame's sender is: at the peer that took it in, or behind the segment that it was
 // captured on, if that was done under the newest tenure that is known.
 func (r *Receiver) source(h *drawbridge.Header) (*place, reason, bool) {
 	if h.Segment != 0 {
-		g := r.sw.segment(h.Segment, h.VNI)
+		g, why := r.sw.claimed(h)
+		if g == nil {
+			return nil, why, false
+		}
 		why, ok := g.heard(h.Origin, h.Epoch)
 		return &g.at, why, ok
 	}
 	at := r.peers[h.Origin]
 	if at == nil {
+		if len(r.peers) >= maxPlaces {
+			clear(r.peers)
+		}
 		at = &place{peer: h.Origin}
 		r.peers[h.Origin] = at
 	}
 	return at, 0, true
 }
 
-// unicast hands a frame to the port where its destination is. One that the sender believed here, and that
-// is not, goes to all our ports: it may be a guest that has not spoken yet.
+// unicast hands a frame to the port where its destination is, also when its sender did not know and sent it to
+// everybody. One for an address that nobody here knows goes to all our ports: it may be a guest that has not
+// spoken yet. So does one that was sent to everybody and is for somebody elsewhere, whom we may be wrong about.
+// One that was sent to us alone and is for somebody elsewhere is dropped: nothing that came from the mesh goes
+// back into it.
 func (r *Receiver) unicast(h *drawbridge.Header, p *drawbridge.Packet) {
 	e := r.macs.find(keyOf(h.VNI, p.Frame, 0))
 	if e == nil {
@@ -83,11 +104,14 @@ func (r *Receiver) unicast(h *drawbridge.Header, p *drawbridge.Packet) {
 		}
 		port = to.segment.port.Load()
 	}
-	if port == nil || port.cfg.VNI != h.VNI {
+	switch {
+	case port != nil:
+		r.local.add(port, p)
+	case h.Dest == 0:
+		r.flood(h, p)
+	default:
 		r.sw.drops.add(dropMisdirected, 1)
-		return
 	}
-	r.local.add(port, p)
 }
 
 // flood hands a frame to every port of its overlay, but never to one on the segment that it came from.

@@ -1,10 +1,21 @@
 package forwarder
 
 import (
+	"maps"
 	"sync/atomic"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 )
+
+// maxSegments bounds the segments that frames alone may make known. Ports and news may add to them.
+const maxSegments = 1024
+
+// segmentKey tells segments apart. One that two peers bridge into different overlays, by mistake, is two: frames
+// of one must not say who is the gateway of the other.
+type segmentKey struct {
+	id  drawbridge.SegmentID
+	vni drawbridge.VNI
+}
 
 // segment is what the switch knows of a real layer-2 domain: who its active gateway is. Addresses behind it
 // point here, so that a handover moves all of them with one pointer.
@@ -12,7 +23,8 @@ type segment struct {
 	// Set at construction, then constant.
 	id  drawbridge.SegmentID
 	vni drawbridge.VNI
-	at  place // what addresses behind it share
+	cfg *Config // of the switch
+	at  place   // what addresses behind it share
 
 	// Any goroutine; atomic.
 	tenure atomic.Pointer[tenure]
@@ -26,30 +38,36 @@ type tenure struct {
 	epoch  drawbridge.Epoch
 }
 
-func newSegment(id drawbridge.SegmentID, vni drawbridge.VNI) *segment {
-	s := &segment{id: id, vni: vni}
+func newSegment(k segmentKey, cfg *Config) *segment {
+	s := &segment{id: k.id, vni: k.vni, cfg: cfg}
 	s.at.segment = s
 	s.tenure.Store(&tenure{})
 	return s
 }
 
 // heard compares the epoch under which a frame was captured with the newest that is known, and follows it
-// if it is newer.
+// if it is newer and its origin may be a gateway. Epoch 0 is no tenure.
 func (s *segment) heard(origin drawbridge.PeerID, epoch drawbridge.Epoch) (r reason, ok bool) {
 	for {
 		t := s.tenure.Load()
 		switch {
-		case epoch < t.epoch:
+		case epoch == 0 || epoch < t.epoch:
 			return dropStaleEpoch, false
 		case epoch == t.epoch && t.active == origin:
 			return 0, true
 		case epoch == t.epoch && t.active != 0:
 			return dropEpochConflict, false
+		case origin != s.cfg.Self && !s.cfg.mayBridge(origin, segmentKey{s.id, s.vni}):
+			return dropNotGateway, false
 		}
 		if s.tenure.CompareAndSwap(t, &tenure{origin, epoch}) {
 			return 0, true
 		}
 	}
+}
+
+func (c *Config) mayBridge(origin drawbridge.PeerID, k segmentKey) bool {
+	return c.MayBridge == nil || c.MayBridge(origin, k.id, k.vni)
 }
 
 // gateway is where frames for the segment go: to our own port, or to another peer, or to nobody. Our own gate may
@@ -88,20 +106,34 @@ func (s *Switch) SetSegment(id drawbridge.SegmentID, vni drawbridge.VNI, active 
 
 // segment finds a segment, or begins to know it.
 func (s *Switch) segment(id drawbridge.SegmentID, vni drawbridge.VNI) *segment {
-	if g := (*s.segments.Load())[id]; g != nil {
+	k := segmentKey{id, vni}
+	if g := (*s.segments.Load())[k]; g != nil {
 		return g
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := *s.segments.Load()
-	if g := old[id]; g != nil {
+	if g := (*s.segments.Load())[k]; g != nil {
 		return g
 	}
-	all := make(map[drawbridge.SegmentID]*segment, len(old)+1)
-	for i, g := range old {
-		all[i] = g
-	}
-	all[id] = newSegment(id, vni)
+	all := maps.Clone(*s.segments.Load())
+	all[k] = newSegment(k, &s.cfg)
 	s.segments.Store(&all)
-	return all[id]
+	return all[k]
+}
+
+// claimed finds the segment that a frame from origin says it is from, or begins to know it when origin may be its
+// gateway; else it answers why not.
+func (s *Switch) claimed(h *drawbridge.Header) (*segment, reason) {
+	k := segmentKey{h.Segment, h.VNI}
+	known := *s.segments.Load()
+	if g := known[k]; g != nil {
+		return g, 0
+	}
+	if h.Epoch == 0 {
+		return nil, dropStaleEpoch
+	}
+	if len(known) >= maxSegments || !s.cfg.mayBridge(h.Origin, k) {
+		return nil, dropNotGateway
+	}
+	return s.segment(h.Segment, h.VNI), 0
 }

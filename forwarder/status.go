@@ -113,9 +113,9 @@ func (s *Switch) Ports() (all []PortStatus) {
 	return all
 }
 
-// Tenure is who bridges a segment as far as frames and news told; 0 when nobody is known to.
-func (s *Switch) Tenure(id drawbridge.SegmentID) (active drawbridge.PeerID, epoch drawbridge.Epoch) {
-	if g := (*s.segments.Load())[id]; g != nil {
+// Tenure is who bridges a segment into an overlay as far as frames and news told; 0 when nobody is known to.
+func (s *Switch) Tenure(id drawbridge.SegmentID, vni drawbridge.VNI) (active drawbridge.PeerID, epoch drawbridge.Epoch) {
+	if g := (*s.segments.Load())[segmentKey{id, vni}]; g != nil {
 		t := g.tenure.Load()
 		return t.active, t.epoch
 	}

@@ -17,6 +17,10 @@ type Config struct {
 	Overlay Overlay
 	// Batch is how many frames are taken from a port at once; 0: 64.
 	Batch int
+	// MayBridge says whether a peer may be the gateway of a segment at all, by what the network's authority and its
+	// configuration say of it; nil: whoever claims it. Without it any peer could draw the traffic of a segment
+	// by claiming a high epoch. It is asked when a frame claims a new tenure, without locks held, and must be quick.
+	MayBridge func(drawbridge.PeerID, drawbridge.SegmentID, drawbridge.VNI) bool
 	// Now is the time since some fixed moment; nil: since New.
 	Now func() time.Duration
 }
@@ -31,7 +35,7 @@ type Switch struct {
 	drops drops
 
 	// Replaced whole under mu, read without.
-	segments atomic.Pointer[map[drawbridge.SegmentID]*segment]
+	segments atomic.Pointer[map[segmentKey]*segment]
 	ports    atomic.Pointer[map[drawbridge.VNI][]*Attached]
 
 	mu sync.Mutex // guards changes of segments, ports and taps
@@ -47,7 +51,7 @@ func New(cfg Config) *Switch {
 		start := time.Now()
 		s.now = func() time.Duration { return time.Since(start) }
 	}
-	s.segments.Store(&map[drawbridge.SegmentID]*segment{})
+	s.segments.Store(&map[segmentKey]*segment{})
 	s.ports.Store(&map[drawbridge.VNI][]*Attached{})
 	return s
 }
@@ -58,6 +62,9 @@ func (s *Switch) Attach(cfg PortConfig) (*Attached, error) {
 	if (cfg.Segment != 0) != (cfg.Gate != nil) {
 		return nil, fmt.Errorf("port %s: a segment port has a gate, and nothing else has", a.name)
 	}
+	if cfg.VNI > drawbridge.MaxVNI {
+		return nil, fmt.Errorf("port %s: overlay %d: a VNI has 24 bits", a.name, cfg.VNI)
+	}
 	if cfg.Segment != 0 {
 		a.segment = s.segment(cfg.Segment, cfg.VNI)
 	}
@@ -67,7 +74,7 @@ func (s *Switch) Attach(cfg PortConfig) (*Attached, error) {
 		switch {
 		case other.name == a.name:
 			return nil, fmt.Errorf("port %s is attached already", a.name)
-		case a.segment != nil && other.segment == a.segment:
+		case a.segment != nil && other.cfg.Segment == cfg.Segment:
 			return nil, fmt.Errorf("port %s: port %s is on segment %s already", a.name, other.name, cfg.SegmentName)
 		}
 	}
