@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -141,7 +142,16 @@ func (o demoOptions) tell(ctx context.Context, w io.Writer) error {
 	}
 	s.say("")
 	s.say("The network stays until Ctrl-C. To look at it, in another terminal:")
-	s.say("  nsenter --target %s --all drawbridge lab --name %s status", outside, demoLab)
+	s.say("  nsenter --target %s --mount --net --pid%s %s lab --name %s status", outside, credentials(), s.lab.Binary, demoLab)
 	<-ctx.Done()
 	return nil
+}
+
+// credentials is what nsenter wants besides when the namespaces are a user's: in them it may not set groups.
+func credentials() string {
+	uids, err := os.ReadFile("/proc/self/uid_map")
+	if f := strings.Fields(string(uids)); err == nil && len(f) == 3 && f[1] == "0" {
+		return ""
+	}
+	return " --user --preserve-credentials"
 }
