@@ -2,7 +2,9 @@ package secure
 
 import (
 	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"time"
@@ -62,4 +64,14 @@ func sign(template, parent *x509.Certificate, public ed25519.PublicKey, private 
 		return nil, fmt.Errorf("sign the certificate of %q: %w", template.Subject.CommonName, err)
 	}
 	return x509.ParseCertificate(der)
+}
+
+// Secret derives a secret that all holders of the authority's key share, for one use named by label and
+// bound to context: the keys of lease datagrams and of ALONE hellos, which must work before any session.
+func (a *Authority) Secret(label string, context []byte) []byte {
+	secret, err := hkdf.Key(sha256.New, a.key.Seed(), context, "drawbridge "+label, 32)
+	if err != nil { // the length is constant
+		panic(err)
+	}
+	return secret
 }
