@@ -147,7 +147,7 @@ func (r *Router) hello(serial uint64, remote net.Addr) *wire.Hello {
 func (r *Router) serve(ctx context.Context, l *link) {
 	data := r.config.Plane.AddLink(transit.LinkConfig{
 		Peer: l.id(), Name: l.peer.Name, Exporter: l.secret, Dialler: l.dialled,
-		Control:   func(msg []byte) error { return l.send(wire.KindTransit, msg) },
+		Control:   func(msg []byte) error { return l.queue.push(wire.KindTransit, msg) },
 		Endpoints: udpEndpoints(l),
 		Changed:   func(s transit.LinkState) { r.linkChanged(l, s) },
 	})

@@ -50,7 +50,9 @@ type members struct {
 	recent     recent
 
 	mu     sync.Mutex
-	states map[drawbridge.PeerID]string
+	states map[drawbridge.PeerID]string // as events told
+	last   map[drawbridge.PeerID]string // as the last survey told
+	lastAt time.Time
 }
 
 func newMembers(r *Router) *members {
@@ -262,7 +264,7 @@ func (m *members) note(n *memberlist.Node, state string) {
 		state = MemberLeft
 	}
 	m.mu.Lock()
-	m.states[id] = state
+	m.states[id], m.last = state, nil
 	m.mu.Unlock()
 	m.r.mu.Lock()
 	m.r.touch()

@@ -139,7 +139,7 @@ func until(t *testing.T, r *mesh.Router, what string, cond func() bool) {
 }
 
 // admit gives a new peer an identity without a network.
-func admit(t *testing.T, ca *secure.Credentials, name drawbridge.PeerName) *secure.Credentials {
+func admit(t testing.TB, ca *secure.Credentials, name drawbridge.PeerName) *secure.Credentials {
 	t.Helper()
 	tokens, err := secure.OpenTokens(ca)
 	if err != nil {
@@ -159,7 +159,7 @@ func admit(t *testing.T, ca *secure.Credentials, name drawbridge.PeerName) *secu
 }
 
 // dialTo calls a door that is nowhere.
-func dialTo(t *testing.T, ca *secure.Credentials, door *secure.Admission) func(context.Context, string, string) (net.Conn, error) {
+func dialTo(t testing.TB, ca *secure.Credentials, door *secure.Admission) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, _, _ string) (net.Conn, error) {
 		near, far := net.Pipe()
 		go func() {

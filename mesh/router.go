@@ -66,8 +66,10 @@ type Config struct {
 	Software string
 	Features uint64
 
-	Log   *slog.Logger                                             // nil: slog.Default
-	Event func(kind string, peer drawbridge.PeerName, text string) // for the operator's journal; must not block; may be nil
+	Log *slog.Logger // nil: slog.Default
+	// Event is for the operator's journal; nil: nobody listens. It is called from one goroutine, in order, and
+	// may ask the router anything. Kinds: link, peer, member, join, forget, clone.
+	Event func(kind string, peer drawbridge.PeerName, text string)
 
 	// Dial and ListenFunc make the connections; nil: TCP of this host.
 	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"sync"
 	"time"
@@ -38,24 +39,39 @@ type pushPullNode struct {
 
 var memberStates = [...]string{MemberAlive, MemberSuspect, MemberDead, MemberLeft}
 
-// surveyLimit bounds a survey; memberlist answers from memory.
-const surveyLimit = time.Second
+const (
+	// surveyLimit bounds a survey; memberlist answers from memory.
+	surveyLimit = time.Second
+
+	// surveyEvery is how old an answer may be: asking makes every channel write down its state.
+	surveyEvery = 200 * time.Millisecond
+)
 
 // survey asks memberlist what it thinks of everybody. It has no call for that, but tells every peer that
 // asks, so we ask as a peer would. Not for use in memberlist's callbacks: it holds its lock then.
 func (m *members) survey() map[drawbridge.PeerID]string {
+	now := time.Now()
+	m.mu.Lock()
+	fresh := m.last != nil && now.Sub(m.lastAt) < surveyEvery
+	m.mu.Unlock()
+	if !fresh {
+		m.refresh(now)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	states := maps.Clone(m.states) // what it has forgotten again, and what we heard if it does not answer
+	maps.Copy(states, m.last)
+	return states
+}
+
+func (m *members) refresh(now time.Time) {
 	states, err := m.ask()
 	if err != nil && !errors.Is(err, errStopped) {
 		m.r.drop("membership: survey")
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for id, s := range m.states { // what it has forgotten again, and what we heard if it does not answer
-		if _, ok := states[id]; !ok {
-			states[id] = s
-		}
-	}
-	return states
+	m.last, m.lastAt = states, now
 }
 
 func (m *members) ask() (map[drawbridge.PeerID]string, error) {
