@@ -13,8 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/forwarder/porttest"
 )
+
+var _ forwarder.Port = (*Port)(nil)
 
 // open opens a port for the length of the test.
 func open(t testing.TB, c Config) *Port {
@@ -425,6 +428,28 @@ func TestAVanishedInterfaceWakesTheReader(t *testing.T) {
 				t.Errorf("write: %v", err)
 			}
 		})
+	}
+}
+
+// TestTheWriterWakesTheReader: the kernel tells only one of them that the interface fell.
+func TestTheWriterWakesTheReader(t *testing.T) {
+	a, b := pair(t, Config{}, Config{})
+	got := make(chan error)
+	go func() {
+		ps := make([]drawbridge.Packet, 4)
+		for range 2 {
+			_, err := b.ReadBatch(ps)
+			got <- err
+		}
+	}()
+	give(t, a, porttest.Numbered(1))
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+	b.index = 1 << 30 // gone, and the reader was not told
+	b.fallen()
+	if err := <-got; !errors.Is(err, unix.ENODEV) {
+		t.Errorf("read: %v", err)
 	}
 }
 

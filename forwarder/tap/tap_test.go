@@ -14,7 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/forwarder/porttest"
+)
+
+var (
+	_ forwarder.Port = (*Device)(nil)
+	_ forwarder.Port = (*Queue)(nil)
 )
 
 func open(t testing.TB, c Config) *Device {
