@@ -1,6 +1,8 @@
 package forwarder
 
 import (
+	"encoding/binary"
+
 	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
@@ -16,9 +18,9 @@ const (
 
 // linkLocal reports whether f must stay on its wire: the bridge group 01:80:c2:00:00:00 to 0f (IEEE 802.1Q
 // table 8-1), Cisco's 01:00:0c:cc:cc:cc (CDP, VTP, DTP, UDLD, PAgP) and …cd (PVST+), and the EtherTypes
-// above whatever their destination.
+// above whatever their destination, also behind VLAN tags: a port that carries tags has ALONE in each of its VLANs.
 func linkLocal(f drawbridge.Frame) bool {
-	switch f.EtherType() {
+	switch _, etherType := network(f); etherType {
 	case etherTypeALONE, etherTypeLLDP, etherTypeSlow, etherTypePause:
 		return true
 	}
@@ -50,4 +52,16 @@ func admit(f drawbridge.Frame) (reason, bool) {
 		return dropLinkLocal, false
 	}
 	return 0, true
+}
+
+// network is where the network header begins, behind up to two VLAN tags.
+func network(f drawbridge.Frame) (at int, etherType uint16) {
+	at, etherType = drawbridge.MinFrame, f.EtherType()
+	for range 2 {
+		if etherType != 0x8100 && etherType != 0x88a8 || len(f) < at+4 {
+			break
+		}
+		at, etherType = at+4, binary.BigEndian.Uint16(f[at+2:])
+	}
+	return at, etherType
 }

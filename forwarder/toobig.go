@@ -18,6 +18,13 @@ const (
 	protoICMPv6 = 58
 )
 
+// Packets of this size get through in any case, as the mesh fragments them: IPv6 senders make none smaller
+// (RFC 8200 §5), and every IPv4 host reassembles that much (RFC 791 §3.1), so nothing less is asked of them.
+const (
+	minIPv4 = 576
+	minIPv6 = 1280
+)
+
 // largest is the longest frame that p stands for once it is cut into segments.
 func largest(p *drawbridge.Packet) int {
 	if p.Offload.GSO == drawbridge.GSONone {
@@ -34,20 +41,11 @@ func largest(p *drawbridge.Packet) int {
 func (u *pump) tooBig(p *drawbridge.Packet, mtu int) bool {
 	at, etherType := network(p.Frame)
 	var answer drawbridge.Frame
-	switch {
-	case etherType == 0x0800 && len(p.Frame) >= at+28:
-		ip := p.Frame[at:]
-		mayFragment := ip[6]&0x40 == 0
-		if mayFragment || ip[9] == protoTCP || ip[9] == protoICMP && ip[20] != 8 && ip[20] != 0 {
-			return false
-		}
-		answer = fragmentationNeeded(p.Frame, at, mtu)
-	case etherType == 0x86dd && len(p.Frame) >= at+48:
-		ip := p.Frame[at:]
-		if ip[6] == protoTCP || ip[6] == protoICMPv6 && ip[40] < 128 || ip[24] == 0xff {
-			return false
-		}
-		answer = packetTooBig(p.Frame, at, mtu)
+	switch ip, size := p.Frame[at:], largest(p)-at; {
+	case etherType == 0x0800 && size > minIPv4 && answerable4(ip):
+		answer = fragmentationNeeded(p.Frame, at, max(mtu-at, minIPv4))
+	case etherType == 0x86dd && size > minIPv6 && answerable6(ip):
+		answer = packetTooBig(p.Frame, at, max(mtu-at, minIPv6))
 	default:
 		return false
 	}
@@ -58,16 +56,70 @@ func (u *pump) tooBig(p *drawbridge.Packet, mtu int) bool {
 	return true
 }
 
-// network is where the network header begins, behind up to two VLAN tags.
-func network(f drawbridge.Frame) (at int, etherType uint16) {
-	at, etherType = drawbridge.MinFrame, f.EtherType()
-	for range 2 {
-		if etherType != 0x8100 && etherType != 0x88a8 || len(f) < at+4 {
+// answerable4 reports whether RFC 1122 §3.2.2 allows an ICMP error about an IPv4 packet, and it needs one: not
+// about a fragment, an error, TCP, or to or from an address that is not one host's.
+func answerable4(ip []byte) bool {
+	if len(ip) < 20 || ip[0]>>4 != 4 {
+		return false
+	}
+	header := int(ip[0]&0xf) * 4
+	fragment := binary.BigEndian.Uint16(ip[6:])
+	switch {
+	case header < 20 || len(ip) < header+8:
+	case fragment&0x4000 == 0 || fragment&0x3fff != 0: // may be fragmented, or is
+	case ip[9] == protoTCP:
+	case ip[9] == protoICMP && ip[header] != 8 && ip[header] != 0: // only echo and its reply are surely no error
+	case ip[12] == 0 || ip[12] == 127 || ip[12] >= 224 || ip[16] >= 224:
+	default:
+		return true
+	}
+	return false
+}
+
+// answerable6 is the same of RFC 4443 §2.4 (e).
+func answerable6(ip []byte) bool {
+	if len(ip) < 48 || ip[0]>>4 != 6 {
+		return false
+	}
+	proto, at := upper(ip)
+	switch {
+	case proto == protoTCP || proto == protoFragment:
+	case proto == protoICMPv6 && (at >= len(ip) || ip[at] < 128 || ip[at] == 137): // an error or a redirect
+	case ip[8] == 0xff || ip[24] == 0xff || [16]byte(ip[8:24]) == [16]byte{}:
+	default:
+		return true
+	}
+	return false
+}
+
+// Extension headers of IPv6 (RFC 8200 §4, RFC 4302 §2).
+const (
+	protoHopByHop    = 0
+	protoRouting     = 43
+	protoFragment    = 44
+	protoAuth        = 51
+	protoDestination = 60
+)
+
+// upper is the protocol behind the extension headers, and where it begins. A chain that is longer than any that is
+// used, or that the packet does not hold, ends as a fragment: nobody can tell what it is.
+func upper(ip []byte) (proto byte, at int) {
+	proto, at = ip[6], 40
+	for range 8 {
+		unit, extra := 8, 1
+		switch proto {
+		case protoHopByHop, protoRouting, protoDestination:
+		case protoAuth:
+			unit, extra = 4, 2
+		default:
+			return proto, at
+		}
+		if at+2 > len(ip) {
 			break
 		}
-		at, etherType = at+4, binary.BigEndian.Uint16(f[at+2:])
+		proto, at = ip[at], at+(int(ip[at+1])+extra)*unit
 	}
-	return at, etherType
+	return protoFragment, at
 }
 
 // back begins an answer: the link header with the addresses exchanged and its tags kept.
@@ -81,8 +133,7 @@ func back(f drawbridge.Frame, at, payload int) drawbridge.Frame {
 
 func fragmentationNeeded(f drawbridge.Frame, at, mtu int) drawbridge.Frame {
 	ip := f[at:]
-	header := int(ip[0]&0xf) * 4
-	quoted := ip[:min(len(ip), max(header, 20)+8)]
+	quoted := ip[:int(ip[0]&0xf)*4+8]
 	r := back(f, at, 28+len(quoted))
 	r = append(r, 0x45, 0xc0, 0, 0, 0, 0, 0, 0, 64, protoICMP, 0, 0)
 	r = append(r, ip[16:20]...)
@@ -90,14 +141,14 @@ func fragmentationNeeded(f drawbridge.Frame, at, mtu int) drawbridge.Frame {
 	binary.BigEndian.PutUint16(r[at+2:], uint16(28+len(quoted)))
 	binary.BigEndian.PutUint16(r[at+10:], ^sum(0, r[at:at+20]))
 	r = append(r, 3, 4, 0, 0, 0, 0, 0, 0)
-	binary.BigEndian.PutUint16(r[at+26:], uint16(mtu-at))
+	binary.BigEndian.PutUint16(r[at+26:], uint16(mtu))
 	r = append(r, quoted...)
 	binary.BigEndian.PutUint16(r[at+22:], ^sum(0, r[at+20:]))
 	return r
 }
 
 // maxQuoted keeps an answer within the minimum MTU of IPv6 (RFC 4443 §3.2).
-const maxQuoted = 1280 - 40 - 8
+const maxQuoted = minIPv6 - 40 - 8
 
 func packetTooBig(f drawbridge.Frame, at, mtu int) drawbridge.Frame {
 	ip := f[at:]
@@ -108,7 +159,7 @@ func packetTooBig(f drawbridge.Frame, at, mtu int) drawbridge.Frame {
 	r = append(r, ip[24:40]...)
 	r = append(r, ip[8:24]...)
 	r = append(r, 2, 0, 0, 0)
-	r = binary.BigEndian.AppendUint32(r, uint32(max(mtu-at, 1280)))
+	r = binary.BigEndian.AppendUint32(r, uint32(mtu))
 	r = append(r, quoted...)
 	pseudo := sum(0, r[at+8:at+40])
 	pseudo = sum(uint32(pseudo)+protoICMPv6+uint32(8+len(quoted)), r[at+40:])
