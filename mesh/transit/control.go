@@ -38,6 +38,10 @@ func (s *Sender) flushControl() {
 
 // takeControlFrame queues a frame of a control link for runControl.
 func (p *Plane) takeControlFrame(l *Link, plain []byte) {
+	if len(plain) > messageLen {
+		p.drops.add(dropMalformed, 1)
+		return
+	}
 	select {
 	case p.tcp <- controlFrame{l, append(make([]byte, 0, len(plain)+backRoom), plain...)}:
 	default:

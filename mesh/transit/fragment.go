@@ -62,7 +62,7 @@ func (f *fragments) put(a *assembly, b []byte, now time.Duration, d *drops) (who
 	for _, p := range w.pieces[:w.total] {
 		whole = append(whole, p...)
 	}
-	return whole, len(whole) <= 1<<16
+	return whole, len(whole) <= maxFrame
 }
 
 // add takes the pieces of a run, which lie one behind the other.
@@ -79,7 +79,7 @@ func (w *incomplete) add(a *assembly, b []byte) bool {
 		}
 		b = b[n:]
 	}
-	return w.size <= 1<<16
+	return w.size <= maxFrame
 }
 
 // makeRoom forgets what waited too long, and the oldest when there are too many.

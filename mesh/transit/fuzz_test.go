@@ -12,7 +12,7 @@ import (
 
 // checker wants of everything delivered that a port can take it, and that it stays as it is until Flush.
 type checker struct {
-	t      testing.TB
+	t      interface{ Fatalf(string, ...any) }
 	frames []drawbridge.Frame
 	sums   []uint32
 }

@@ -16,6 +16,7 @@ import (
 const (
 	arenaLen  = 4 << 20
 	frontRoom = 256
+	maxFrame  = 1 << 16 // payload of a super-frame, or a whole other frame
 	backRoom  = maxHeaderLen + maxMetaLen + secure.TagLen
 )
 
@@ -285,17 +286,30 @@ func (r *reader) deliverWhole(f []byte) {
 	m.header(r.plane.self, &r.header)
 	r.packet.Frame = f[:len(f):len(f)]
 	m.getOffload(&r.packet.Offload)
-	if r.packet.Offload.GSO != drawbridge.GSONone || !inside(&r.packet) {
+	if r.packet.Offload.GSO != drawbridge.GSONone || !sound(&r.packet) {
 		r.plane.drops.add(dropMalformed, 1)
 		return
 	}
 	r.recv.Deliver(&r.header, &r.packet)
 }
 
-// inside reports whether the places that an offload names are within the frame.
-func inside(p *drawbridge.Packet) bool {
+// sound reports whether what the far end says is owed can be done to p: a port hands it to its kernel.
+func sound(p *drawbridge.Packet) bool {
 	o := &p.Offload
-	return o.Flags&drawbridge.NeedsChecksum == 0 || int(o.ChecksumStart)+int(o.ChecksumOffset)+2 <= len(p.Frame)
+	if o.Flags&drawbridge.NeedsChecksum == 0 {
+		return o.GSO == drawbridge.GSONone
+	}
+	if int(o.ChecksumStart)+int(o.ChecksumOffset)+2 > len(p.Frame) {
+		return false
+	}
+	switch o.GSO {
+	case drawbridge.GSONone:
+		return o.SegmentSize == 0
+	case drawbridge.GSOTCPv4, drawbridge.GSOTCPv6, drawbridge.GSOUDP,
+		drawbridge.GSOTCPv4 | drawbridge.GSOECN, drawbridge.GSOTCPv6 | drawbridge.GSOECN:
+		return o.SegmentSize != 0 && o.HeaderLen != 0 && int(o.HeaderLen) < len(p.Frame)
+	}
+	return false
 }
 
 // beginRun starts an assembly with a piece that was opened at at.
@@ -303,7 +317,7 @@ func (r *reader) beginRun(payload []byte, at int, l *Link) {
 	m := &r.meta
 	n := len(payload) - int(m.headerLen)
 	left := int(m.total-m.index) * n
-	if n == 0 || left-n > 1<<16 { // the last may be shorter
+	if n == 0 || left-n > maxFrame { // the last may be shorter
 		r.plane.drops.add(dropMalformed, 1)
 		return
 	}
@@ -355,6 +369,10 @@ func (r *reader) close(a *assembly) {
 		}
 	}
 	r.spare = append(r.spare, a)
+	if a.end-a.start > maxFrame {
+		r.plane.drops.add(dropMalformed, 1)
+		return
+	}
 	if a.meta.headerLen == 0 {
 		r.closeFragments(a)
 		return
@@ -395,7 +413,7 @@ func (a *assembly) describe(p *drawbridge.Packet) bool {
 	if payload <= mss {
 		o.GSO, o.SegmentSize, o.HeaderLen = drawbridge.GSONone, 0, 0
 	}
-	return inside(p)
+	return sound(p)
 }
 
 // sliceLen is the payload of all slices but the last. A last slice that arrives alone does not show it; the
@@ -428,10 +446,11 @@ func (r *reader) closeFragments(a *assembly) {
 	}
 	r.packet.Frame = whole
 	m.getOffload(&r.packet.Offload)
-	if m.flags&flagMSS != 0 {
-		r.packet.Offload.SegmentSize = m.mss
+	if o := &r.packet.Offload; o.GSO != drawbridge.GSONone {
+		n, _ := headerLen(&r.packet)
+		o.SegmentSize, o.HeaderLen = m.mss, uint16(n)
 	}
-	if len(whole) < drawbridge.MinFrame || !inside(&r.packet) {
+	if len(whole) < drawbridge.MinFrame || !sound(&r.packet) {
 		r.plane.drops.add(dropMalformed, 1)
 		return
 	}
