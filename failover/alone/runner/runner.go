@@ -1,0 +1,303 @@
+// Package runner drives ALONE: it gives the pure alone.Machine its clock, and one packet socket for every port. It
+// judges nothing itself, and like the machine it can only shut. docs/protocol/alone.md, "Driver".
+package runner
+
+import (
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover/alone"
+)
+
+// Config is what a runner needs to know of its peer.
+type Config struct {
+	Peer    drawbridge.PeerID
+	Network drawbridge.NetworkID
+	Key     [32]byte // of the tags: HKDF of the network's secret (docs/protocol/alone.md)
+	Boot    uint32   // larger at every start, or neighbours take the hellos for a replay
+	Timers  alone.Timers
+	// EtherType of ALONE frames; 0 is alone.EtherType. The forwarder keeps the same one off the overlay.
+	EtherType uint16
+	Log       *slog.Logger // nil: none
+	// Now reads CLOCK_BOOTTIME, which goes on during suspend as the leases do; nil is that clock. Any goroutine calls it.
+	Now   func() time.Duration
+	Hooks Hooks
+}
+
+// Hooks are called from the goroutine of Run, in the order of the machine's output. They must not block: meanwhile
+// nothing is heard. Nil ones are left out.
+type Hooks struct {
+	// Fence tells that a newer epoch was heard for the segment of a port: gates under an older one shut at once.
+	Fence func(port alone.PortID, segment drawbridge.SegmentID, epoch drawbridge.Epoch, by alone.Place)
+	// Shut tells that the gate of a port is to be shut at once. By then IsClear answers no.
+	Shut func(port alone.PortID, reason alone.Reason)
+	// Alarm tells what an operator should know.
+	Alarm func(alone.Alarm)
+}
+
+// Reasons of a Shut beside those of a blocked port. They last as long as their cause, and nobody has to clear them.
+const (
+	CarrierLost alone.Reason = "carrier_lost" // or the socket failed, or the port was removed
+	NewerEpoch  alone.Reason = "newer_epoch"
+	Stopped     alone.Reason = "stopped" // Run has ended
+)
+
+// ErrEtherType is an EtherType that means something else.
+var ErrEtherType = errors.New("want an EtherType from 0x0600 on that is no VLAN tag's, such as 0x88b6")
+
+const (
+	// backlog is how many frames wait for the machine: 64 neighbours' hellos of 10 ms, four times over.
+	backlog = 256
+	// overlayBacklog is small: one frame out of the overlay tells all.
+	overlayBacklog = 16
+	// showEvery bounds the age of Ports, and what showing costs.
+	showEvery = 100 * time.Millisecond
+	// firstRealType is the first number that is a type and not a length (IEEE 802.3 §3.2.6).
+	firstRealType = 0x0600
+)
+
+// Runner runs ALONE on the ports of one peer.
+type Runner struct {
+	cfg     Config
+	codec   alone.Codec
+	open    func(PortConfig, uint16) (wire, error)
+	started atomic.Bool
+
+	events  chan event
+	overlay chan [alone.Size]byte
+	nudge   chan struct{} // something that is told by its latest value has changed
+	table   atomic.Pointer[map[alone.PortID]*port]
+	shown   atomic.Pointer[status]
+
+	own core // touched by the goroutine of Run alone
+
+	mu sync.Mutex // of those who replace table
+}
+
+// core is what only the goroutine of Run touches.
+type core struct {
+	machine *alone.Machine
+	ports   []*port                 // that the machine knows
+	spent   map[alone.PortID]uint64 // sequence numbers that removed ports have used
+	frame   []byte                  // being sent
+	wake    time.Duration
+	shownAt time.Duration
+	changed bool // worth showing at once
+	keepers sync.WaitGroup
+}
+
+// event is what goroutines hand to Run, in order.
+type event struct {
+	kind    eventKind
+	port    *port
+	wire    wire
+	frame   alone.Frame
+	verdict error
+}
+
+type eventKind uint8
+
+const (
+	frameHeard eventKind = iota
+	bridgeHeard
+	overlayHeard
+	wireOpened
+	wireLost
+)
+
+// New returns a runner without ports, which does nothing before Run.
+func New(cfg Config) *Runner {
+	if cfg.EtherType == 0 {
+		cfg.EtherType = alone.EtherType
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = boottime
+	}
+	cfg.Hooks = cfg.Hooks.filled()
+	codec := alone.NewCodec(cfg.Network, cfg.Key)
+	var seed [32]byte
+	crand.Read(seed[:]) // never fails, by its contract
+	r := &Runner{
+		cfg: cfg, codec: codec, open: openPacket,
+		events: make(chan event, backlog), overlay: make(chan [alone.Size]byte, overlayBacklog), nudge: make(chan struct{}, 1),
+		own: core{spent: map[alone.PortID]uint64{}, machine: alone.New(alone.Config{
+			Peer: cfg.Peer, Network: codec.Network, Boot: cfg.Boot, Timers: cfg.Timers, Random: rand.New(rand.NewChaCha8(seed)),
+		})},
+	}
+	r.table.Store(&map[alone.PortID]*port{})
+	r.shown.Store(&status{})
+	return r
+}
+
+func (h Hooks) filled() Hooks {
+	if h.Fence == nil {
+		h.Fence = func(alone.PortID, drawbridge.SegmentID, drawbridge.Epoch, alone.Place) {}
+	}
+	if h.Shut == nil {
+		h.Shut = func(alone.PortID, alone.Reason) {}
+	}
+	if h.Alarm == nil {
+		h.Alarm = func(alone.Alarm) {}
+	}
+	return h
+}
+
+// boottime reads CLOCK_BOOTTIME; every Linux that Go runs on has it.
+func boottime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic(fmt.Sprintf("read CLOCK_BOOTTIME: %v", err))
+	}
+	return time.Duration(ts.Nano())
+}
+
+// Run speaks and listens until ctx ends; once in the life of a runner. When it returns no port is clear.
+func (r *Runner) Run(ctx context.Context) error {
+	if t := r.cfg.EtherType; t < firstRealType || t == unix.ETH_P_8021Q || t == unix.ETH_P_8021AD {
+		return fmt.Errorf("alone: EtherType %#04x: %w", t, ErrEtherType)
+	}
+	if r.started.Swap(true) {
+		return errors.New("alone: the runner has run already; make another")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer r.stop(cancel)
+	r.own.keepers.Go(func() { r.readOverlay(ctx) })
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	r.settle(ctx)
+	for {
+		timer.Reset(max(0, r.own.wake-r.cfg.Now()))
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-r.events:
+			r.take(e)
+		case <-r.nudge:
+			r.settle(ctx)
+		case <-timer.C:
+			r.carryOut(r.own.machine.Tick(r.cfg.Now()))
+		}
+		r.show()
+	}
+}
+
+// stop ends what Run started. A port about which nobody listens any more is not clear.
+func (r *Runner) stop(cancel context.CancelFunc) {
+	cancel()
+	for _, p := range r.own.ports {
+		if p.clear.Swap(0) != 0 {
+			r.cfg.Hooks.Shut(p.ID, Stopped)
+		}
+		p.stopped.Store(true)
+	}
+	r.own.keepers.Wait()
+	r.own.shownAt, r.own.changed = r.cfg.Now(), true
+	r.show()
+}
+
+// take hands one event to the machine.
+func (r *Runner) take(e event) {
+	now, m := r.cfg.Now(), r.own.machine
+	if e.port != nil && !r.knows(e.port) {
+		return // of a port that was removed meanwhile
+	}
+	switch e.kind {
+	case frameHeard:
+		e.port.heard++
+		r.carryOut(m.Hear(now, e.port.ID, e.frame, e.verdict))
+	case bridgeHeard:
+		m.HearSpanningTree(e.port.ID)
+	case overlayHeard:
+		r.carryOut(m.HearOverlay(now, e.frame))
+	case wireOpened:
+		r.opened(e.port, e.wire)
+	case wireLost:
+		r.lost(e.port, e.wire, e.verdict)
+	}
+}
+
+// carryOut does what the machine asks for. What is clear is published first: whoever asks during a hook gets the new
+// answer.
+func (r *Runner) carryOut(out alone.Output) {
+	r.perform(out)
+	for _, p := range r.own.ports {
+		r.followLease(p)
+	}
+}
+
+func (r *Runner) perform(out alone.Output) {
+	r.own.wake = out.Wake
+	r.publish()
+	for _, f := range out.Fence {
+		r.cfg.Hooks.Fence(f.Port, r.segmentOf(f.Port), f.Epoch, f.By)
+	}
+	for _, id := range out.Shut {
+		r.cfg.Hooks.Shut(id, r.whyShut(id, out.Alarms))
+	}
+	for _, s := range out.Send {
+		r.send(s)
+	}
+	for _, a := range out.Alarms {
+		r.cfg.Log.Warn("alone: "+a.Text, "port", a.Port, "reason", a.Reason, "peer", a.From.Peer)
+		r.cfg.Hooks.Alarm(a)
+	}
+	r.own.changed = r.own.changed || len(out.Fence)+len(out.Shut)+len(out.Alarms) > 0
+}
+
+// publish lets IsClear answer without asking the machine.
+func (r *Runner) publish() {
+	now := r.cfg.Now()
+	for _, p := range r.own.ports {
+		verdict := uint64(0)
+		if r.own.machine.IsClear(now, p.ID, p.told) {
+			verdict = p.verdict(p.told)
+		}
+		if p.clear.Swap(verdict) != verdict {
+			r.own.changed = true
+		}
+	}
+}
+
+// whyShut finds the cause of a shut gate, which the machine names only beside an alarm.
+func (r *Runner) whyShut(id alone.PortID, alarms []alone.Alarm) alone.Reason {
+	for _, a := range alarms {
+		if a.Port == id && a.Reason != "" {
+			return a.Reason
+		}
+	}
+	if p := r.known(id); p == nil || !p.up {
+		return CarrierLost
+	}
+	return NewerEpoch
+}
+
+func (r *Runner) known(id alone.PortID) *port {
+	for _, p := range r.own.ports {
+		if p.ID == id {
+			return p
+		}
+	}
+	return nil
+}
+
+func (r *Runner) knows(p *port) bool { return r.known(p.ID) == p }
+
+func (r *Runner) segmentOf(id alone.PortID) drawbridge.SegmentID {
+	if p := r.known(id); p != nil {
+		return p.Segment
+	}
+	return 0
+}
