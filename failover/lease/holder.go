@@ -15,6 +15,7 @@ type voterView struct {
 	generation uint32
 	floor      uint32
 	floorSince Instant
+	clock      comparison
 }
 
 func (v *voterView) noteFloor(now Instant, floor uint32) {

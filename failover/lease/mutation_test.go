@@ -52,7 +52,7 @@ func TestExplorerFindsMutations(t *testing.T) {
 		{"countFromAnswer", rules{countFromAnswer: true}, 0, 0, 10, false},
 		{"releaseBeforeClose", rules{releaseBeforeClose: true}, 0, 1, 8, false},
 		{"promiseTwice", rules{promiseTwice: true}, 0, 0, 9, false},
-		{"renewLapsed", rules{renewLapsed: true}, 0, 0, 14, false},
+		{"renewLapsed", rules{renewLapsed: true}, 0, 0, 14, true},
 		{"skipRestartRule", rules{skipRestartRule: true}, 1, 0, 10, true}, // 180,000 states
 	} {
 		if m.long && os.Getenv("DRAWBRIDGE_LONG") == "" {

@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"slices"
 	"time"
 
 	"github.com/drawbridge-net/drawbridge"
@@ -53,14 +54,16 @@ func (n *Node) Heard(now Instant, segment drawbridge.SegmentID, epoch drawbridge
 	n.holder.Heard(now, segment, epoch, out)
 }
 
-// SetUnfit takes this node out of voting and holding while its clock is not to be trusted, and back in.
-func (n *Node) SetUnfit(now Instant, unfit bool, out *Output) {
-	n.holder.advance(now, out)
+// setUnfit takes this node out of voting and holding while its clock is not to be trusted, and back in.
+func (n *Node) setUnfit(now Instant, unfit bool, out *Output) {
 	if n.voter.unfit != unfit {
 		n.voter.unfit = unfit
 		n.holder.setUnfit(now, unfit, out)
 	}
 }
+
+// Unfit reports whether this node has stopped voting and holding because its clock departs from the others'.
+func (n *Node) Unfit() bool { return n.voter.unfit }
 
 // Tick does what the clock demands. It may be called at any time and must be at Deadline.
 func (n *Node) Tick(now Instant, out *Output) { n.holder.advance(now, out) }
@@ -84,7 +87,9 @@ func (n *Node) Receive(now Instant, from drawbridge.PeerID, m *Message, out *Out
 	if from == n.self {
 		return
 	}
-	n.holder.view(now, from, m)
+	if n.holder.view(now, from, m) {
+		n.setUnfit(now, n.holder.wild(), out)
+	}
 	for _, e := range m.Entries {
 		if m.Class == Request {
 			n.request(now, from, m.Generation, e, out)
@@ -112,18 +117,20 @@ func (n *Node) request(now Instant, from drawbridge.PeerID, generation uint32, e
 	}
 }
 
-// view takes note of what a voter's message says about it.
-func (h *Holder) view(now Instant, from drawbridge.PeerID, m *Message) {
+// view takes note of what a voter's message says about it, and reports whether its clock was compared with ours.
+func (h *Holder) view(now Instant, from drawbridge.PeerID, m *Message) bool {
 	i := h.quorum.index(from)
 	if i < 0 {
-		return
+		return false
 	}
 	v := &h.views[i]
 	v.noteFloor(now, m.Floor)
 	v.generation = max(v.generation, m.Generation)
-	if m.Class == Answer && m.Stamp <= now && m.Stamp > v.stamp {
-		v.stamp, v.rtt = m.Stamp, now.Sub(m.Stamp)
+	if m.Class != Answer || m.Stamp > now || m.Stamp <= v.stamp {
+		return false
 	}
+	v.stamp, v.rtt = m.Stamp, now.Sub(m.Stamp)
+	return m.Clock != 0 && v.clock.note(m.Stamp, now, m.Clock)
 }
 
 // FloorSince is when a majority of set was first known to refuse every generation below floor; false before that. The
@@ -139,7 +146,35 @@ func (n *Node) FloorSince(now Instant, set []drawbridge.PeerID, floor uint32) (I
 		}
 	}
 	at := Never - majorityOf(1<<len(set)-1, &since)
-	return at, at != Never
+	return at, at <= now
+}
+
+// Retired reports whether no lease of a generation below floor can live that a majority of set had to grant.
+func (n *Node) Retired(now Instant, set []drawbridge.PeerID, floor uint32) bool {
+	since, ok := n.FloorSince(now, set, floor)
+	return ok && now.Sub(since) >= n.holder.config.promised(n.holder.config.Longest)
+}
+
+// Leaving reports whether a tenure has ended that is not yet released in full.
+func (n *Node) Leaving() bool {
+	for i := range n.holder.tenures {
+		if t := &n.holder.tenures[i]; t.state == Closing || t.releaseLeft > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Segments are those that this node is or was a candidate for, and those that it was asked to promise.
+func (n *Node) Segments() (all []drawbridge.SegmentID) {
+	for i := range n.holder.tenures {
+		all = append(all, n.holder.tenures[i].segment)
+	}
+	for i := range n.voter.promises {
+		all = append(all, n.voter.promises[i].segment)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // SegmentStatus is what an operator sees of one segment at one gateway.

@@ -75,6 +75,9 @@ func Sender(b []byte) (drawbridge.PeerID, error) {
 	return h.sender, err
 }
 
+// IsChallenge reports whether a well-formed datagram is a challenge. A challenge is never answered with another.
+func IsChallenge(b []byte) bool { return len(b) > 1 && Class(b[1]) == Challenge }
+
 func (e *Entry) append(b []byte) []byte {
 	b = append(b, byte(e.Kind), byte(e.Reason))
 	b = binary.BigEndian.AppendUint16(b, e.Flags)
