@@ -163,6 +163,10 @@ func forEachSeed(n uint64, f func(seed uint64)) {
 
 // TestSimAgreement prints how long it takes until all have heard of one change of a link, and what it costs.
 func TestSimAgreement(t *testing.T) {
+	changes := 50
+	if testing.Short() {
+		changes = 10
+	}
 	t.Log("peers  loss  ticks until all agree: median  95 %  messages per change and peer")
 	for _, n := range []int{10, 30, 100} {
 		for _, loss := range []float64{0, 0.2} {
@@ -170,7 +174,7 @@ func TestSimAgreement(t *testing.T) {
 			w.loss = loss
 			w.settle(2000)
 			ticks, messages := []int{}, 0
-			for range 50 {
+			for range changes {
 				w.run(w.rng.IntN(30))
 				before := w.sent
 				pairs := w.pairsThat(w.up)
@@ -183,7 +187,7 @@ func TestSimAgreement(t *testing.T) {
 				ticks, messages = append(ticks, took), messages+w.sent-before
 			}
 			slices.Sort(ticks)
-			t.Logf("%5d %4.0f%% %31d %6d %29.1f", n, 100*loss, ticks[25], ticks[47], float64(messages)/float64(50*n))
+			t.Logf("%5d %4.0f%% %31d %6d %29.1f", n, 100*loss, ticks[changes/2], ticks[changes*95/100], float64(messages)/float64(changes*n))
 		}
 	}
 }
