@@ -32,6 +32,7 @@ const (
 	startLimit  = 20 * time.Second // until a daemon answers
 	meetLimit   = 60 * time.Second // until all peers see each other
 	bridgeLimit = 20 * time.Second // until a segment has an active gateway
+	settleLimit = time.Second      // until nobody complains any more that others were late
 )
 
 // Up builds a lab, starts its network and waits until every peer sees all others. A lab of that name that was killed
@@ -107,7 +108,7 @@ func (l *Lab) rise(ctx context.Context, progress io.Writer) error {
 	}
 	say("%s founded the network %s", founder.Name, t.Network)
 	if err := l.joinAll(ctx); err != nil {
-		return err
+		return l.withEnd(err, founder.Name)
 	}
 	say("%d others joined", len(t.Nodes)-1)
 	if err := l.startOthers(ctx); err != nil {
@@ -123,7 +124,12 @@ func (l *Lab) rise(ctx context.Context, progress io.Writer) error {
 	} else if len(l.segments()) > 0 {
 		say("%s", l.describeActive(ctx))
 	}
-	for _, problem := range l.problems(ctx) {
+	var problems []string
+	_ = until(settleLimit, func() (bool, error) {
+		problems = l.problems(ctx)
+		return len(problems) == 0, ctx.Err()
+	})
+	for _, problem := range problems {
 		say("%s", problem)
 	}
 	l.Up = true
@@ -165,7 +171,32 @@ func (l *Lab) found(ctx context.Context, n Node) error {
 	if err := l.launch(n.Name, "run", "--config", l.dirOf(n.Name).config()); err != nil {
 		return err
 	}
-	return l.awaitAnswer(ctx, n.Name)
+	if err := l.awaitAnswer(ctx, n.Name); err != nil {
+		return err
+	}
+	err := until(startLimit, func() (bool, error) { return listening(l.Processes[n.Name].Pid) || ctx.Err() != nil, ctx.Err() })
+	if err != nil {
+		return fmt.Errorf("daemon of %s does not listen on port %d: %w; the end of its log:\n%s", n.Name, port, err, l.lastLines(n.Name))
+	}
+	return nil
+}
+
+// listening reports whether somebody listens on our TCP port in the network namespace of a process: the local API of a
+// daemon may answer earlier. A connection would tell as well, and be an odd caller in the daemon's log.
+func listening(pid int) bool {
+	for _, file := range []string{"tcp", "tcp6"} {
+		table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/%s", pid, file))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(table)) {
+			f := strings.Fields(line) // number, local address, remote address, state (proc_net(5)); 0A is LISTEN
+			if len(f) > 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) && f[3] == "0A" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // awaitAnswer waits until a node's daemon answers on its socket.
@@ -207,6 +238,14 @@ func (l *Lab) joinAll(ctx context.Context) error {
 		return l.runIn(n.Name, "join", tokens[rolesKey(n)], "--name", n.Name, "--config", l.dirOf(n.Name).config())
 	})
 	return errors.Join(errs, clear())
+}
+
+// withEnd adds the end of a node's log to an error when its daemon has ended, which is then the likely reason.
+func (l *Lab) withEnd(err error, name string) error {
+	if l.Processes[name].state() != dead {
+		return err
+	}
+	return fmt.Errorf("%w; the daemon of %s ended, and the end of its log is:\n%s", err, name, l.lastLines(name))
 }
 
 func rolesKey(n Node) string {
