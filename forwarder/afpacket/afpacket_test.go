@@ -15,6 +15,7 @@ import (
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/forwarder/porttest"
+	"github.com/drawbridge-net/drawbridge/forwarder/segment"
 )
 
 var _ forwarder.Port = (*Port)(nil)
@@ -294,6 +295,39 @@ func TestTheKernelMayRefuseASegmentation(t *testing.T) {
 	}
 	if porttest.Number(got[0].Frame) != 1 || porttest.Number(got[201].Frame) != 2 {
 		t.Error("the order changed")
+	}
+}
+
+// TestATunnelIsCutInOrder: its segments come between the frames before and after it, however few are asked for, and
+// stay until the next call.
+func TestATunnelIsCutInOrder(t *testing.T) {
+	const vxlan, segments = 8, 11
+	_, b := pair(t, Config{}, Config{})
+	inner := porttest.Super(drawbridge.GSOTCPv4, segments*1000, 1000)
+	tunnel := porttest.Super(drawbridge.GSOUDP, vxlan+len(inner.Frame), 1)
+	at := copy(tunnel.Frame[len(tunnel.Frame)-len(inner.Frame):], inner.Frame)
+	inner.Offload.ChecksumStart += uint16(len(tunnel.Frame) - at)
+	tunnel.Offload = inner.Offload
+	for i, pk := range []drawbridge.Packet{porttest.Numbered(1), tunnel, porttest.Numbered(2), tunnel, porttest.Numbered(3)} {
+		segment.PutVnet(b.rx.headers[i][:], pk.Offload) // as recvmmsg does; the kernel lets nobody send such a frame
+		b.rx.msgs[i].len = uint32(segment.VnetLen + copy(b.rx.buf(i)[tagLen:], pk.Frame))
+		b.rx.got++
+	}
+	var order []int
+	for ps := make([]drawbridge.Packet, 4); len(order) < 3+2*segments; {
+		n, err := b.ReadBatch(ps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pk := range ps[:n] {
+			if err := porttest.Correct(pk.Frame); err != nil || pk.Offload != (drawbridge.Offload{}) || cap(pk.Frame)-len(pk.Frame) < room {
+				t.Errorf("frame %d: %+v, %v", len(order), pk.Offload, err)
+			}
+			order = append(order, porttest.Number(pk.Frame))
+		}
+	}
+	if order[0] != 1 || order[1+segments] != 2 || order[2+2*segments] != 3 {
+		t.Errorf("order %v", order)
 	}
 }
 

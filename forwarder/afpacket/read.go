@@ -2,8 +2,10 @@ package afpacket
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -53,11 +55,20 @@ type receiver struct {
 	controls []control
 	bufs     []byte
 	vnet     bool
+
+	next, got int // messages that were received and not yet taken
+
+	splitter segment.Splitter
+	keepCut  func(drawbridge.Frame) // bound once: a closure per call would be allocated
+	cut      []byte                 // frames cut from tunnels' super-frames, room behind each
+	pending  []drawbridge.Frame     // of cut
+	given    int                    // of pending
 }
 
 func (r *receiver) init(batch int, vnet bool) {
 	r.msgs, r.iovs = make([]mmsghdr, batch), make([]unix.Iovec, 2*batch)
 	r.headers, r.controls = make([][segment.VnetLen]byte, batch), make([]control, batch)
+	r.keepCut = r.keep
 	r.bufs, r.vnet = make([]byte, batch*bufLen), vnet
 	for i := range r.msgs {
 		iov := r.iovs[2*i : 2*i+2]
@@ -103,45 +114,63 @@ func (p *Port) ReadBatch(ps []drawbridge.Packet) (int, error) {
 		return 0, os.ErrClosed
 	}
 	defer p.file.Leave()
+	if p.rx.given == len(p.rx.pending) {
+		p.rx.cut, p.rx.pending, p.rx.given = p.rx.cut[:0], p.rx.pending[:0], 0
+	}
 	for {
-		got, err := p.receive(fd, min(len(ps), len(p.rx.msgs)))
-		if err != nil {
-			return 0, err
-		}
-		n := 0
-		for i := range got {
-			if p.take(i, &ps[n]) {
-				n++
-			}
-		}
-		if n > 0 {
+		if n := p.takeAll(ps); n > 0 {
 			return n, nil
+		}
+		if err := p.receive(fd, min(len(ps), len(p.rx.msgs))); err != nil {
+			return 0, err
 		}
 	}
 }
 
-// receive fills the receiver; with nothing when the kernel lost a message on the way to us.
-func (p *Port) receive(fd, want int) (got int, err error) {
+// takeAll fills ps with what was received.
+func (p *Port) takeAll(ps []drawbridge.Packet) (n int) {
+	r := &p.rx
+	for n < len(ps) {
+		switch {
+		case r.given < len(r.pending):
+			ps[n] = drawbridge.Packet{Frame: r.pending[r.given]}
+			r.given++
+			n++
+		case r.next < r.got:
+			if p.take(r.next, &ps[n]) {
+				n++
+			}
+			r.next++
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+// receive fills the receiver with at least one message.
+func (p *Port) receive(fd, want int) error {
 	for {
 		if p.down.Load() {
 			if err := p.revive(fd); err != nil {
-				return 0, err
+				return err
 			}
 		}
 		got, errno := p.rx.receive(fd, want)
 		switch errno {
 		case 0:
-			return got, nil
+			p.rx.next, p.rx.got = 0, got
+			return nil
 		case unix.EAGAIN:
 			if !p.file.Wait() {
-				return 0, os.ErrClosed
+				return os.ErrClosed
 			}
 		case unix.EINVAL: // its segmentation has no virtio-net header; the kernel has dropped it
 			p.drop(malformed, 1)
 		case unix.ENETDOWN:
 			p.down.Store(true)
 		default:
-			return 0, fmt.Errorf("port %s: receive frames: %w", p.name, errno)
+			return fmt.Errorf("port %s: receive frames: %w", p.name, errno)
 		}
 	}
 }
@@ -171,11 +200,32 @@ func (p *Port) take(i int, pk *drawbridge.Packet) bool {
 	if !r.vnet {
 		p.infer(pk, aux.status)
 	}
-	if segment.Settle(pk) != nil {
+	switch err := segment.Settle(pk); {
+	case err == nil:
+		return true
+	case errors.Is(err, segment.ErrTunnel):
+		p.cutTunnel(pk)
+	default:
 		p.drop(malformed, 1)
-		return false
 	}
-	return true
+	return false
+}
+
+// cutTunnel puts the finished frames of a tunnel's super-frame into pending. A guest's VXLAN device sends such ones,
+// and neither the mesh nor another interface could say how to cut them.
+func (p *Port) cutTunnel(pk *drawbridge.Packet) {
+	if p.rx.splitter.Split(pk, int(p.mtu.Load()), p.rx.keepCut) != nil {
+		p.drop(malformed, 1)
+	}
+}
+
+// keep copies a finished frame into cut.
+func (r *receiver) keep(f drawbridge.Frame) {
+	start := len(r.cut)
+	r.cut = slices.Grow(append(r.cut, f...), room)
+	end := len(r.cut)
+	r.cut = r.cut[:end+room]
+	r.pending = append(r.pending, r.cut[start:end:end+room])
 }
 
 // aux is what the kernel said beside message i.

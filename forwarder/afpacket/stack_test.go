@@ -80,7 +80,7 @@ func TestTwoStacksTalkTCP(t *testing.T) {
 		for _, address := range []string{"198.18.0.2", "fd00::2"} {
 			t.Run(name+", "+address, func(t *testing.T) {
 				w := newWire(t, c[0], c[1])
-				porttest.TransferTCP(t, w.guests[0], w.guests[1], address, 8<<20)
+				porttest.TransferTCP(t, w.guests[0], w.guests[1], address, 1<<20)
 				if w.supers.Load() == 0 {
 					t.Error("no super-frame passed: the stacks were not asked for what they can do")
 				}
@@ -99,8 +99,8 @@ func TestPartialChecksumsPass(t *testing.T) {
 	n, err := watch.ReadBatch(ps)
 	for ; err == nil; n, err = watch.ReadBatch(ps) {
 		for _, pk := range ps[:n] {
-			if pk.Frame.EtherType() == 0x0806 {
-				continue // address resolution
+			if pk.Frame.EtherType() != 0x0800 || pk.Frame[23] != 17 {
+				continue // the stack's own: ARP, ICMPv6
 			}
 			if pk.Offload.Flags&drawbridge.NeedsChecksum == 0 {
 				t.Errorf("%+v: want a partial checksum", pk.Offload)
@@ -121,5 +121,17 @@ func TestDatagramSegmentation(t *testing.T) {
 	}
 	if w.supers.Load() == 0 {
 		t.Error("no super-frame passed")
+	}
+}
+
+// TestATunnelInsideIsCut: a guest's VXLAN device sends super-frames whose segmentation is the tunnel's, which a
+// virtio-net header cannot say. Dropped, its streams would crawl: 27 s for this one, measured.
+func TestATunnelInsideIsCut(t *testing.T) {
+	w := newWire(t, Config{}, Config{})
+	porttest.TransferTCP(t, w.guests[0], w.guests[1], porttest.VXLAN(t, w.guests[0], w.guests[1]), 1<<20)
+	for _, p := range w.ports {
+		if drops := p.Drops(); drops["malformed"] != 0 {
+			t.Errorf("%s: drops %v", p.Name(), drops)
+		}
 	}
 }

@@ -14,6 +14,10 @@ import (
 // ErrOffload is the condition behind every packet whose Offload does not fit its frame.
 var ErrOffload = errors.New("the offload does not describe the frame")
 
+// ErrTunnel is the case of ErrOffload in which the frame is right, but its segmentation is that of a tunnel inside,
+// which no virtio-net header says. Split can cut it.
+var ErrTunnel = fmt.Errorf("segmentation inside a tunnel: %w", ErrOffload)
+
 // VnetLen is the length of the legacy virtio-net header (OASIS virtio 1.2 §5.1.6, without num_buffers), the one
 // that packet sockets and TAP devices use unless told otherwise.
 const VnetLen = 10
@@ -89,25 +93,35 @@ func settleSuper(p *drawbridge.Packet) error {
 // superLayout parses a super-frame and insists that its headers are those which its GSO type promises.
 func superLayout(p *drawbridge.Packet) (Layout, error) {
 	l, o := Parse(p.Frame), p.Offload
-	want := Layout{Protocol: protoTCP}
-	switch o.GSO &^ drawbridge.GSOECN {
-	case drawbridge.GSOTCPv4:
-	case drawbridge.GSOTCPv6:
-		want.IPv6 = true
-	case drawbridge.GSOUDP:
-		want.Protocol, want.IPv6 = protoUDP, l.IPv6
-	default:
-		return l, fmt.Errorf("segmentation type %d: %w", o.GSO, ErrOffload)
+	want, err := promised(o, l.IPv6)
+	if err != nil {
+		return l, err
+	}
+	if _, ok := tunnelled(p, l); ok {
+		return l, ErrTunnel
 	}
 	switch {
 	case l.Payload == 0 || l.Protocol != want.Protocol || l.IPv6 != want.IPv6:
 		return l, fmt.Errorf("segmentation type %d on protocol %d: %w", o.GSO, l.Protocol, ErrOffload)
 	case o.Flags != 0 && (int(o.ChecksumStart) != l.Transport || o.ChecksumOffset != l.checksumOffset()):
-		return l, fmt.Errorf("segmentation inside a tunnel: %w", ErrOffload)
+		return l, fmt.Errorf("checksum at %d of protocol %d: %w", o.ChecksumStart, l.Protocol, ErrOffload)
 	case o.SegmentSize == 0:
 		return l, fmt.Errorf("segments of no size: %w", ErrOffload)
 	}
 	return l, nil
+}
+
+// promised is the protocol of a GSO type; UDP's is over either IP.
+func promised(o drawbridge.Offload, v6 bool) (Layout, error) {
+	switch o.GSO &^ drawbridge.GSOECN {
+	case drawbridge.GSOTCPv4:
+		return Layout{Protocol: protoTCP}, nil
+	case drawbridge.GSOTCPv6:
+		return Layout{Protocol: protoTCP, IPv6: true}, nil
+	case drawbridge.GSOUDP:
+		return Layout{Protocol: protoUDP, IPv6: v6}, nil
+	}
+	return Layout{}, fmt.Errorf("segmentation type %d: %w", o.GSO, ErrOffload)
 }
 
 // Owed is the Offload of a frame of which only is known that its checksum is partial, as from an interface without

@@ -2,6 +2,7 @@ package segment
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"github.com/drawbridge-net/drawbridge"
 )
@@ -30,6 +31,11 @@ func (s *Splitter) Split(p *drawbridge.Packet, mtu int, out func(drawbridge.Fram
 		return s.complete(p, out)
 	}
 	l, err := superLayout(p)
+	if errors.Is(err, ErrTunnel) {
+		inner, _ := tunnelled(p, l)
+		s.splitTunnel(p, l, inner, mtu, out)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

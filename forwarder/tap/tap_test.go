@@ -140,8 +140,8 @@ func stacks(t testing.TB) (guests [2]*porttest.Guest, devices [2]*Device, supers
 // TestTwoStacksTalk lets the stacks behind two devices check what the devices do.
 func TestTwoStacksTalk(t *testing.T) {
 	guests, _, supers := stacks(t)
-	porttest.TransferTCP(t, guests[0], guests[1], guests[1].IPv4(), 8<<20)
-	porttest.TransferTCP(t, guests[0], guests[1], guests[1].IPv6(), 8<<20)
+	porttest.TransferTCP(t, guests[0], guests[1], guests[1].IPv4(), 2<<20)
+	porttest.TransferTCP(t, guests[0], guests[1], guests[1].IPv6(), 2<<20)
 	if supers.Swap(0) == 0 {
 		t.Error("no TCP super-frame passed")
 	}
