@@ -22,6 +22,15 @@ type hub struct {
 	wires   []*memory
 	down    map[string]bool           // interfaces that are down
 	deliver func(from, to string) int // copies; nil: one to everyone but the sender
+	refuse  bool                      // the next frame, and tell nobody else
+}
+
+func (h *hub) refuses() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	refuse := h.refuse
+	h.refuse = false
+	return refuse
 }
 
 func (h *hub) open(c PortConfig, _ uint16) (wire, error) {
@@ -94,6 +103,9 @@ func (w *memory) Receive() (drawbridge.Frame, error) {
 }
 
 func (w *memory) Send(f drawbridge.Frame) error {
+	if w.hub.refuses() {
+		return unix.ENETDOWN
+	}
 	w.hub.flood(w.name, f)
 	return nil
 }
@@ -171,11 +183,18 @@ func start(t *testing.T, network byte, peer drawbridge.PeerID, boot uint32, open
 }
 
 func startAt(t *testing.T, network byte, peer drawbridge.PeerID, boot uint32, open opener, now func() time.Duration) *node {
+	return startWith(t, Config{
+		Peer: peer, Network: drawbridge.NetworkID{network}, Key: [32]byte{network}, Boot: boot, Now: now,
+	}, open)
+}
+
+func startWith(t testing.TB, c Config, open opener) *node {
 	n := &node{done: make(chan struct{})}
-	n.Runner = New(Config{
-		Peer: peer, Network: drawbridge.NetworkID{network}, Key: [32]byte{network}, Boot: boot, Timers: alone.Default,
-		Now: now, Hooks: n.hooks(),
-	})
+	c.Timers = alone.Default
+	if c.Hooks.Shut == nil {
+		c.Hooks = n.hooks()
+	}
+	n.Runner = New(c)
 	n.open = open
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
@@ -193,7 +212,7 @@ func startAt(t *testing.T, network byte, peer drawbridge.PeerID, boot uint32, op
 }
 
 // plug adds a segment port, with carrier.
-func (n *node) plug(t *testing.T, id alone.PortID, name string) {
+func (n *node) plug(t testing.TB, id alone.PortID, name string) {
 	t.Helper()
 	c := PortConfig{ID: id, Interface: name, Segment: testSegment}
 	if id.Guest() {

@@ -240,6 +240,61 @@ func TestInterfaceDownAndUp(t *testing.T) {
 	})
 }
 
+// TestSenderFindsInterfaceDown: the kernel tells only the first who asks, here the sender; the reader must learn of it.
+func TestSenderFindsInterfaceDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub()
+		a := start(t, 1, 1, 1, h.open)
+		a.plug(t, 1, "a1")
+		a.Lease(1, epoch5)
+		pass(listened)
+		h.mu.Lock()
+		h.refuse = true
+		h.mu.Unlock()
+		pass(10 * time.Millisecond)
+		a.wantClear(t, 1, epoch5, false)
+		pass(listened)
+		a.wantClear(t, 1, epoch5, true)
+		if p := a.port(1); p.Losses != 1 || p.Refused != 1 || len(h.wires) != 1 {
+			t.Errorf("%+v, %d sockets", p, len(h.wires))
+		}
+	})
+}
+
+// TestHooksSeeTheVerdict: when the gate is told to shut, whoever would open it again is refused already.
+func TestHooksSeeTheVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub()
+		b := start(t, 1, 2, 1, h.open)
+		b.plug(t, 1, "b1")
+		var a *node
+		fences, shuts := 0, 0
+		a = startWith(t, Config{Peer: 1, Network: drawbridge.NetworkID{1}, Key: [32]byte{1}, Boot: 1, Now: bubbleTime, Hooks: Hooks{
+			Fence: func(id alone.PortID, _ drawbridge.SegmentID, _ drawbridge.Epoch, by alone.Place) {
+				fences++
+				if shuts > 0 || a.IsClear(id, epoch5) || by.Peer != 2 {
+					t.Errorf("clear while the gate is fenced by %v, after %d times shut", by, shuts)
+				}
+			},
+			Shut: func(id alone.PortID, _ alone.Reason) {
+				shuts++
+				if a.IsClear(id, epoch5) {
+					t.Error("clear while the gate is being shut")
+				}
+			},
+		}}, h.open)
+		a.plug(t, 1, "a1")
+		a.Lease(1, epoch5)
+		pass(listened)
+		a.wantClear(t, 1, epoch5, true)
+		b.Lease(1, epoch6)
+		synctest.Wait()
+		if fences != 1 || shuts != 1 {
+			t.Errorf("fenced %d times, shut %d times", fences, shuts)
+		}
+	})
+}
+
 // TestShortestCarrierLossListensAgain: the cable may be in another switch now.
 func TestShortestCarrierLossListensAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -38,7 +39,7 @@ func (r *Runner) adopt(ctx context.Context, p *port) {
 	p.last = p.base
 	p.seenDown, p.seenClear = p.downs.Load(), p.clears.Load()
 	r.own.ports = append(r.own.ports, p)
-	slices.SortFunc(r.own.ports, func(a, b *port) int { return int(int64(a.ID) - int64(b.ID)) })
+	slices.SortFunc(r.own.ports, func(a, b *port) int { return cmp.Compare(a.ID, b.ID) })
 	r.own.machine.AddPort(alone.Port{ID: p.ID, Segment: p.Segment, Score: p.Score})
 	ctx, p.cancel = context.WithCancel(ctx)
 	r.own.keepers.Go(func() { r.keep(ctx, p) })
