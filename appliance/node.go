@@ -78,7 +78,9 @@ func (n *Node) build() (err error) {
 		}
 	}
 	lay := &overlay{}
-	n.sw = forwarder.New(forwarder.Config{Self: n.creds.ID(), Overlay: lay, Batch: n.cfg.Data.Batch})
+	n.sw = forwarder.New(forwarder.Config{
+		Self: n.creds.ID(), Overlay: lay, Batch: n.cfg.Data.Batch, MayBridge: n.mayBridge,
+	})
 	if err := n.listen(); err != nil {
 		return err
 	}
@@ -162,6 +164,8 @@ func (n *Node) Run(ctx context.Context) error {
 	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, web.New(n, n.log)) })
 	if n.voter != nil {
 		start("voters", n.voter.run)
+		start("lease agent", n.voter.agent.Run)
+		start("leases", n.followLeases)
 	}
 	start("housekeeping", n.keepHouse)
 	start("segments", n.followSegments)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
 	"github.com/drawbridge-net/drawbridge/failover"
+	"github.com/drawbridge-net/drawbridge/failover/announce"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/forwarder/afpacket"
@@ -44,6 +46,8 @@ type port struct {
 	kernel  *gate.Kernel   // nil when the gate is soft
 	note    string         // why it is
 
+	usable atomic.Bool // the device is open
+
 	mu       sync.Mutex // guards what follows
 	attached *forwarder.Attached
 	device   device
@@ -52,11 +56,12 @@ type port struct {
 	cause    string
 	since    time.Time
 	problem  error
+	reasons  []string // why this peer would not take the segment's lease
 	stopping bool
 }
 
 func (n *Node) segmentPort(s config.Segment) *port {
-	p := &port{node: n, segment: &s, since: time.Now(), cause: "started", problem: errOpening}
+	p := &port{node: n, segment: &s, since: time.Now(), cause: "started", problem: errOpening, reasons: []string{notReady}}
 	k, err := gate.New()
 	if err != nil {
 		p.note = err.Error()
@@ -251,6 +256,7 @@ func (p *port) opened(d device, a *forwarder.Attached) {
 	}
 	open := p.segment != nil && p.segment.Mode == config.ModeActiveManual && !p.stopping
 	p.mu.Unlock()
+	p.usable.Store(true)
 	p.node.log.Info("port opened", "port", p.name())
 	p.node.event(web.Event{Level: web.LevelInfo, Kind: "port_up", Port: p.name(), Text: "port " + p.name() + " works"})
 	if open {
@@ -275,7 +281,9 @@ func (p *port) openByHand() {
 }
 
 func (p *port) closed() {
+	p.usable.Store(false)
 	p.shut("the port does not work")
+	p.yield()
 	p.mu.Lock()
 	p.device, p.attached = nil, nil
 	p.mu.Unlock()
@@ -318,9 +326,9 @@ func (p *port) record() wire.Port {
 	if epoch, open := p.gate.Permit(); open {
 		w.Open, w.Epoch = true, epoch
 	}
-	if p.segment.Mode == config.ModePassive {
-		w.Ready = false
-		w.Reasons = append(w.Reasons, "mode = \"passive\" in the node file")
+	if p.segment.Mode != config.ModeActiveManual {
+		w.Ready = p.problem == nil && len(p.reasons) == 0
+		w.Reasons = append([]string{}, p.reasons...)
 	}
 	return w
 }
@@ -333,4 +341,69 @@ func (n *Node) publish() {
 	}
 	n.router.SetPorts(ports)
 	n.changed.tell()
+}
+
+// notReady is why a gateway that has not been given a vote yet would not take over.
+const notReady = "the voters have not answered yet"
+
+// setReasons notes why this peer would not take the lease.
+func (p *port) setReasons(reasons []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reasons = reasons
+}
+
+// allowed reports whether the gate may be open: not while its device is away.
+func (p *port) allowed(drawbridge.Epoch) bool { return p.usable.Load() }
+
+// tenured notes that the lease opened the gate.
+func (p *port) tenured(epoch drawbridge.Epoch) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.epoch, p.cause, p.since = epoch, "the voters granted the lease", time.Now()
+}
+
+func (p *port) why() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cause
+}
+
+// over notes that a tenure has ended.
+func (p *port) over(epoch drawbridge.Epoch, cause string) {
+	p.mu.Lock()
+	p.epoch, p.cause, p.since = 0, cause, time.Now()
+	p.mu.Unlock()
+	p.node.log.Info("gate shut", "port", p.name(), "epoch", epoch, "reason", cause)
+	p.node.event(web.Event{Level: web.LevelInfo, Kind: "gate_shut", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(),
+		Text: fmt.Sprintf("gate of segment %s shut: %s", p.segment.Name, cause), Reason: cause})
+}
+
+// yield gives the lease of a port away that does not work.
+func (p *port) yield() {
+	if p.segment != nil && p.node.voter != nil {
+		p.node.voter.agent.Yield(drawbridge.SegmentIDOf(p.segment.Name), 0)
+	}
+}
+
+// announce tells the segment's switches where the stations of the overlay are now.
+func (p *port) announce() {
+	p.mu.Lock()
+	a := p.attached
+	p.mu.Unlock()
+	if a == nil {
+		return
+	}
+	var batch []drawbridge.Packet
+	for _, m := range p.node.sw.MACs() {
+		if m.VNI != p.vni() || m.Segment == drawbridge.SegmentIDOf(p.segment.Name) {
+			continue
+		}
+		batch = append(batch, drawbridge.Packet{Frame: announce.Frame(m.MAC)})
+		if len(batch) == announce.Burst {
+			a.Inject(batch)
+			batch = nil
+		}
+	}
+	a.Inject(batch)
 }

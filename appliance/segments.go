@@ -9,6 +9,7 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/mesh"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -26,6 +27,9 @@ func (n *Node) followSegments(ctx context.Context) error {
 		watch := n.changed.watch()
 		for _, s := range n.segmentViews() {
 			n.sw.SetSegment(s.id, s.vni, s.activeID, s.epoch)
+			if n.voter != nil && s.activeID != 0 && s.activeID != n.creds.ID() {
+				n.voter.agent.Heard(s.id, s.epoch)
+			}
 			n.tellSegment(s)
 		}
 		select {
@@ -130,4 +134,15 @@ func (n *Node) Segments() []web.Segment {
 		all = append(all, s)
 	}
 	return all
+}
+
+// mayBridge says whether frames of a peer may claim to come from a segment: its certificate must make it a
+// gateway. It is asked when a tenure is new, not for every frame.
+func (n *Node) mayBridge(origin drawbridge.PeerID, _ drawbridge.SegmentID, _ drawbridge.VNI) bool {
+	for _, p := range n.router.Peers() {
+		if p.ID == origin {
+			return p.Roles.Has(secure.Gateway)
+		}
+	}
+	return false
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/drawbridge-net/drawbridge/failover/gate"
+	"github.com/drawbridge-net/drawbridge/failover/lease/agent"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
 	"github.com/drawbridge-net/drawbridge/failover/steward"
 	"github.com/drawbridge-net/drawbridge/mesh"
@@ -31,6 +33,8 @@ func MarkFounder(stateDir string) error {
 type voter struct {
 	group   *raftgroup.Group
 	steward *steward.Steward
+	agent   *agent.Agent
+	changes chan agent.Change // of tenures here, from the agent's thread
 }
 
 // votersPort is beside the port of the mesh: 6631 when that is 6630.
@@ -69,7 +73,11 @@ func (n *Node) openVoter() (*voter, error) {
 	if err := n.foundVoters(g); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
-	v := &voter{group: g}
+	a, err := n.openAgent(listen)
+	if err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	v := &voter{group: g, agent: a, changes: make(chan agent.Change, 64)}
 	v.steward = steward.New(steward.Config{Self: n.creds.Name, Group: g, View: n.stewardView, Log: n.log})
 	return v, nil
 }
@@ -150,8 +158,13 @@ func (v *voter) run(ctx context.Context) error {
 }
 
 // stewardView is what the mesh knows of voters and segments.
-func (n *Node) stewardView(raftgroup.State) steward.View {
+func (n *Node) stewardView(state raftgroup.State) steward.View {
 	v := steward.View{Removed: n.creds.Revocations.Revoked, FloorHeld: -1}
+	if len(state.Sets.Former) > 0 {
+		if since, ok := n.voter.agent.FloorSince(state.Sets.Former, state.Sets.Floor); ok {
+			v.FloorHeld = gate.Now().Sub(since)
+		}
+	}
 	for _, p := range n.router.Peers() {
 		if p.Roles.Has(secure.Voter) {
 			m := steward.Member{Name: p.Name, ID: p.ID, Reachable: p.State != mesh.StateUnreachable && p.State != mesh.StateLeft}

@@ -192,3 +192,10 @@ func (s *Switch) changeTaps(side *atomic.Pointer[[]Tap], change func([]Tap) []Ta
 	}
 	side.Store(&taps)
 }
+
+// Inject writes frames of our own to the port, through its gate like all others.
+func (a *Attached) Inject(ps []drawbridge.Packet) {
+	if len(ps) > 0 {
+		a.write(ps)
+	}
+}

@@ -35,6 +35,7 @@ const (
 // transport gives raft its connections, and carries proposals and status.
 type transport struct {
 	listener net.Listener
+	address  advertised
 	accept   func(context.Context, net.Conn) (net.Conn, error)
 	dial     func(context.Context, string) (net.Conn, error)
 	propose  func(context.Context, []byte) answer
@@ -50,7 +51,7 @@ type transport struct {
 }
 
 func newTransport(c Config) *transport {
-	t := &transport{listener: c.Listener, accept: c.Accept, dial: c.Dial, raft: make(chan net.Conn), open: map[*conn]struct{}{}}
+	t := &transport{listener: c.Listener, address: advertised(c.Address), accept: c.Accept, dial: c.Dial, raft: make(chan net.Conn), open: map[*conn]struct{}{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }
@@ -259,7 +260,14 @@ func (t *transport) Dial(addr raft.ServerAddress, timeout time.Duration) (net.Co
 	return c, c.SetWriteDeadline(time.Time{})
 }
 
-func (t *transport) Addr() net.Addr { return t.listener.Addr() }
+func (t *transport) Addr() net.Addr { return t.address }
+
+// advertised is where others reach this voter. A leader names itself by it, and the listener's own address may
+// be that of all interfaces.
+type advertised string
+
+func (advertised) Network() string  { return "tcp" }
+func (a advertised) String() string { return string(a) }
 
 // sever closes a connection without waiting until the far end has read TLS's good-bye.
 func sever(c net.Conn) {

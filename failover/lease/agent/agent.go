@@ -113,7 +113,10 @@ func (a *Agent) Addr() netip.AddrPort { return a.link.addr }
 
 // Run keeps leases until ctx ends, and then gives them up: shut, wait, release.
 func (a *Agent) Run(ctx context.Context) error {
-	runtime.LockOSThread()
+	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and its priority with it
+	if err := takeRealtime(); err != nil {
+		a.cfg.Log.Warn("leases are kept at normal priority: a busy host may lose them", "err", err)
+	}
 	defer a.link.close()
 	defer a.shutAll()
 	stop := context.AfterFunc(ctx, a.link.wake)

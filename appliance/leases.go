@@ -1,0 +1,260 @@
+package appliance
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/failover/gate"
+	"github.com/drawbridge-net/drawbridge/failover/lease"
+	"github.com/drawbridge-net/drawbridge/failover/lease/agent"
+	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
+	"github.com/drawbridge-net/drawbridge/mesh"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
+	"github.com/drawbridge-net/drawbridge/mesh/wire"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// bornAgain is how long the first decision of a run may take before it is asked for again.
+const bornAgain = 3 * time.Second
+
+// openAgent makes this voter's part in the leases.
+func (n *Node) openAgent(listen netip.AddrPort) (*agent.Agent, error) {
+	return agent.New(agent.Config{
+		Self: n.creds.ID(), Listen: votersPort(listen), Now: gate.Now, Key: n.leaseKey, Tell: n.leaseChanged, Log: n.log,
+	})
+}
+
+// leaseKey is the secret that two voters share.
+func (n *Node) leaseKey(other drawbridge.PeerID) ([]byte, bool) {
+	if n.creds.Revocations.Revoked(other) {
+		return nil, false
+	}
+	a, b := min(n.creds.ID(), other), max(n.creds.ID(), other)
+	pair := binary.BigEndian.AppendUint32(nil, uint32(a))
+	return n.creds.CA.Secret("lease v1", binary.BigEndian.AppendUint32(pair, uint32(b))), true
+}
+
+// leaseChanged hears in the agent's thread that a tenure began or ended here, and hands that on.
+func (n *Node) leaseChanged(c agent.Change) {
+	select {
+	case n.voter.changes <- c:
+	default: // the gate is right whatever is told of it; whoever looks next sees it
+		n.log.Warn("a change of a gate was not told", "epoch", c.Epoch, "reason", c.Cause)
+	}
+}
+
+// followLeases keeps the agent in step with what was decided and with how this peer's ports stand.
+func (n *Node) followLeases(ctx context.Context) error {
+	born, err := n.beBorn(ctx)
+	if err != nil {
+		return err
+	}
+	v := n.voter
+	for _, p := range n.ports {
+		if p.segment != nil && p.segment.Mode != config.ModeActiveManual {
+			v.agent.AddGate(drawbridge.SegmentIDOf(p.segment.Name), p.gate, p.allowed)
+		}
+	}
+	for {
+		state, decided := v.group.State()
+		watch := n.changed.watch()
+		if state.Generation > born {
+			n.steerAgent(&state)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case c := <-v.changes:
+			n.tellTenure(c)
+		case <-decided:
+		case <-watch:
+		}
+	}
+}
+
+// beBorn has the voters commit a generation after this run began, and answers the one before it: promises of
+// earlier runs, which this one has forgotten, are all of older generations than what it takes part in. The
+// first decision only brings this voter up to date: what it knows until then may be as old as its snapshot.
+func (n *Node) beBorn(ctx context.Context) (before uint32, err error) {
+	for range 2 {
+		state, _ := n.voter.group.State()
+		before = state.Generation
+		if !n.advance(ctx, before) {
+			break
+		}
+	}
+	return before, nil
+}
+
+// advance moves the generation above from, and returns when this voter knows of it; false when the run ends.
+func (n *Node) advance(ctx context.Context, from uint32) bool {
+	for ctx.Err() == nil {
+		asked, cancel := context.WithTimeout(ctx, bornAgain)
+		index, err := n.voter.group.Propose(asked, raftgroup.Command{
+			Time: time.Now(), By: string(n.creds.Name), Generation: &raftgroup.Generation{From: from},
+		})
+		cancel()
+		if err == nil {
+			return n.caughtUp(ctx, index)
+		}
+		if errors.Is(err, raftgroup.ErrClosed) {
+			return false
+		}
+		n.log.Debug("the voters have not heard of this run yet", "err", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(bornAgain / 10):
+		}
+	}
+	return false
+}
+
+// caughtUp waits until this voter knows what was decided up to an index.
+func (n *Node) caughtUp(ctx context.Context, index uint64) bool {
+	for {
+		state, changed := n.voter.group.State()
+		if state.Index >= index {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+		}
+	}
+}
+
+// steerAgent hands the agent what was decided.
+func (n *Node) steerAgent(state *raftgroup.State) {
+	v := n.voter
+	if c, ok := leaseConfig(state); ok {
+		v.agent.SetConfig(c)
+	}
+	v.agent.SetPeers(n.leasePeers())
+	for _, p := range n.ports {
+		if p.segment == nil || p.segment.Mode == config.ModeActiveManual {
+			continue
+		}
+		reasons := n.whyNot(p, state)
+		p.setReasons(reasons)
+		v.agent.SetCandidate(drawbridge.SegmentIDOf(p.segment.Name), n.rank(p, state), len(reasons) == 0)
+	}
+	n.publish()
+}
+
+// leaseConfig is what was decided, in the lease's words; false while nobody has a promise to give.
+func leaseConfig(s *raftgroup.State) (lease.Config, bool) {
+	t := lease.Default
+	t.Renew, t.Term = s.Timers.Renew, s.Timers.Length
+	t.Step = t.Renew / 2
+	c := lease.Config{Generation: s.Generation, Floor: s.Sets.Floor, Timing: t, Longest: s.Timers.Longest}
+	c.Sets = append(c.Sets, s.Sets.Present)
+	if len(s.Sets.Former) > 0 {
+		c.Sets = append(c.Sets, s.Sets.Former)
+	}
+	return c, len(s.Sets.Present) > 0
+}
+
+// leasePeers are the addresses of all other voters.
+func (n *Node) leasePeers() map[drawbridge.PeerID]netip.AddrPort {
+	voters, err := n.voter.group.Voters()
+	if err != nil {
+		return nil
+	}
+	addrs := map[drawbridge.PeerID]netip.AddrPort{}
+	for _, p := range n.router.Peers() {
+		for _, v := range voters {
+			if v.Name != p.Name {
+				continue
+			}
+			if addr, err := netip.ParseAddrPort(v.Address); err == nil {
+				addrs[p.ID] = addr
+			} else if len(p.Endpoints) > 0 {
+				addrs[p.ID] = votersPort(p.Endpoints[0])
+			}
+		}
+	}
+	return addrs
+}
+
+// whyNot lists why this peer would not take the lease of a segment; none: it would.
+func (n *Node) whyNot(p *port, state *raftgroup.State) (reasons []string) {
+	if err := p.broken(); err != nil {
+		reasons = append(reasons, fmt.Sprintf("port %s does not work: %v", p.name(), err))
+	}
+	if !n.creds.Self().Roles.Has(secure.Gateway) {
+		reasons = append(reasons, "the certificate of this peer does not make it a gateway")
+	}
+	if p.segment.Mode == config.ModePassive {
+		reasons = append(reasons, "mode = \"passive\" in the node file")
+	}
+	if g := state.Gateways[n.creds.Name]; g.Maintenance {
+		reasons = append(reasons, "maintenance since "+g.Since.UTC().Format(time.RFC3339))
+	}
+	if s, known := state.Segments[p.segment.Name]; known && len(s.Eligible) > 0 && !slices.Contains(s.Eligible, n.creds.Name) {
+		reasons = append(reasons, "not among the eligible gateways of the segment")
+	}
+	if !slices.Contains(state.Sets.Present, n.creds.ID()) {
+		reasons = append(reasons, "not a voter yet")
+	}
+	return reasons
+}
+
+// rank orders the gateways of a segment: the preferred one, then by priority, then by rendezvous hash, which
+// spreads many segments evenly and moves few of them when a gateway comes or goes (Thaler and Ravishankar
+// 1998).
+func (n *Node) rank(p *port, state *raftgroup.State) int {
+	type contender struct {
+		name     drawbridge.PeerName
+		priority int
+		hash     uint64
+	}
+	s := state.Segments[p.segment.Name]
+	var all []contender
+	for _, peer := range n.router.Peers() {
+		on := slices.ContainsFunc(peer.Ports, func(w wire.Port) bool { return w.Kind == wire.PortSegment && w.SegmentName == p.segment.Name })
+		if on && peer.State != mesh.StateUnreachable || peer.Name == n.creds.Name {
+			h := fnv.New64a()
+			h.Write([]byte(p.segment.Name + "\x00" + string(peer.Name))) // never fails, by the contract of hash.Hash
+			all = append(all, contender{peer.Name, state.Gateways[peer.Name].Priority, h.Sum64()})
+		}
+	}
+	slices.SortFunc(all, func(a, b contender) int {
+		if (a.name == s.Preferred) != (b.name == s.Preferred) {
+			if a.name == s.Preferred {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(b.hash, a.hash))
+	})
+	return max(0, slices.IndexFunc(all, func(c contender) bool { return c.name == n.creds.Name }))
+}
+
+// tellTenure puts the beginning or end of a tenure here into words, and does what follows from it.
+func (n *Node) tellTenure(c agent.Change) {
+	for _, p := range n.ports {
+		if p.segment == nil || drawbridge.SegmentIDOf(p.segment.Name) != c.Segment {
+			continue
+		}
+		if c.Held {
+			p.tenured(c.Epoch)
+			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
+			n.event(web.Event{Level: web.LevelInfo, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: c.Epoch.String(),
+				Text: fmt.Sprintf("gate of segment %s opened: this peer holds the lease", p.segment.Name), Reason: p.why()})
+			p.announce()
+		} else {
+			p.over(c.Epoch, c.Cause)
+		}
+	}
+	n.publish()
+}
