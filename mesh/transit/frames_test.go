@@ -196,6 +196,9 @@ func (s superFrame) place(f []byte) (int, error) {
 	if !s.udp {
 		return int(binary.BigEndian.Uint32(f[s.transport()+4:]) - s.seq), nil
 	}
+	if n := len(f) - s.headers(); n%s.mss != 0 { // only the last segment is shorter
+		return s.payload - n, nil
+	}
 next:
 	for from := 0; from < s.payload; from += s.mss {
 		for i, b := range f[s.headers():] {
