@@ -7,4 +7,4 @@ import (
 )
 
 // tryOut is everything that runs whole networks on one machine.
-func tryOut() []*cobra.Command { return []*cobra.Command{lab.Command()} }
+func tryOut() []*cobra.Command { return []*cobra.Command{lab.DemoCommand(), lab.Command()} }
