@@ -128,14 +128,14 @@ func setOptions(fd int, c Config) error {
 	}{
 		{"learn stripped VLAN tags (PACKET_AUXDATA)", unix.SOL_PACKET, unix.PACKET_AUXDATA, 1},
 		{"ignore frames that leave (PACKET_IGNORE_OUTGOING, Linux 4.20)", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1},
-		{"size the receive queue (needs CAP_NET_ADMIN)", unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer},
-		{"size the send queue (needs CAP_NET_ADMIN)", unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, buffer},
 		{"mark sent frames (needs CAP_NET_ADMIN)", unix.SOL_SOCKET, unix.SO_MARK, int(c.Mark)},
 	} {
 		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {
 			return fmt.Errorf("%s: %w", o.what, err)
 		}
 	}
+	size(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, buffer)
+	size(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, buffer)
 	return nil
 }
 
@@ -227,4 +227,12 @@ func (p *Port) state(fd int) error {
 
 func (p *Port) goneError() error {
 	return fmt.Errorf("port %s: the interface is gone; open the port again: %w", p.name, unix.ENODEV)
+}
+
+// size asks for a queue of n bytes, and takes what the administrator's limit leaves (net.core.rmem_max, wmem_max)
+// where the process has no rights over the whole machine, as in a user namespace.
+func size(fd, force, plain, n int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, n) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, n)
+	}
 }
