@@ -11,15 +11,21 @@ import (
 // still be told from a copy.
 const floodWindow = 8192
 
-// forgetAfter is how long an origin must have been silent before whatever number it begins with is taken:
-// a copy cannot travel for longer (16 hops of a few hundred milliseconds), and a restarted peer whose
-// clock went back is heard again.
+// forgetAfter is how long an origin must have been silent before a number far behind its last is taken: a copy
+// cannot travel for longer (16 hops of a few hundred milliseconds), and a restarted peer whose clock went
+// back is heard again. A number that is still in the window is never taken twice, however long it was
+// quiet: a peer that was stopped finds the copies of before in its socket.
 const forgetAfter = 2 * time.Second
+
+// maxOrigins bounds the origins that are remembered, to more than a network has peers: a member can make up
+// names, and each takes 2 KiB.
+const maxOrigins = 4096
 
 // floods remembers which flooded datagrams of which origin were seen.
 type floods struct {
-	mu sync.RWMutex
-	of map[drawbridge.PeerID]*floodsOf
+	mu      sync.RWMutex
+	of      map[drawbridge.PeerID]*floodsOf
+	cleaned time.Duration
 }
 
 type floodsOf struct {
@@ -36,12 +42,15 @@ func (f *floods) first(origin drawbridge.PeerID, seq uint32, now time.Duration) 
 	o := f.of[origin]
 	f.mu.RUnlock()
 	if o == nil {
-		o = f.begin(origin)
+		if o = f.begin(origin, now); o == nil {
+			return false
+		}
 	}
 	return o.first(seq, now)
 }
 
-func (f *floods) begin(origin drawbridge.PeerID) *floodsOf {
+// begin is nil when there are too many.
+func (f *floods) begin(origin drawbridge.PeerID, now time.Duration) *floodsOf {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if o := f.of[origin]; o != nil {
@@ -50,17 +59,25 @@ func (f *floods) begin(origin drawbridge.PeerID) *floodsOf {
 	if f.of == nil {
 		f.of = map[drawbridge.PeerID]*floodsOf{}
 	}
+	if len(f.of) >= maxOrigins && now-f.cleaned > forgetAfter {
+		f.forgetSilent(now)
+	}
+	if len(f.of) >= maxOrigins {
+		return nil
+	}
 	o := &floodsOf{}
 	f.of[origin] = o
 	return o
 }
 
-// keepOnly forgets origins that are no longer of the network.
-func (f *floods) keepOnly(known func(drawbridge.PeerID) bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for id := range f.of {
-		if !known(id) {
+// forgetSilent makes room. The caller holds f.mu.
+func (f *floods) forgetSilent(now time.Duration) {
+	f.cleaned = now
+	for id, o := range f.of {
+		o.mu.Lock()
+		silent := now-o.last > forgetAfter
+		o.mu.Unlock()
+		if silent {
 			delete(f.of, id)
 		}
 	}
@@ -71,13 +88,14 @@ func (o *floodsOf) first(seq uint32, now time.Duration) bool {
 	defer o.mu.Unlock()
 	ahead := int32(seq - o.top)
 	switch {
-	case !o.any || now-o.last > forgetAfter:
+	case ahead > 0 && o.any:
+		o.slide(seq)
+	case ahead > -floodWindow && o.any:
+	case now-o.last <= forgetAfter && o.any:
+		return false
+	default: // the first ever, or far behind an origin that fell silent: it began anew
 		o.any, o.top = true, seq
 		clear(o.bits[:])
-	case ahead > 0:
-		o.slide(seq)
-	case ahead <= -floodWindow:
-		return false
 	}
 	word, bit := &o.bits[seq/64%uint32(len(o.bits))], uint64(1)<<(seq%64)
 	if *word&bit != 0 {

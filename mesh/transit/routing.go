@@ -30,11 +30,6 @@ func (p *Plane) SetRoutes(r *Routes) {
 	p.routes = r
 	p.compile()
 	p.mu.Unlock()
-	p.floods.keepOnly(func(id drawbridge.PeerID) bool {
-		_, routed := r.Next[id]
-		_, origin := r.Children[id]
-		return routed || origin
-	})
 }
 
 // compile makes the routing of routes and links. The caller holds p.mu.
