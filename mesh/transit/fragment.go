@@ -41,7 +41,7 @@ func (f *fragments) put(a *assembly, b []byte, now time.Duration, d *drops) (who
 	}
 	key := fragmentKey{m.origin, m.seq - uint32(m.index), m.flags&flagFlood != 0}
 	w := f.waiting[key]
-	if w == nil {
+	if w == nil || now-w.since > fragmentsFor {
 		f.makeRoom(now, d)
 		w = &incomplete{since: now, total: m.total}
 		if f.waiting == nil {
