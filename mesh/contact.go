@@ -158,7 +158,7 @@ func (r *Router) answer(ctx context.Context, raw net.Conn) error {
 	}
 	defer context.AfterFunc(ctx, func() { l.session.Close() })()
 	if err := r.listen(ctx, l); err != nil {
-		l.session.Close()
+		l.refuse(err)
 		return fmt.Errorf("peer %s at %s: %w", p.Name, l.remote, err)
 	}
 	serial, err := r.install(l)
@@ -214,6 +214,9 @@ func (r *Router) newLink(conn *tls.Conn, p secure.Peer, dialled bool) (*link, er
 // refuse tells a caller why, waits until it has hung up, and closes.
 func (l *link) refuse(err error) {
 	defer l.session.Close()
+	if l.stream == nil {
+		return
+	}
 	l.stream.SetDeadline(time.Now().Add(lingerLimit))
 	why := wire.Refuse{Reason: reasonOf(err), Text: err.Error()}
 	if _, err := l.stream.Write(wire.AppendMessage(nil, wire.KindRefuse, why.Append(nil))); err == nil {

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -24,57 +23,6 @@ import (
 	"github.com/drawbridge-net/drawbridge/mesh/topology"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 )
-
-// Profile says how far apart the peers are, and so how soon silence is suspicious.
-type Profile uint8
-
-// Profiles.
-const (
-	LAN Profile = iota
-	WAN
-)
-
-const (
-	// DefaultLinks is how many links a peer of a large network looks for. Ten make 100 peers three hops
-	// wide, and their heartbeats cost 100 datagrams in a second.
-	DefaultLinks = 10
-
-	// DefaultMaxLinks bounds links that others ask for.
-	DefaultMaxLinks = 256
-
-	// DefaultPort is the port of control links (TCP) and of frames (UDP).
-	DefaultPort = 6630
-)
-
-// Config is what a Router needs. Credentials, Plane and Listen or Join are required.
-type Config struct {
-	Credentials *secure.Credentials
-	Tokens      *secure.Tokens // nil unless this peer can admit others
-
-	Listen []string // TCP addresses, addr:port
-	// Advertise are the addresses (addr:port) where others can call this peer. nil: the listening addresses
-	// that say where they are, and those under which other peers see us without a NAT between. Empty but
-	// not nil: this peer cannot be called.
-	Advertise []string
-	Join      []string // host:port of peers to keep a link to; looked up anew at every attempt
-
-	Plane    Plane
-	Profile  Profile
-	Links    int // links to look for in a large network; 0: DefaultLinks
-	MaxLinks int // links to allow; 0: DefaultMaxLinks
-
-	Software string
-	Features uint64
-
-	Log *slog.Logger // nil: slog.Default
-	// Event is for the operator's journal; nil: nobody listens. It is called from one goroutine, in order, and
-	// may ask the router anything. Kinds: link, peer, member, join, forget, clone.
-	Event func(kind string, peer drawbridge.PeerName, text string)
-
-	// Dial and ListenFunc make the connections; nil: TCP of this host.
-	Dial       func(ctx context.Context, network, addr string) (net.Conn, error)
-	ListenFunc func(network, addr string) (net.Listener, error)
-}
 
 // Router keeps one peer in its network.
 type Router struct {
@@ -154,35 +102,6 @@ func New(config Config) (*Router, error) {
 	return r, nil
 }
 
-func (c *Config) defaults() {
-	if c.Log == nil {
-		c.Log = slog.Default()
-	}
-	if c.Links == 0 {
-		c.Links = DefaultLinks
-	}
-	if c.MaxLinks == 0 {
-		c.MaxLinks = DefaultMaxLinks
-	}
-	if c.Dial == nil {
-		c.Dial = (&net.Dialer{KeepAlive: -1}).DialContext // pings of our own tell sooner
-	}
-	if c.ListenFunc == nil {
-		c.ListenFunc = net.Listen
-	}
-}
-
-func addresses(what string, texts []string) (out []netip.AddrPort, err error) {
-	for _, text := range texts {
-		a, err := netip.ParseAddrPort(text)
-		if err != nil || a.Addr().IsUnspecified() || a.Port() == 0 {
-			return nil, fmt.Errorf("%s %q: want an address and a port that others can call, for example 192.0.2.1:%d", what, text, DefaultPort)
-		}
-		out = append(out, a)
-	}
-	return out, nil
-}
-
 func newUID() drawbridge.PeerUID {
 	var b [8]byte
 	rand.Read(b[:]) // never fails, by its contract
@@ -228,72 +147,6 @@ func (r *Router) Run(ctx context.Context) error {
 
 // Ready is closed when the router listens.
 func (r *Router) Ready() <-chan struct{} { return r.ready }
-
-// open listens on all addresses, or on none.
-func (r *Router) open() (listeners []net.Listener, err error) {
-	defer func() {
-		if err != nil {
-			for _, l := range listeners {
-				l.Close()
-			}
-		}
-	}()
-	for _, addr := range r.config.Listen {
-		l, err := r.config.ListenFunc("tcp", addr)
-		if err != nil {
-			return listeners, fmt.Errorf("listen for peers: %w", err)
-		}
-		listeners = append(listeners, l)
-		if a, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
-			r.listens = append(r.listens, a)
-		}
-	}
-	return listeners, nil
-}
-
-func (r *Router) accept(ctx context.Context, l net.Listener) {
-	for {
-		raw, err := l.Accept()
-		switch {
-		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-			if err == nil {
-				raw.Close()
-			}
-			return
-		case err != nil:
-			r.log.Warn("accept a connection", "err", err) // out of descriptors, usually
-			select {
-			case <-time.After(100 * time.Millisecond):
-			case <-ctx.Done():
-			}
-		default:
-			r.enter(ctx, raw)
-		}
-	}
-}
-
-// enter gives a caller a goroutine, if too many others are not at the door already.
-func (r *Router) enter(ctx context.Context, raw net.Conn) {
-	if !r.door.enter(raw.RemoteAddr()) {
-		r.drop("caller: too many at once")
-		raw.Close()
-		return
-	}
-	r.all.Go(func() {
-		defer r.door.leave(raw.RemoteAddr())
-		if err := r.answer(ctx, raw); err != nil && !errors.Is(err, errDuplicate) && ctx.Err() == nil {
-			r.warn("caller: refused", "a caller was refused", "remote", raw.RemoteAddr(), "err", err)
-		}
-	})
-}
-
-func (r *Router) admit(ctx context.Context, conn *tls.Conn) error {
-	admitted, err := r.admission.Admit(ctx, conn)
-	if err == nil {
-		r.journal.tell("join", admitted.Name, "was admitted to the network")
-	}
-	return err
-}
 
 // voters are the addresses of peers that can admit others.
 func (r *Router) voters() (addrs []string) {

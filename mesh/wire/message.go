@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
-
-	"github.com/drawbridge-net/drawbridge"
 )
 
 // Kind says what a message is. Kinds are only ever appended; a peer counts and ignores those it does not know.
@@ -84,73 +81,6 @@ func (s *recordScanner) message(k Kind, size int) error {
 		return nil
 	}
 	return fmt.Errorf("%s of %d bytes: wrong at byte %d: %w", k, size, size-len(s.rest), ErrMessage)
-}
-
-// helloFormat is the first byte of a Hello; it moves when peers of different versions must not talk.
-const helloFormat = 1
-
-// Hello is how each end of a link introduces itself. TLS has already proven ID and Name.
-type Hello struct {
-	ID      drawbridge.PeerID
-	UID     drawbridge.PeerUID
-	Network drawbridge.NetworkID
-
-	// Serial counts the Hellos that this run of the peer has sent. Of two links between the same two peers
-	// the far end's larger Serial tells which it set up later.
-	Serial    uint64
-	Features  uint64
-	Name      drawbridge.PeerName
-	Software  string
-	Endpoints []netip.AddrPort // where the sender can be called; empty: outbound only
-
-	// Seen is the receiver's address of this connection as the sender sees it: the receiver learns whether
-	// it is behind a NAT. Not valid when unknown.
-	Seen netip.AddrPort
-}
-
-// Append appends the body of a hello message. Texts and lists are cut at the limits of a Record.
-func (h *Hello) Append(b []byte) []byte {
-	b = append(b, helloFormat)
-	b = binary.BigEndian.AppendUint32(b, uint32(h.ID))
-	b = binary.BigEndian.AppendUint64(b, uint64(h.UID))
-	b = append(b, h.Network[:]...)
-	b = binary.BigEndian.AppendUint64(b, h.Serial)
-	b = binary.BigEndian.AppendUint64(b, h.Features)
-	b = appendText(b, clip(string(h.Name), MaxName))
-	b = appendText(b, clip(h.Software, MaxName))
-	endpoints := canonicalEndpoints(h.Endpoints)
-	b = append(b, byte(len(endpoints)))
-	for _, e := range endpoints {
-		b = appendEndpoint(b, e)
-	}
-	if !h.Seen.IsValid() {
-		return append(b, 0)
-	}
-	return appendEndpoint(append(b, 1), netip.AddrPortFrom(h.Seen.Addr().Unmap().WithZone(""), h.Seen.Port()))
-}
-
-// ParseHello reads what Append wrote, and ignores what a later version wrote behind it.
-func ParseHello(b []byte) (h Hello, err error) {
-	s := recordScanner{rest: b}
-	if f := s.u8(); f != helloFormat && !s.bad {
-		return Hello{}, fmt.Errorf("hello of format %d, this version knows %d: update the older peer: %w", f, helloFormat, ErrMessage)
-	}
-	h.ID = drawbridge.PeerID(s.u32())
-	h.UID = drawbridge.PeerUID(s.u64())
-	copy(h.Network[:], s.take(len(h.Network)))
-	h.Serial, h.Features = s.u64(), s.u64()
-	h.Name, h.Software = drawbridge.PeerName(s.text(MaxName)), s.text(MaxName)
-	s.check(h.ID != 0)
-	for range s.count(int(s.u8()), MaxEndpoints, 7) {
-		h.Endpoints = append(h.Endpoints, s.endpoint())
-	}
-	if s.flags(1) != 0 {
-		h.Seen = s.endpoint()
-	}
-	if err := s.message(KindHello, len(b)); err != nil {
-		return Hello{}, err
-	}
-	return h, nil
 }
 
 // Reason is why a link was refused or closed. Reasons are only ever appended.
@@ -233,42 +163,6 @@ func ParseDigestMessage(b []byte) (d Digest, err error) {
 	return d, err
 }
 
-// Routed is a message to a peer that may be several links away: u32 source, u32 destination, u8 hops left,
-// payload. The peers between are trusted for the source.
-type Routed struct {
-	From, To drawbridge.PeerID
-	Hops     uint8 // further links that it may take; a peer that would pass it on with 0 drops it
-	Payload  []byte
-}
-
-// Append appends the body of a packet or channel message.
-func (r *Routed) Append(b []byte) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(r.From))
-	b = binary.BigEndian.AppendUint32(b, uint32(r.To))
-	return append(append(b, r.Hops), r.Payload...)
-}
-
-// ParseRouted reads what Append wrote; the payload aliases b.
-func ParseRouted(k Kind, b []byte) (Routed, error) {
-	s := recordScanner{rest: b}
-	r := Routed{From: drawbridge.PeerID(s.u32()), To: drawbridge.PeerID(s.u32()), Hops: s.u8()}
-	s.check(r.From != 0 && r.To != 0)
-	r.Payload = s.rest
-	return r, s.message(k, len(b))
-}
-
-// AppendChannel appends the payload of a channel message: text channel name, the message itself.
-func AppendChannel(b []byte, channel string, msg []byte) []byte {
-	return append(appendText(b, clip(channel, MaxName)), msg...)
-}
-
-// ParseChannel reads what AppendChannel wrote; msg aliases b.
-func ParseChannel(b []byte) (channel string, msg []byte, err error) {
-	s := recordScanner{rest: b}
-	channel = s.text(MaxName)
-	return channel, s.rest, s.message(KindChannel, len(b))
-}
-
 // AppendNonce appends the body of a ping or pong.
 func AppendNonce(b []byte, n uint64) []byte { return binary.BigEndian.AppendUint64(b, n) }
 
@@ -277,47 +171,4 @@ func ParseNonce(k Kind, b []byte) (uint64, error) {
 	s := recordScanner{rest: b}
 	n := s.u64()
 	return n, s.message(k, len(b))
-}
-
-// Stream is the header of every further yamux stream: whose it is, where it goes and who serves it there. u8
-// format 1, u8 length of what follows, u32 source, u32 destination, u8 hops left, text service. Behind it the
-// stream belongs to the service. The peers between are trusted for the source.
-type Stream struct {
-	From, To drawbridge.PeerID
-	Hops     uint8
-	Service  string
-}
-
-const (
-	streamFormat = 1
-	streamFixed  = 10 // without the service's name
-)
-
-// Append appends the header.
-func (h Stream) Append(b []byte) []byte {
-	service := clip(h.Service, MaxName)
-	b = append(b, streamFormat, byte(streamFixed+len(service)))
-	b = binary.BigEndian.AppendUint32(b, uint32(h.From))
-	b = binary.BigEndian.AppendUint32(b, uint32(h.To))
-	return appendText(append(b, h.Hops), service)
-}
-
-// ReadStream reads the header from the front of a stream, and not an octet more.
-func ReadStream(r io.Reader) (h Stream, err error) {
-	var b [2 + 255]byte
-	if _, err := io.ReadFull(r, b[:2]); err != nil {
-		return h, err
-	}
-	size := 2 + int(b[1])
-	if _, err := io.ReadFull(r, b[2:size]); err != nil {
-		return h, err
-	}
-	s := recordScanner{rest: b[2:size]}
-	s.check(b[0] == streamFormat)
-	h = Stream{drawbridge.PeerID(s.u32()), drawbridge.PeerID(s.u32()), s.u8(), s.text(MaxName)}
-	s.check(h.From != 0 && h.To != 0)
-	if s.bad {
-		return Stream{}, fmt.Errorf("stream header % x: %w", b[:size], ErrMessage)
-	}
-	return h, nil
 }
