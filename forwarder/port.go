@@ -75,6 +75,7 @@ type Attached struct {
 	sw      *Switch
 	name    string
 	segment *segment // nil on a guest port
+	gone    chan struct{}
 
 	// Any goroutine; atomic.
 	drops       drops
@@ -199,3 +200,6 @@ func (a *Attached) Inject(ps []drawbridge.Packet) {
 		a.write(ps)
 	}
 }
+
+// Gone is closed when the port has been detached.
+func (a *Attached) Gone() <-chan struct{} { return a.gone }

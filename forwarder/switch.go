@@ -58,7 +58,7 @@ func New(cfg Config) *Switch {
 
 // Attach adds a port. Frames go to it at once; none are read from it before Run.
 func (s *Switch) Attach(cfg PortConfig) (*Attached, error) {
-	a := &Attached{cfg: cfg, sw: s, name: cfg.Port.Name()}
+	a := &Attached{cfg: cfg, sw: s, name: cfg.Port.Name(), gone: make(chan struct{})}
 	if (cfg.Segment != 0) != (cfg.Gate != nil) {
 		return nil, fmt.Errorf("port %s: a segment port has a gate, and nothing else has", a.name)
 	}
@@ -92,6 +92,7 @@ func (a *Attached) Detach() {
 	if a.detached.Swap(true) {
 		return
 	}
+	close(a.gone)
 	s := a.sw
 	s.mu.Lock()
 	s.setPorts(func(all map[drawbridge.VNI][]*Attached) {
