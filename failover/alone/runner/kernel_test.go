@@ -396,6 +396,19 @@ func TestKernelSocketTakesWhatItShould(t *testing.T) {
 	}
 }
 
+// TestKernelSocketIgnoresWhatLeaves: also what another socket of the interface sends.
+func TestKernelSocketIgnoresWhatLeaves(t *testing.T) {
+	t.Parallel() // they mostly wait
+	f := newFloor(t, "a", "b")
+	w, other, far := f.wire(t, "a", "eth0", 0), f.wire(t, "a", "eth0", 0), f.wire(t, "b", "eth0", 0)
+	must(t, other.Send(forged(forgers()[0], 1)), far.Send(forged(forgers()[0], 2)))
+	got, err := w.Receive()
+	must(t, err)
+	if sequence := got[drawbridge.MinFrame+55]; sequence != 2 {
+		t.Errorf("heard frame %d, want the far end's only", sequence)
+	}
+}
+
 // pair is a wire without a switch.
 func (f *floor) pair(t *testing.T) (to, from string) {
 	t.Helper()

@@ -85,6 +85,35 @@ func TestNewerEpochFences(t *testing.T) {
 	})
 }
 
+// TestOlderHolderIsWaitedFor: a lease that came while the port listened does not shorten the wait for a holder of an
+// older epoch that is still heard, here one that is deaf.
+func TestOlderHolderIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub()
+		h.deliver = func(from, to string) int {
+			if from == "a1" && to == "b1" {
+				return 1
+			}
+			return 0
+		}
+		a, b := start(t, 1, 1, 1, h.open), start(t, 1, 2, 1, h.open)
+		a.plug(t, 1, "a1")
+		a.Lease(1, epoch5)
+		pass(listened)
+		a.wantClear(t, 1, epoch5, true)
+		b.plug(t, 1, "b1")
+		pass(500 * time.Millisecond)
+		b.Lease(1, epoch6)
+		for b.port(1).State != alone.Active {
+			b.wantClear(t, 1, epoch6, false)
+			pass(time.Millisecond)
+		}
+		b.wantClear(t, 1, epoch6, false)
+		pass(alone.Default.Lease + 5*time.Millisecond)
+		b.wantClear(t, 1, epoch6, true)
+	})
+}
+
 func TestTwoPortsOnOneWire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub()

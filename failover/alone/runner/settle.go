@@ -86,7 +86,7 @@ func (r *Runner) followLease(p *port) {
 	if want == p.told && drain == p.drains && (want == 0 || p.clear.Load() != 0) {
 		return
 	}
-	now, m := r.cfg.Now(), r.own.machine
+	now, m, before := r.cfg.Now(), r.own.machine, p.told
 	state := r.stateOf(now, p.ID)
 	p.drains = state == alone.Drain
 	switch {
@@ -103,7 +103,9 @@ func (r *Runner) followLease(p *port) {
 	if p.told != 0 && drain != p.drains && (!drain || p.clear.Load() != 0) {
 		p.drains = drain
 		r.perform(m.Draining(now, p.ID, drain))
+		r.own.changed = true
 	}
+	r.own.changed = r.own.changed || p.told != before
 }
 
 // stateOf is asked only while a lease and the machine's view of it differ: listing allocates.

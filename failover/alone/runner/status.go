@@ -27,8 +27,8 @@ type status struct {
 	drops map[string]uint64
 }
 
-// Ports lists the ports by id. It waits for nobody: changes are shown at once, the rest is at most 0.1 s or one hello
-// interval old, whichever is longer.
+// Ports lists the ports by id. It waits for nobody: carriers, tenures, verdicts and alarms are shown at once, the rest is
+// at most 0.1 s or one hello interval old, whichever is longer.
 func (r *Runner) Ports() []PortStatus { return slices.Clone(r.shown.Load().ports) }
 
 // Drops counts, by reason, what was heard and not obeyed. It is as old as Ports.
