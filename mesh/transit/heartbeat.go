@@ -298,14 +298,28 @@ func (l *Link) judge(now time.Duration) {
 		}
 	}
 	state := l.state()
-	tell := l.worthTelling(&state)
-	if tell {
-		l.told = state
+	if l.worthTelling(&state) {
+		l.told, l.untold = state, l.cfg.Changed != nil
 	}
+	l.tell()
 	l.mu.Unlock()
-	if tell && l.cfg.Changed != nil {
-		l.cfg.Changed(state)
+}
+
+// tell calls Changed, one goroutine at a time, so that what it hears last is how the link is. The caller holds
+// l.mu, which is released meanwhile.
+func (l *Link) tell() {
+	if l.telling {
+		return // whoever is at it goes on with what is untold
 	}
+	l.telling = true
+	for l.untold {
+		l.untold = false
+		state := l.told
+		l.mu.Unlock()
+		l.cfg.Changed(state)
+		l.mu.Lock()
+	}
+	l.telling = false
 }
 
 // worthTelling says whether the mesh should hear: of every change of path and MTU, and of a round trip

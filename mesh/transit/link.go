@@ -89,7 +89,9 @@ type Link struct {
 	beat  beatState
 	mtuOf pathMTU
 	since time.Time
-	told  LinkState // what Changed last heard
+	told  LinkState // what Changed last heard, or is about to
+
+	untold, telling bool
 }
 
 const (
@@ -135,25 +137,35 @@ func (l *Link) adopt(addr netip.AddrPort) bool {
 
 // rotate draws a new key and asks the far end to use it.
 func (l *Link) rotate(now time.Duration) {
-	k := &rxKey{link: l, born: now}
-	l.plane.addKey(k, rand.Uint32)
-	k.ask = secure.NewRxKey(k.index, l.plane.cfg.Cipher)
-	data, err := k.ask.Derive(l.cfg.Exporter, l.cfg.Dialler, l.plane.cfg.Cipher)
+	k := l.drawKey(now)
+	for !l.plane.addKey(k) {
+		k = l.drawKey(now)
+	}
+	l.mu.Lock()
+	gone := []*rxKey{k}
+	closed := l.closed.Load()
+	if !closed {
+		l.rx, gone = append(gone, l.rx...), nil
+		if len(l.rx) > keptKeys {
+			l.rx, gone = l.rx[:keptKeys], l.rx[keptKeys:]
+		}
+		l.asked = now
+	}
+	l.mu.Unlock()
+	l.plane.dropKeys(gone...)
+	if !closed {
+		l.announce(k)
+	}
+}
+
+// drawKey makes a key of a random index.
+func (l *Link) drawKey(now time.Duration) *rxKey {
+	ask := secure.NewRxKey(rand.Uint32(), l.plane.cfg.Cipher)
+	data, err := ask.Derive(l.cfg.Exporter, l.cfg.Dialler, l.plane.cfg.Cipher)
 	if err != nil { // HKDF with constant lengths
 		panic(err)
 	}
-	k.data = data
-	l.mu.Lock()
-	l.rx = append([]*rxKey{k}, l.rx...)
-	var gone []*rxKey
-	if len(l.rx) > keptKeys {
-		gone = l.rx[keptKeys:]
-		l.rx = l.rx[:keptKeys]
-	}
-	l.asked = now
-	l.mu.Unlock()
-	l.plane.dropKeys(gone...)
-	l.announce(k)
+	return &rxKey{link: l, index: ask.Index, data: data, ask: ask, born: now}
 }
 
 func (l *Link) announce(k *rxKey) {
@@ -282,8 +294,8 @@ func (l *Link) Close() {
 	if l.closed.Swap(true) {
 		return
 	}
-	l.path.Store(pathNone)
 	l.mu.Lock()
+	l.path.Store(pathNone)
 	gone := l.rx
 	l.rx = nil
 	l.mu.Unlock()

@@ -216,19 +216,17 @@ func (p *Plane) remove(l *Link) {
 	p.compile()
 }
 
-// addKey makes datagrams under k acceptable; its index is drawn until it is free.
-func (p *Plane) addKey(k *rxKey, draw func() uint32) {
+// addKey makes datagrams under k acceptable; false when its index is taken.
+func (p *Plane) addKey(k *rxKey) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	keys := p.copyKeys()
-	for {
-		k.index = draw()
-		if _, taken := keys[k.index]; !taken && k.index != 0 {
-			break
-		}
+	if _, taken := keys[k.index]; taken || k.index == 0 {
+		return false
 	}
 	keys[k.index] = k
 	p.keys.Store(&keys)
+	return true
 }
 
 func (p *Plane) dropKeys(gone ...*rxKey) {

@@ -94,8 +94,8 @@ func (n *still) neighbour(peer drawbridge.PeerID, index uint32) *Link {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	rx := &rxKey{link: l, data: data, ask: k}
-	n.addKey(rx, func() uint32 { return index })
+	rx := &rxKey{link: l, index: index, data: data, ask: k}
+	n.addKey(rx)
 	l.rx = []*rxKey{rx}
 	l.tx.Store(&txKey{index: index, data: data})
 	l.path.Store(pathUDP)
