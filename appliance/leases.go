@@ -140,15 +140,18 @@ func (n *Node) steerAgent(state *raftgroup.State) {
 		v.agent.SetConfig(c)
 	}
 	v.agent.SetPeers(n.leasePeers())
+	news := false
 	for _, p := range n.ports {
 		if p.segment == nil || p.segment.Mode == config.ModeActiveManual {
 			continue
 		}
 		reasons := n.whyNot(p, state)
-		p.setReasons(reasons)
+		news = p.setReasons(reasons) || news
 		v.agent.SetCandidate(drawbridge.SegmentIDOf(p.segment.Name), n.rank(p, state), len(reasons) == 0)
 	}
-	n.publish()
+	if news { // telling the mesh wakes us up again
+		n.publish()
+	}
 }
 
 // leaseConfig is what was decided, in the lease's words; false while nobody has a promise to give.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -346,11 +347,13 @@ func (n *Node) publish() {
 // notReady is why a gateway that has not been given a vote yet would not take over.
 const notReady = "the voters have not answered yet"
 
-// setReasons notes why this peer would not take the lease.
-func (p *port) setReasons(reasons []string) {
+// setReasons notes why this peer would not take the lease, and reports whether that is news.
+func (p *port) setReasons(reasons []string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	news := !slices.Equal(p.reasons, reasons)
 	p.reasons = reasons
+	return news
 }
 
 // allowed reports whether the gate may be open: not while its device is away.
