@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -51,6 +53,7 @@ type Conn struct {
 	// Any goroutine; atomic.
 	gso    atomic.Bool
 	closed atomic.Bool
+	once   sync.Once
 }
 
 // Listen binds addr. Port 0 draws a port.
@@ -142,10 +145,21 @@ func (c *Conn) Offload() (gso, gro bool) { return c.gso.Load(), c.gro }
 // Shut makes readers end within readTimeout. Close once they have.
 func (c *Conn) Shut() { c.closed.Store(true) }
 
-// Close gives the socket back. No Reader or Writer may be in use any more.
-func (c *Conn) Close() error {
+// Close gives the socket back. No Reader may be in use any more. A Writer may: the number of the descriptor
+// stays taken for as long as somebody has c, or the next socket of the process would get it and send what
+// was meant for this one.
+func (c *Conn) Close() (err error) {
 	c.closed.Store(true)
-	return unix.Close(c.fd)
+	c.once.Do(func() {
+		var nothing int
+		if nothing, err = unix.Eventfd(0, unix.EFD_CLOEXEC); err != nil {
+			return
+		}
+		err = unix.Dup3(nothing, c.fd, unix.O_CLOEXEC)
+		_ = unix.Close(nothing)
+		runtime.AddCleanup(c, func(fd int) { _ = unix.Close(fd) }, c.fd)
+	})
+	return err
 }
 
 // ErrClosed is what a Reader answers after Shut.

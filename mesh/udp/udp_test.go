@@ -158,3 +158,26 @@ func TestNothingIsAllocated(t *testing.T) {
 		t.Errorf("%v allocations a batch", n)
 	}
 }
+
+// TestAWriterOfAClosedSocket sends when the socket is gone and its descriptor's number would be another's.
+func TestAWriterOfAClosedSocket(t *testing.T) {
+	a, b := pair(t, Options{})
+	to, _ := a.Dest(b.Addr())
+	w := a.Writer()
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other, _ := pair(t, Options{})
+	ms := []Message{{To: to, Data: []byte("x")}, {To: to, Data: []byte("xyxy"), Segment: 2}}
+	if failed := w.Send(ms); failed != 2 {
+		t.Errorf("%d failed: sent from %v", failed, other.Addr())
+	}
+	if err := a.Close(); err != nil {
+		t.Errorf("the second time: %v", err)
+	}
+	again, err := Listen(a.Addr(), Options{})
+	if err != nil {
+		t.Fatalf("the port is still taken: %v", err)
+	}
+	_ = again.Close()
+}
