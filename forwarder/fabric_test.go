@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,10 +20,20 @@ type fabric struct {
 	now   time.Duration
 	mtu   map[drawbridge.PeerID]int // 0 is the key of floods
 	nodes []*node
-	sent  []carried // by the overlay, not delivered yet
-	log   []carried // everything that the overlay ever took
+	sent  []delivery // by the overlay, not delivered yet
+	log   []carried  // everything that the overlay ever took
 	wires []*wire
-	hold  func(carried) bool // frames that it says so of stay in the overlay
+
+	without rules // of the switches
+	// choose picks the next of n things that wait; nil: the first. Everything that waits has had its turn before what
+	// it leads to gets one.
+	choose func(n int) int
+}
+
+// delivery is a frame on its way to one peer.
+type delivery struct {
+	carried
+	to *node
 }
 
 // node is one peer.
@@ -53,6 +64,7 @@ type attachment struct {
 	port *porttest.Port
 	pump *pump
 	gate *failover.Gate
+	came []drawbridge.Packet // and was not taken yet
 }
 
 // station is a machine on a wire.
@@ -70,7 +82,7 @@ func newFabric(t testing.TB) *fabric {
 // node adds a peer.
 func (f *fabric) node() *node {
 	n := &node{fabric: f, id: drawbridge.PeerID(len(f.nodes) + 1)}
-	n.sw = New(Config{Self: n.id, Overlay: overlay{n}, Now: func() time.Duration { return f.now }})
+	n.sw = New(Config{Self: n.id, Overlay: overlay{n}, Now: func() time.Duration { return f.now }, without: f.without})
 	n.r = n.sw.Receiver()
 	f.nodes = append(f.nodes, n)
 	return n
@@ -93,7 +105,12 @@ type sender struct{ *node }
 // Send makes use of its right to overwrite the frame, and what lies behind it.
 func (s *sender) Send(h *drawbridge.Header, p *drawbridge.Packet) {
 	c := carried{*h, drawbridge.Packet{Frame: bytes.Clone(p.Frame), Offload: p.Offload}}
-	s.fabric.sent, s.fabric.log = append(s.fabric.sent, c), append(s.fabric.log, c)
+	s.fabric.log = append(s.fabric.log, c)
+	for _, n := range s.fabric.nodes {
+		if n.id != h.Origin && (h.Dest == 0 || h.Dest == n.id) {
+			s.fabric.sent = append(s.fabric.sent, delivery{c, n})
+		}
+	}
 	used := p.Frame[:min(len(p.Frame)+256, cap(p.Frame))]
 	for i := range used {
 		used[i] = 0xee
@@ -173,58 +190,71 @@ func (s *station) send(p drawbridge.Packet) {
 }
 
 // rounds bounds settle; a frame that goes in circles needs one a circle.
-const rounds = 2000
+const rounds = 10000
 
-// settle moves frames until none moves, and tells after how many rounds.
-func (f *fabric) settle() int {
-	for i := range rounds {
-		moved := f.readPorts()
-		moved = f.deliver() || moved
-		f.listen()
-		if !moved {
-			return i
+// settle moves frames until none moves, and reports whether that came to an end.
+func (f *fabric) settle() bool {
+	defer f.listen()
+	for range rounds {
+		f.collect()
+		todo := f.waiting()
+		if len(todo) == 0 {
+			return true
+		}
+		for len(todo) > 0 {
+			i := 0
+			if f.choose != nil {
+				i = f.choose(len(todo))
+			}
+			todo[i]()
+			todo = slices.Delete(todo, i, i+1)
 		}
 	}
-	return rounds
+	return false
 }
 
-// readPorts has every pump take what waits for it.
-func (f *fabric) readPorts() (moved bool) {
+// waiting is what could happen now: each port takes what came to it, and each frame in the overlay arrives.
+func (f *fabric) waiting() (todo []func()) {
+	for _, at := range f.busy() {
+		todo = append(todo, func() { at.take(len(at.came)) })
+	}
+	for _, d := range f.sent {
+		todo = append(todo, func() { d.to.deliver(d.carried) })
+	}
+	f.sent = nil
+	return todo
+}
+
+// collect fetches what has come to ports.
+func (f *fabric) collect() {
 	for _, w := range f.wires {
 		for _, at := range w.ports {
-			ps := at.port.Drain()
-			for i := range ps {
-				own := make(drawbridge.Frame, len(ps[i].Frame), len(ps[i].Frame)+256)
-				copy(own, ps[i].Frame)
-				ps[i].Frame = own
-			}
-			if len(ps) > 0 {
-				moved = true
-				at.pump.now = f.now
-				at.pump.take(ps)
+			for _, p := range at.port.Drain() {
+				own := make(drawbridge.Frame, len(p.Frame), len(p.Frame)+256)
+				copy(own, p.Frame)
+				at.came = append(at.came, drawbridge.Packet{Frame: own, Offload: p.Offload})
 			}
 		}
 	}
-	return moved
 }
 
-// deliver hands over what the overlay carries.
-func (f *fabric) deliver() (moved bool) {
-	sent := f.sent
-	f.sent = nil
-	for _, c := range sent {
-		if f.hold != nil && f.hold(c) {
-			f.sent = append(f.sent, c)
-			continue
-		}
-		for _, n := range f.nodes {
-			if n.id != c.header.Origin && (c.header.Dest == 0 || c.header.Dest == n.id) {
-				moved = true
-				n.deliver(c)
+// busy lists the ports that have something to take.
+func (f *fabric) busy() (all []*attachment) {
+	for _, w := range f.wires {
+		for _, at := range w.ports {
+			if len(at.came) > 0 {
+				all = append(all, at)
 			}
 		}
 	}
-	return moved
+	return all
+}
+
+func (at *attachment) take(n int) {
+	ps := at.came[:n]
+	at.came = at.came[n:]
+	at.pump.now = at.sw.now()
+	at.pump.take(ps)
 }
 
 func (n *node) deliver(c carried) {

@@ -89,6 +89,7 @@ type Attached struct {
 	detached    atomic.Bool
 	stormTokens storm
 	answers     storm
+	echoes      echoes
 
 	writing sync.Mutex // held from asking the gate until WriteBatch is over
 }
@@ -110,6 +111,13 @@ func (a *Attached) write(ps []drawbridge.Packet) {
 		a.drops.add(why, len(ps))
 		return
 	}
+	if a.echoes.recent(a.sw.now) {
+		var heard int
+		ps, heard = a.echoes.remove(ps, a.sw.now())
+		if a.drops.add(dropEcho, heard); len(ps) == 0 {
+			return
+		}
+	}
 	a.show(&a.after, Outbound, ps)
 	n, err := a.cfg.Port.WriteBatch(ps)
 	if err != nil || n < len(ps) {
@@ -126,7 +134,7 @@ func (a *Attached) mayWrite() (reason, bool) {
 	if !open {
 		return dropGateShut, false
 	}
-	if a.segment == nil {
+	if a.segment == nil || a.sw.cfg.without.order {
 		return 0, true
 	}
 	t := a.segment.tenure.Load()

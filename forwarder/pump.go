@@ -132,6 +132,7 @@ func (u *pump) frame(p *drawbridge.Packet, epoch drawbridge.Epoch) {
 	pass, learned := u.macs.learn(keyOf(a.cfg.VNI, f, 6), at, u.now)
 	if !pass {
 		a.drops.add(dropEcho, 1)
+		a.echoes.note(f, u.now)
 		return
 	}
 	if !learned {
@@ -161,7 +162,7 @@ func (u *pump) unicast(p *drawbridge.Packet, to *place) {
 		}
 		u.local.add(to.port, p)
 		return
-	case to.segment != nil && to.segment == a.segment: // both ends are on the segment
+	case to.segment.refuses(a.cfg.Segment): // both ends are on the segment
 		a.drops.add(dropSplitHorizon, 1)
 		return
 	case to.segment != nil:
@@ -198,7 +199,7 @@ func (u *pump) flood(p *drawbridge.Packet) {
 	}
 	mine := drawbridge.Packet{Offload: p.Offload}
 	for _, to := range (*u.sw.ports.Load())[a.cfg.VNI] {
-		if to == a || a.segment != nil && to.segment == a.segment {
+		if to == a || to.segment.refuses(a.cfg.Segment) {
 			continue
 		}
 		if mine.Frame == nil {

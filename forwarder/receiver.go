@@ -98,7 +98,7 @@ func (r *Receiver) unicast(h *drawbridge.Header, p *drawbridge.Packet) {
 	to := e.at.Load()
 	port := to.port
 	if to.segment != nil {
-		if to.segment.id == h.Segment {
+		if to.segment.refuses(h.Segment) {
 			r.sw.drops.add(dropSplitHorizon, 1)
 			return
 		}
@@ -117,7 +117,7 @@ func (r *Receiver) unicast(h *drawbridge.Header, p *drawbridge.Packet) {
 // flood hands a frame to every port of its overlay, but never to one on the segment that it came from.
 func (r *Receiver) flood(h *drawbridge.Header, p *drawbridge.Packet) {
 	for _, to := range (*r.sw.ports.Load())[h.VNI] {
-		if to.segment != nil && to.segment.id == h.Segment {
+		if to.segment.refuses(h.Segment) {
 			to.drops.add(dropSplitHorizon, 1)
 			continue
 		}

@@ -51,6 +51,8 @@ func (s *segment) heard(origin drawbridge.PeerID, epoch drawbridge.Epoch) (r rea
 	for {
 		t := s.tenure.Load()
 		switch {
+		case s.cfg.without.order:
+			return 0, true
 		case epoch == 0 || epoch < t.epoch:
 			return dropStaleEpoch, false
 		case epoch == t.epoch && t.active == origin:
@@ -64,6 +66,12 @@ func (s *segment) heard(origin drawbridge.PeerID, epoch drawbridge.Epoch) (r rea
 			return 0, true
 		}
 	}
+}
+
+// refuses reports whether a frame that was captured on a segment must not be written to s: the two are the same.
+// The overlay does not matter, as peers may disagree about it by mistake.
+func (s *segment) refuses(captured drawbridge.SegmentID) bool {
+	return s != nil && s.id == captured && !s.cfg.without.splitHorizon
 }
 
 func (c *Config) mayBridge(origin drawbridge.PeerID, k segmentKey) bool {

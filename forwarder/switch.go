@@ -23,6 +23,13 @@ type Config struct {
 	MayBridge func(drawbridge.PeerID, drawbridge.SegmentID, drawbridge.VNI) bool
 	// Now is the time since some fixed moment; nil: since New.
 	Now func() time.Duration
+
+	without rules
+}
+
+// rules are switched off by tests only, which show what each is for.
+type rules struct {
+	splitHorizon, order, echo bool
 }
 
 // Switch is the learning switch of one peer: all its ports, all its overlays.
@@ -47,6 +54,9 @@ func New(cfg Config) *Switch {
 		cfg.Batch = 64
 	}
 	s := &Switch{cfg: cfg, now: cfg.Now, table: newTable()}
+	if cfg.without.echo {
+		s.table.settle = 0
+	}
 	if s.now == nil {
 		start := time.Now()
 		s.now = func() time.Duration { return time.Since(start) }

@@ -65,13 +65,15 @@ type entry struct {
 // table is the MAC table of a switch. Any goroutine may use it. Entries change places under mu only, so that
 // one that is moved and forgotten at the same time is counted once.
 type table struct {
+	settle time.Duration // constant
+
 	mu      sync.RWMutex // guards what follows
 	entries map[key]*entry
 	peers   map[drawbridge.PeerID]int // how many addresses of each
 }
 
 func newTable() table {
-	return table{entries: map[key]*entry{}, peers: map[drawbridge.PeerID]int{}}
+	return table{settle: settle, entries: map[key]*entry{}, peers: map[drawbridge.PeerID]int{}}
 }
 
 func (t *table) find(k key) *entry {
@@ -220,7 +222,7 @@ func (c *cache) learn(k key, p *place, now time.Duration) (pass, learned bool) {
 		}
 		return true, true
 	}
-	if now-seen < settle {
+	if now-seen < c.table.settle {
 		return false, true
 	}
 	return true, c.table.move(e, old, p, now)
