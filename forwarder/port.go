@@ -5,6 +5,7 @@
 package forwarder
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -79,8 +80,8 @@ type Attached struct {
 
 	// Any goroutine; atomic.
 	drops       drops
-	before      atomic.Pointer[[]Tap]
-	after       atomic.Pointer[[]Tap]
+	before      atomic.Pointer[[]*watcher]
+	after       atomic.Pointer[[]*watcher]
 	macs        atomic.Int32
 	rxFrames    atomic.Uint64
 	rxBytes     atomic.Uint64
@@ -107,6 +108,7 @@ func (a *Attached) permit() (drawbridge.Epoch, bool) {
 func (a *Attached) write(ps []drawbridge.Packet) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
+	a.show(&a.before, Outbound, ps)
 	if why, ok := a.mayWrite(); !ok {
 		a.drops.add(why, len(ps))
 		return
@@ -155,59 +157,49 @@ func bytesOf(ps []drawbridge.Packet, n int) (bytes uint64) {
 	return bytes * uint64(n) / uint64(len(ps))
 }
 
+// watcher is a tap that was set. It is told from others by its address: a tap may be of a kind that cannot be
+// compared, and may be set twice.
+type watcher struct{ tap Tap }
+
 // show offers a batch to the taps of one side.
-func (a *Attached) show(side *atomic.Pointer[[]Tap], d Direction, ps []drawbridge.Packet) {
-	taps := side.Load()
-	if taps == nil {
+func (a *Attached) show(side *atomic.Pointer[[]*watcher], d Direction, ps []drawbridge.Packet) {
+	watchers := side.Load()
+	if watchers == nil {
 		return
 	}
-	for _, t := range *taps {
+	for _, w := range *watchers {
 		for i := range ps {
-			t.Offer(d, &ps[i])
+			w.tap.Offer(d, &ps[i])
 		}
 	}
 }
 
 // Capture shows frames of the port to t until the returned function is called: what the gate let through,
-// or with beforeGate everything that the port sees.
+// or with beforeGate also what it stops, in both directions.
 func (a *Attached) Capture(t Tap, beforeGate bool) (stop func()) {
-	side := &a.after
+	side, w := &a.after, &watcher{t}
 	if beforeGate {
 		side = &a.before
 	}
-	a.sw.changeTaps(side, func(taps []Tap) []Tap { return append(taps, t) })
+	a.sw.changeTaps(side, func(all []*watcher) []*watcher { return append(all, w) })
 	return func() {
-		a.sw.changeTaps(side, func(taps []Tap) (left []Tap) {
-			for _, other := range taps {
-				if other != t {
-					left = append(left, other)
-				}
-			}
-			return left
+		a.sw.changeTaps(side, func(all []*watcher) []*watcher {
+			return slices.DeleteFunc(all, func(other *watcher) bool { return other == w })
 		})
 	}
 }
 
-func (s *Switch) changeTaps(side *atomic.Pointer[[]Tap], change func([]Tap) []Tap) {
+// changeTaps replaces the list, which readers may still hold, by a changed copy.
+func (s *Switch) changeTaps(side *atomic.Pointer[[]*watcher], change func([]*watcher) []*watcher) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var taps []Tap
+	var all []*watcher
 	if old := side.Load(); old != nil {
-		taps = append(taps, *old...)
+		all = slices.Clone(*old)
 	}
-	if taps = change(taps); len(taps) == 0 {
+	if all = change(all); len(all) == 0 {
 		side.Store(nil)
 		return
 	}
-	side.Store(&taps)
+	side.Store(&all)
 }
-
-// Inject writes frames of our own to the port, through its gate like all others.
-func (a *Attached) Inject(ps []drawbridge.Packet) {
-	if len(ps) > 0 {
-		a.write(ps)
-	}
-}
-
-// Gone is closed when the port has been detached.
-func (a *Attached) Gone() <-chan struct{} { return a.gone }
