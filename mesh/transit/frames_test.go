@@ -19,6 +19,7 @@ type superFrame struct {
 	ecn     bool
 	seq     uint32
 	id      uint16
+	port    uint16
 }
 
 func (s superFrame) String() string {
@@ -73,7 +74,7 @@ func (s superFrame) packet() drawbridge.Packet {
 		copy(f[n+12:], []byte{10, 250, 7, 1, 172, 16, 0, 2})
 		binary.BigEndian.PutUint16(f[n+10:], ^onesSum(f[n:n+20]))
 	}
-	binary.BigEndian.PutUint16(f[t:], 40000)
+	binary.BigEndian.PutUint16(f[t:], s.port)
 	binary.BigEndian.PutUint16(f[t+2:], 443)
 	if s.udp {
 		binary.BigEndian.PutUint16(f[t+4:], uint16(8+s.payload))
@@ -224,4 +225,16 @@ func (s superFrame) transportOf(t []byte, from, to int) {
 	if from > 0 {
 		t[13] &^= 0x80
 	}
+}
+
+// portOf is the source port of a frame that superFrame wrote.
+func portOf(f []byte) int {
+	at, v6 := 14, false
+	for f[at-2] == 0x81 || f[at-2] == 0x88 {
+		at += 4
+	}
+	if v6 = f[at-2] == 0x86; v6 {
+		at += 20
+	}
+	return int(binary.BigEndian.Uint16(f[at+20:]))
 }

@@ -26,6 +26,7 @@ type node struct {
 	mu    sync.Mutex
 	got   []got
 	links map[drawbridge.PeerID]*Link
+	end   func() // ends Run and waits for it
 }
 
 // Deliver keeps a copy.
@@ -36,8 +37,6 @@ func (n *node) Deliver(h *drawbridge.Header, p *drawbridge.Packet) {
 }
 
 func (n *node) Flush() {}
-
-var running []*node
 
 func (n *node) take() (all []got) {
 	n.mu.Lock()
@@ -59,15 +58,19 @@ func start(t testing.TB, id drawbridge.PeerID, change ...func(*Config)) *node {
 		t.Fatal(err)
 	}
 	n.Plane = p
-	running = append(running, n)
-	t.Cleanup(func() { running = nil })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- p.Run(ctx) }()
-	t.Cleanup(func() {
+	n.end = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		n.end()
+		if t.Failed() {
+			t.Log(n.id, n.Drops())
 		}
 	})
 	return n
@@ -108,18 +111,24 @@ func (c *control) run(t testing.TB) {
 // connect links a and b; udp tells whether they know each other's addresses.
 func connect(t testing.TB, a, b *node, udp bool) {
 	t.Helper()
+	if !udp {
+		connectBy(t, a, b, nil, nil)
+		return
+	}
+	connectBy(t, a, b, b.Addrs(), a.Addrs())
+}
+
+// connectBy links a, which reaches b at toB, and b, which reaches a at toA.
+func connectBy(t testing.TB, a, b *node, toB, toA []netip.AddrPort) {
+	t.Helper()
 	exporter := bytes.Repeat([]byte{byte(a.id), byte(b.id)}, 16)
 	ab := &control{msgs: make(chan []byte, 1000), ready: make(chan struct{})}
 	ba := &control{msgs: make(chan []byte, 1000), ready: make(chan struct{})}
-	cfg := func(peer *node, c *control, dialler bool) LinkConfig {
-		l := LinkConfig{Peer: peer.id, Name: drawbridge.PeerName(peer.id.String()), Exporter: exporter, Dialler: dialler, Control: c.send}
-		if udp {
-			l.Endpoints = peer.Addrs()
-		}
-		return l
+	cfg := func(peer *node, c *control, dialler bool, at []netip.AddrPort) LinkConfig {
+		return LinkConfig{Peer: peer.id, Name: drawbridge.PeerName(peer.id.String()), Exporter: exporter, Dialler: dialler, Control: c.send, Endpoints: at}
 	}
-	ba.to = a.AddLink(cfg(b, ab, true))
-	ab.to = b.AddLink(cfg(a, ba, false))
+	ba.to = a.AddLink(cfg(b, ab, true, toB))
+	ab.to = b.AddLink(cfg(a, ba, false, toA))
 	close(ab.ready)
 	close(ba.ready)
 	ab.run(t)
@@ -127,16 +136,16 @@ func connect(t testing.TB, a, b *node, udp bool) {
 	a.links[b.id], b.links[a.id] = ba.to, ab.to
 }
 
-// eventually waits for ok, and fails the test when it has not come after ten seconds.
+// patience is long enough for a machine that does ten other things, with tests in parallel.
+const patience = 30 * time.Second
+
+// eventually waits for ok, and fails the test when it does not come.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !ok() {
 		if time.Now().After(deadline) {
-			for _, n := range running {
-				t.Log(n.id, n.Drops())
-			}
-			t.Fatalf("%s: not within ten seconds", what)
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 		<-time.After(5 * time.Millisecond)
 	}
@@ -199,12 +208,14 @@ func send(s *Sender, h drawbridge.Header, p drawbridge.Packet) drawbridge.Packet
 // TestFramesArriveAsSent sends every shape of frame over UDP with and without the kernel's help, and over
 // the control link.
 func TestFramesArriveAsSent(t *testing.T) {
+	t.Parallel()
 	plain := func(c *Config) { c.NoOffload, c.Batch = true, 1 }
 	for name, tc := range map[string]struct {
 		path   string
 		change []func(*Config)
 	}{"udp": {path: PathUDP}, "one by one": {PathUDP, []func(*Config){plain}}, "tcp": {path: PathTCP}} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a, b := start(t, 1, tc.change...), start(t, 2, tc.change...)
 			connect(t, a, b, tc.path == PathUDP)
 			up(t, tc.path, a, b)
@@ -291,6 +302,7 @@ func line(t *testing.T, change ...func(*Config)) (a, b, c *node) {
 
 // TestRelay sends through a peer that is not the destination, whole and in slices.
 func TestRelay(t *testing.T) {
+	t.Parallel()
 	a, b, c := line(t)
 	s := a.Sender()
 	for _, p := range []drawbridge.Packet{{Frame: frameOf(1000)}, tcpFrame(60000, 1448), {Frame: frameOf(20000)}} {
@@ -317,8 +329,10 @@ func TestRelay(t *testing.T) {
 
 // TestFloodReachesEveryoneOnce floods in a triangle with loops: tree first, then in flux.
 func TestFloodReachesEveryoneOnce(t *testing.T) {
+	t.Parallel()
 	for _, flux := range []bool{false, true} {
 		t.Run(fmt.Sprint("flux ", flux), func(t *testing.T) {
+			t.Parallel()
 			nodes := []*node{start(t, 1), start(t, 2), start(t, 3)}
 			for i, n := range nodes {
 				connect(t, n, nodes[(i+1)%3], true)
@@ -368,6 +382,7 @@ func TestFloodReachesEveryoneOnce(t *testing.T) {
 
 // TestALoopIsFinite gives two peers routes that point at each other.
 func TestALoopIsFinite(t *testing.T) {
+	t.Parallel()
 	a, b, c := line(t)
 	type ids = map[drawbridge.PeerID]drawbridge.PeerID
 	c.SetRoutes(&Routes{Next: ids{1: 2, 2: 2, 9: 2}})
@@ -379,6 +394,7 @@ func TestALoopIsFinite(t *testing.T) {
 
 // TestKeysRotateWithoutLoss rotates both ends' keys again and again under traffic.
 func TestKeysRotateWithoutLoss(t *testing.T) {
+	t.Parallel()
 	a, b := start(t, 1), start(t, 2)
 	connect(t, a, b, true)
 	up(t, PathUDP, a, b)
@@ -401,9 +417,10 @@ func TestKeysRotateWithoutLoss(t *testing.T) {
 
 // TestDeadPeerIsNoticed stops one end and wants the other to say so.
 func TestDeadPeerIsNoticed(t *testing.T) {
+	t.Parallel()
 	a, b := start(t, 1), start(t, 2)
 	connect(t, a, b, true)
-	up(t, PathUDP, a, b)
+	upOn(t, PathUDP, a, b)
 	b.links[1].Close()
 	eventually(t, "link down", func() bool { return !a.links[2].State().Up })
 }

@@ -100,6 +100,9 @@ func (r *reader) message(i int) {
 		r.plane.drops.add(dropTruncated, 1)
 		return
 	}
+	if len(data) == 0 {
+		r.plane.drops.add(dropShort, 1)
+	}
 	for len(data) > 0 {
 		one := data[:min(segment, len(data))]
 		data = data[len(one):]

@@ -422,7 +422,10 @@ func TestASearchSurvivesLoss(t *testing.T) {
 func TestOurOwnInterfaceRefuses(t *testing.T) {
 	m := pathMTU{}
 	for _, tc := range []struct{ size, inUse, want int }{
-		{1472, 1472, 1464}, {8972, 8972, 8952}, {1352, 1352, baseDatagram}, {1500, 8972, 1472},
+		{1472, 1472, 1464},
+		{8972, 8972, 8952},
+		{1352, 1352, baseDatagram},
+		{1500, 8972, 1472},
 		{4068, 1472, 1472}, // a probe
 	} {
 		got, changed := m.refused(tc.size, tc.inUse)
