@@ -161,7 +161,7 @@ vni = 1
 	got := newPlan("lab", top).nodeFile(*a, "/run/lab/a")
 	for _, want := range []string{
 		`advertise = ["192.0.2.14:6630"]`,
-		"[[segment]]\nname = \"office\"\ninterface = \"seg-office\"\nvlan = 42\nvni = 1\nmode = \"active-manual\"\n",
+		"[[segment]]\nname = \"office\"\ninterface = \"seg-office\"\nvlan = 42\nvni = 1\nmode = \"auto\"\n",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("a has no\n%s\nbut\n%s", want, got)

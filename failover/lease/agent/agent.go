@@ -74,6 +74,7 @@ type door struct {
 	gate  Gate
 	allow func(drawbridge.Epoch) bool
 	epoch drawbridge.Epoch // open under it; 0: shut
+	since lease.Instant    // of the first renewal behind a gate that must stay shut; 0: it need not
 	name  drawbridge.SegmentID
 }
 
@@ -129,7 +130,7 @@ func (a *Agent) Run(ctx context.Context) error {
 				ending = now.Add(endFor)
 				a.giveUp(now)
 			}
-			if now >= ending || !a.holding(now) {
+			if now >= ending || !a.node.Leaving() {
 				return nil
 			}
 		}
@@ -157,15 +158,6 @@ func (a *Agent) giveUp(now lease.Instant) {
 		a.node.Yield(now, id, 0, &a.out)
 		a.act(now)
 	}
-}
-
-func (a *Agent) holding(now lease.Instant) bool {
-	for id := range a.gates {
-		if s := a.node.Status(now, id).State; s == lease.Holding || s == lease.Closing {
-			return true
-		}
-	}
-	return false
 }
 
 func (a *Agent) shutAll() {
@@ -202,43 +194,62 @@ func (a *Agent) act(now lease.Instant) {
 
 func (a *Agent) moveGates() {
 	shut := false
+	var useless []drawbridge.SegmentID
 	for _, do := range a.out.Actions {
+		shut = shut || do.Do == lease.Shut
 		d := a.gates[do.Segment]
 		if d == nil {
 			continue
 		}
 		switch do.Do {
 		case lease.Open:
-			a.open(d, do)
+			if !a.open(d, do) {
+				useless = append(useless, do.Segment)
+			}
 		case lease.Shut:
-			shut = true
 			a.shut(d, do.Cause.String())
 		case lease.Fence:
 			d.gate.Fence(do.Epoch)
 		}
 	}
+	a.out.Actions = a.out.Actions[:0]
 	if shut {
 		a.node.WasShut(a.now())
 	}
-	a.out.Actions = a.out.Actions[:0]
+	for _, id := range useless {
+		a.node.Yield(a.now(), id, 0, &a.out)
+	}
+	if len(useless) > 0 {
+		a.moveGates()
+	}
 }
 
-// open lets frames pass, unless the wire itself speaks against it: then the tenure stays, and the gate shut.
-func (a *Agent) open(d *door, do lease.Action) {
+// vetoFor is how long a tenure may last behind a gate that the wire keeps shut, before another gateway is
+// given the chance: the holder of an older tenure falls silent much sooner.
+const vetoFor = time.Second
+
+// open lets frames pass, unless the wire itself speaks against it. It answers false when the tenure is of no
+// use: a later one is known, or the wire has spoken against it for long.
+func (a *Agent) open(d *door, do lease.Action) (useful bool) {
 	if !d.allow(do.Epoch) {
 		if d.epoch != 0 {
 			a.shut(d, "the segment itself speaks against it")
 		}
-		return
+		if d.since == 0 {
+			d.since = a.now()
+		}
+		return a.now().Sub(d.since) < vetoFor
 	}
+	d.since = 0
 	if !d.gate.Open(do.Epoch, failover.Boottime(do.Until)) {
 		a.shut(d, "a later tenure is known")
-		return
+		return false
 	}
 	if d.epoch != do.Epoch {
 		d.epoch = do.Epoch
 		a.cfg.Tell(Change{Segment: d.name, Epoch: do.Epoch, Held: true})
 	}
+	return true
 }
 
 func (a *Agent) shut(d *door, cause string) {

@@ -7,15 +7,20 @@ import (
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 )
 
-// receive handles everything that has arrived.
+// atOnce is how many datagrams are taken before the clock is looked at again: a flood must not keep a lease
+// from ending in time.
+const atOnce = 64
+
+// receive handles what has arrived.
 func (a *Agent) receive() error {
-	for {
+	for range atOnce {
 		b, err := a.link.receive()
 		if err != nil || b == nil {
 			return err
 		}
 		a.take(b)
 	}
+	return nil
 }
 
 // take handles one datagram. Whatever is wrong with it, nothing happens but a count.
@@ -32,7 +37,9 @@ func (a *Agent) take(b []byte) {
 	}
 	switch err := p.channel.Open(b, &a.msg); {
 	case errors.Is(err, lease.ErrSession):
-		a.transmit(p, p.channel.Challenge(a.buf[:0]))
+		if !lease.IsChallenge(b) { // or two that are new to each other would never stop
+			a.transmit(p, p.channel.Challenge(a.buf[:0]))
+		}
 		return
 	case errors.Is(err, lease.ErrForged):
 		a.count("forged")

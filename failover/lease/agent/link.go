@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,6 +19,9 @@ type link struct {
 	family    int
 	addr      netip.AddrPort
 	buf       [lease.MaxDatagram + 1]byte
+
+	mu     sync.Mutex // guards what follows
+	closed bool       // the descriptors may belong to somebody else by now
 }
 
 func openLink(at netip.AddrPort) (*link, error) {
@@ -118,10 +122,18 @@ func (l *link) wait(d time.Duration) error {
 
 // wake makes the thread look at its orders. Any goroutine may call it.
 func (l *link) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
 	_, _ = unix.Write(l.event, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // full means: awake already
 }
 
 func (l *link) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 	_ = unix.Close(l.fd)
 	if l.event >= 0 {
 		_ = unix.Close(l.event)

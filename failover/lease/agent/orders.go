@@ -44,7 +44,12 @@ func (a *Agent) SetPeers(addrs map[drawbridge.PeerID]netip.AddrPort) {
 // AddGate puts a gate under the agent. allow is asked at every renewal whether it may be open under an epoch;
 // it is called in the agent's thread and must not wait.
 func (a *Agent) AddGate(segment drawbridge.SegmentID, g Gate, allow func(drawbridge.Epoch) bool) {
-	a.order(func(lease.Instant) { a.gates[segment] = &door{gate: g, allow: allow, name: segment} })
+	a.order(func(lease.Instant) {
+		if old := a.gates[segment]; old != nil {
+			a.shut(old, "the port was replaced")
+		}
+		a.gates[segment] = &door{gate: g, allow: allow, name: segment}
+	})
 }
 
 // SetCandidate says whether this peer would take the lease of a segment; rank 0 asks first.
@@ -119,7 +124,7 @@ func (a *Agent) show(now lease.Instant) {
 	a.shown = at
 	s := Status{Generation: a.node.Generation()}
 	s.Quorum, s.Voters = a.node.Quorum(now)
-	for id := range a.gates {
+	for _, id := range a.node.Segments() {
 		s.Segments = append(s.Segments, a.node.Status(now, id))
 	}
 	a.mu.Lock()
