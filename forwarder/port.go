@@ -203,3 +203,13 @@ func (s *Switch) changeTaps(side *atomic.Pointer[[]*watcher], change func([]*wat
 	}
 	side.Store(&all)
 }
+
+// Inject writes frames of our own to the port, through its gate like all others.
+func (a *Attached) Inject(ps []drawbridge.Packet) {
+	if len(ps) > 0 {
+		a.write(ps)
+	}
+}
+
+// Gone is closed when the port has been detached.
+func (a *Attached) Gone() <-chan struct{} { return a.gone }
