@@ -4,14 +4,23 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 )
+
+// TestMain lets more tests run side by side than there are processors: those with real sockets mostly wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "8")
+	os.Exit(m.Run())
+}
 
 // got is one delivered frame.
 type got struct {
