@@ -252,8 +252,10 @@ func (n *Node) tellTenure(c agent.Change) {
 		if c.Held {
 			p.tenured(c.Epoch)
 			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
-			n.event(web.Event{Level: web.LevelInfo, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: c.Epoch.String(),
-				Text: fmt.Sprintf("gate of segment %s opened: this peer holds the lease", p.segment.Name), Reason: p.why()})
+			n.event(web.Event{
+				Level: web.LevelInfo, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: c.Epoch.String(),
+				Text: fmt.Sprintf("gate of segment %s opened: this peer holds the lease", p.segment.Name), Reason: p.why(),
+			})
 			p.announce()
 		} else {
 			p.over(c.Epoch, c.Cause)

@@ -277,8 +277,10 @@ func (p *port) openByHand() {
 	p.epoch, p.cause, p.since = epoch, "mode = \"active-manual\" in the node file", time.Now()
 	p.mu.Unlock()
 	p.node.log.Warn("gate opened by hand: no lease guards it", "port", p.name(), "epoch", epoch)
-	p.node.event(web.Event{Level: web.LevelWarn, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(),
-		Text: fmt.Sprintf("gate of segment %s opened by hand", p.segment.Name), Reason: "mode = active-manual"})
+	p.node.event(web.Event{
+		Level: web.LevelWarn, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(),
+		Text: fmt.Sprintf("gate of segment %s opened by hand", p.segment.Name), Reason: "mode = active-manual",
+	})
 }
 
 func (p *port) closed() {
@@ -305,8 +307,10 @@ func (p *port) shut(cause string) {
 	}
 	p.mu.Unlock()
 	if was != 0 {
-		p.node.event(web.Event{Level: web.LevelInfo, Kind: "gate_shut", Port: p.name(), Segment: p.segment.Name, Epoch: was.String(),
-			Text: fmt.Sprintf("gate of segment %s shut: %s", p.segment.Name, cause), Reason: cause})
+		p.node.event(web.Event{
+			Level: web.LevelInfo, Kind: "gate_shut", Port: p.name(), Segment: p.segment.Name, Epoch: was.String(),
+			Text: fmt.Sprintf("gate of segment %s shut: %s", p.segment.Name, cause), Reason: cause,
+		})
 		p.node.publish()
 	}
 }
@@ -378,8 +382,10 @@ func (p *port) over(epoch drawbridge.Epoch, cause string) {
 	p.epoch, p.cause, p.since = 0, cause, time.Now()
 	p.mu.Unlock()
 	p.node.log.Info("gate shut", "port", p.name(), "epoch", epoch, "reason", cause)
-	p.node.event(web.Event{Level: web.LevelInfo, Kind: "gate_shut", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(),
-		Text: fmt.Sprintf("gate of segment %s shut: %s", p.segment.Name, cause), Reason: cause})
+	p.node.event(web.Event{
+		Level: web.LevelInfo, Kind: "gate_shut", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(),
+		Text: fmt.Sprintf("gate of segment %s shut: %s", p.segment.Name, cause), Reason: cause,
+	})
 }
 
 // yield gives the lease of a port away that does not work.

@@ -49,11 +49,15 @@ func (n *Node) tellSegment(s segmentView) {
 	if was == is || !known && s.active == "" {
 		return
 	}
-	e := web.Event{Level: web.LevelInfo, Kind: "segment_active", Segment: s.name, Peer: string(s.active), Epoch: s.epoch.String(), Reason: s.cause,
-		Text: fmt.Sprintf("%s is the active gateway of segment %s", s.active, s.name)}
+	e := web.Event{
+		Level: web.LevelInfo, Kind: "segment_active", Segment: s.name, Peer: string(s.active), Epoch: s.epoch.String(), Reason: s.cause,
+		Text: fmt.Sprintf("%s is the active gateway of segment %s", s.active, s.name),
+	}
 	if s.active == "" {
-		e = web.Event{Level: web.LevelWarn, Kind: "segment_inactive", Segment: s.name, Peer: string(was.active), Epoch: was.epoch.String(), Reason: s.cause,
-			Text: fmt.Sprintf("segment %s has no active gateway", s.name)}
+		e = web.Event{
+			Level: web.LevelWarn, Kind: "segment_inactive", Segment: s.name, Peer: string(was.active), Epoch: was.epoch.String(), Reason: s.cause,
+			Text: fmt.Sprintf("segment %s has no active gateway", s.name),
+		}
 	}
 	n.event(e)
 }
