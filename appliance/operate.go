@@ -15,9 +15,9 @@ import (
 // levelOf says how much an event of the mesh matters.
 func levelOf(kind string) string {
 	switch kind {
-	case "clone", "refused":
+	case "clone":
 		return web.LevelError
-	case "link_down", "peer_unreachable", "link_tcp":
+	case "link_down", "peer_unreachable", "member_suspect", "member_dead", "forget":
 		return web.LevelWarn
 	}
 	return web.LevelInfo
@@ -104,7 +104,7 @@ func (n *Node) Forget(ctx context.Context, peer string) error {
 	err := n.router.Forget(ctx, drawbridge.PeerName(peer))
 	switch {
 	case errors.Is(err, mesh.ErrUnknownPeer):
-		return fmt.Errorf("%w: %w", web.ErrNotFound, err)
+		return fmt.Errorf("peer %s %w", peer, web.ErrNotFound)
 	case errors.Is(err, secure.ErrNoAuthority):
 		return fmt.Errorf("%w: %w", web.ErrConflict, err)
 	}

@@ -119,12 +119,15 @@ func (p *port) gateKind() string {
 	return web.GateHard
 }
 
+// snake makes a part's words for a reason those of the API.
+var snake = strings.NewReplacer(": ", "_", " ", "_", "-", "_")
+
 // drops are those of all parts; the words of the parts are different.
 func (n *Node) drops() map[string]uint64 {
 	all := map[string]uint64{}
 	add := func(more map[string]uint64) {
 		for reason, count := range more {
-			all[reason] += count
+			all[snake.Replace(reason)] += count
 		}
 	}
 	add(n.plane.Drops())
@@ -145,7 +148,7 @@ func (p *port) drops() map[string]uint64 {
 	if a != nil {
 		maps.Copy(all, a.Status().Drops)
 		for reason, count := range d.Drops() {
-			all[strings.ReplaceAll(reason, "-", "_")] += count
+			all[snake.Replace(reason)] += count
 		}
 	}
 	return all
@@ -164,8 +167,14 @@ func (n *Node) problems(self *mesh.PeerStatus, others []mesh.PeerStatus) []web.P
 			add("correct the interface, or the node file "+n.cfg.Path, "port %s does not work: %v", p.name(), err)
 		}
 	}
+	linked := map[string]bool{}
+	for _, p := range others {
+		for _, e := range p.Endpoints {
+			linked[e.String()] = p.State == mesh.StateDirect // perhaps it called us
+		}
+	}
 	for _, a := range n.router.Attempts() {
-		if a.Join && a.Err != nil && a.State != mesh.AttemptConnected && a.State != mesh.AttemptSelf {
+		if a.Join && !linked[a.Target] && a.Err != nil && a.State != mesh.AttemptConnected && a.State != mesh.AttemptSelf {
 			add("see whether that peer runs, and TCP and UDP reach it", "no link to %s: %v", a.Target, a.Err)
 		}
 	}

@@ -154,7 +154,7 @@ func (r *Router) serve(ctx context.Context, l *link) {
 	r.mu.Lock()
 	l.data = data
 	r.mu.Unlock()
-	r.journal.tell("link", l.peer.Name, "control link is up, "+l.describe())
+	r.journal.tell("link_up", l.peer.Name, "control link is up, "+l.describe())
 	r.all.Go(func() {
 		defer close(l.gone)
 		r.linkBegins(l)
@@ -162,7 +162,7 @@ func (r *Router) serve(ctx context.Context, l *link) {
 		l.data.Close()
 		r.uninstall(l)
 		if ctx.Err() == nil {
-			r.journal.tell("link", l.peer.Name, fmt.Sprintf("control link is down: %v", reason))
+			r.journal.tell("link_down", l.peer.Name, fmt.Sprintf("control link is down: %v", reason))
 		}
 	})
 }

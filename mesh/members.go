@@ -269,7 +269,7 @@ func (m *members) note(n *memberlist.Node, state string) {
 	m.r.mu.Lock()
 	m.r.touch()
 	m.r.mu.Unlock()
-	m.r.journal.tell("member", drawbridge.PeerName(n.Meta), "is "+state)
+	m.r.journal.tell("member_"+state, drawbridge.PeerName(n.Meta), "is "+state)
 }
 
 // memberLog passes memberlist's log on. Its lines are for whoever looks into membership, not for operators.

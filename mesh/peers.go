@@ -86,7 +86,7 @@ func (r *Router) noteStates(now time.Time) {
 		}
 		r.since[rec.ID] = change{state, now}
 		if state != StateSelf && (before.state != "" || state != StateUnreachable) { // a moment after hearing of a peer nothing leads there yet
-			r.journal.tell("peer", rec.Name, "is "+state)
+			r.journal.tell("peer_"+state, rec.Name, "is "+state)
 		}
 	}
 	for id := range r.since {

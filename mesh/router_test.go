@@ -225,7 +225,7 @@ func TestPeersBehindNAT(t *testing.T) {
 		}
 		c.Pass(time.Minute)
 		for _, a := range p {
-			if n := events(a, "member", "is dead"); n > 0 {
+			if n := events(a, "member_dead", "is dead"); n > 0 {
 				t.Errorf("%s saw %d deaths: %q", a.Host.Name, n, a.Events())
 			}
 			for _, b := range p {

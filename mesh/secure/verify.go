@@ -1,6 +1,7 @@
 package secure
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
@@ -47,7 +48,7 @@ func (v *verdicts) get(der []byte, n Network) (Peer, error) {
 	if ok {
 		return p, nil
 	}
-	cert, err := x509.ParseCertificate(der)
+	cert, err := x509.ParseCertificate(bytes.Clone(der)) // what it returns points into it
 	if err != nil {
 		return Peer{}, fmt.Errorf("%w: %w", ErrCertificate, err)
 	}
