@@ -18,7 +18,7 @@ import (
 // TestMain lets more tests run side by side than there are processors: those with real sockets mostly wait.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	_ = flag.Set("test.parallel", "8")
+	_ = flag.Set("test.parallel", "6")
 	os.Exit(m.Run())
 }
 
@@ -58,7 +58,7 @@ func start(t testing.TB, id drawbridge.PeerID, change ...func(*Config)) *node {
 	t.Helper()
 	n := &node{id: id, links: map[drawbridge.PeerID]*Link{}}
 	// A busy machine holds goroutines up for longer than the product's 3.5 intervals of 100 ms.
-	cfg := Config{Self: id, Heartbeat: time.Second / 2, Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Receiver: func() Receiver { return n }}
+	cfg := Config{Self: id, Heartbeat: time.Second, Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Receiver: func() Receiver { return n }}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -84,6 +84,9 @@ func start(t testing.TB, id drawbridge.PeerID, change ...func(*Config)) *node {
 	})
 	return n
 }
+
+// quick is for tests whose links may go down for a moment: a busy machine is not told from a silent peer.
+func quick(c *Config) { c.Heartbeat = time.Second / 4 }
 
 // control is one direction of a control link: in order, in a goroutine of its own.
 type control struct {
@@ -359,26 +362,30 @@ func TestFloodReachesEveryoneOnce(t *testing.T) {
 			}
 			up(t, PathUDP, nodes...)
 			s := nodes[0].Sender()
-			const count = 200
-			for i := range count {
+			seen := map[drawbridge.PeerID]map[uint32]int{2: {}, 3: {}}
+			for i := range 200 {
 				f := frameOf(100)
 				binary.BigEndian.PutUint32(f[14:], uint32(i))
 				send(s, drawbridge.Header{VNI: 1}, drawbridge.Packet{Frame: f})
-			}
-			for _, n := range nodes[1:] {
-				seen := map[uint32]int{}
-				eventually(t, "all floods", func() bool {
-					for _, g := range n.take() {
-						seen[binary.BigEndian.Uint32(g.packet.Frame[14:])]++
-						if g.header.Dest != 0 {
-							t.Errorf("a flooded frame came as one to %v", g.header.Dest)
+				if i%20 != 19 { // more might not fit the sockets
+					continue
+				}
+				for _, n := range nodes[1:] {
+					eventually(t, "all floods", func() bool {
+						for _, g := range n.take() {
+							seen[n.id][binary.BigEndian.Uint32(g.packet.Frame[14:])]++
+							if g.header.Dest != 0 {
+								t.Errorf("a flooded frame came as one to %v", g.header.Dest)
+							}
 						}
-					}
-					return len(seen) == count
-				})
-				for i, times := range seen {
+						return len(seen[n.id]) == i+1
+					})
+				}
+			}
+			for id, frames := range seen {
+				for i, times := range frames {
 					if times != 1 {
-						t.Errorf("frame %d arrived %d times at %s", i, times, n.id)
+						t.Errorf("frame %d arrived %d times at %s", i, times, id)
 					}
 				}
 			}
@@ -397,8 +404,11 @@ func TestALoopIsFinite(t *testing.T) {
 	c.SetRoutes(&Routes{Next: ids{1: 2, 2: 2, 9: 2}})
 	b.SetRoutes(&Routes{Next: ids{1: 1, 3: 3, 9: 3}})
 	a.SetRoutes(&Routes{Next: ids{2: 2, 3: 2, 9: 2}})
-	send(a.Sender(), drawbridge.Header{Dest: 9, VNI: 1}, drawbridge.Packet{Frame: frameOf(100)})
-	eventually(t, "the hop limit", func() bool { return b.Drops()["hop_limit"]+c.Drops()["hop_limit"] == 1 })
+	s := a.Sender()
+	eventually(t, "the hop limit", func() bool {
+		send(s, drawbridge.Header{Dest: 9, VNI: 1}, drawbridge.Packet{Frame: frameOf(100)})
+		return b.Drops()["hop_limit"]+c.Drops()["hop_limit"] > 0
+	})
 }
 
 // TestKeysRotateWithoutLoss rotates both ends' keys again and again under traffic.
@@ -409,16 +419,19 @@ func TestKeysRotateWithoutLoss(t *testing.T) {
 	up(t, PathUDP, a, b)
 	s := a.Sender()
 	const count = 3000
+	n := 0
 	for i := range count {
 		if i%500 == 250 {
+			eventually(t, "use of the key before", func() bool { return b.links[1].rx[0].used.Load() })
 			b.links[1].rotate(b.now())
 			a.links[2].rotate(a.now())
 			eventually(t, "the new key", func() bool { return a.links[2].tx.Load().index == b.links[1].rx[0].index })
 		}
 		send(s, drawbridge.Header{Dest: 2, VNI: 1}, drawbridge.Packet{Frame: frameOf(200)})
+		if i%100 == 99 { // more might not fit the socket
+			eventually(t, "every frame", func() bool { n += len(b.take()); return n == i+1 })
+		}
 	}
-	n := 0
-	eventually(t, "every frame", func() bool { n += len(b.take()); return n == count })
 	if d := b.Drops(); d["unknown_key"]+d["forged"] > 0 {
 		t.Errorf("rotation dropped frames: %v", d)
 	}
@@ -427,7 +440,7 @@ func TestKeysRotateWithoutLoss(t *testing.T) {
 // TestDeadPeerIsNoticed stops one end and wants the other to say so.
 func TestDeadPeerIsNoticed(t *testing.T) {
 	t.Parallel()
-	a, b := start(t, 1), start(t, 2)
+	a, b := start(t, 1, quick), start(t, 2, quick)
 	connect(t, a, b, true)
 	upOn(t, PathUDP, a, b)
 	b.links[1].Close()
