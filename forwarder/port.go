@@ -43,7 +43,8 @@ type Sender interface {
 	Close()
 }
 
-// Tap is shown frames of a port, for a capture. It copies what it wants and never waits.
+// Tap is shown frames of a port, for a capture. It copies what it wants and never waits. Several goroutines call it at
+// once, and may do so a last time just after the capture was stopped.
 type Tap interface {
 	Offer(d Direction, p *drawbridge.Packet)
 }
