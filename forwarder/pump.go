@@ -121,13 +121,17 @@ func (u *pump) lead(epoch drawbridge.Epoch, n int) bool {
 // frame decides about one frame.
 func (u *pump) frame(p *drawbridge.Packet, epoch drawbridge.Epoch) {
 	a, f := u.from, p.Frame
-	if r, ok := admit(f); !ok {
-		a.drops.add(r, 1)
-		return
-	}
 	at := &u.here
 	if a.segment != nil {
 		at = &a.segment.at
+	}
+	if r, ok := admit(f); !ok {
+		a.drops.add(r, 1)
+		if r == dropLinkLocal && a.segment != nil {
+			// The hellos of other gateways: as long as they come, nobody else speaks with the gateway's address.
+			u.macs.learn(keyOf(a.cfg.VNI, f, 6), at, u.now)
+		}
+		return
 	}
 	pass, learned := u.macs.learn(keyOf(a.cfg.VNI, f, 6), at, u.now)
 	if !pass {
