@@ -46,7 +46,11 @@ func TestATapEndsAlone(t *testing.T) {
 	same := film{shown: &shown}
 	first, second := at.Capture(same, false), at.Capture(same, false)
 	g[0].say(drawbridge.Broadcast, 1)
+	held := *at.after.Load() // by a pump that is showing a batch
 	first()
+	if len(held) != 2 || held[0] == nil || held[1] == nil || held[0] == held[1] {
+		t.Errorf("the list changed under who was using it: %v", held)
+	}
 	g[0].say(drawbridge.Broadcast, 2)
 	first() // does no harm
 	g[1].say(drawbridge.Broadcast, 3)

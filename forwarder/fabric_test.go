@@ -274,15 +274,13 @@ func (f *fabric) listen() {
 	}
 }
 
-// heard is how often the station got the frame with that note since the last call.
-func (s *station) heard(note int) (n int) {
-	for _, f := range s.got {
-		if len(f) >= 18 && binary.BigEndian.Uint32(f[14:]) == uint32(note) {
-			n++
-		}
-	}
-	s.got = nil
-	return n
+// heard is how often the station got the frame with that note since the last call for it.
+func (s *station) heard(note int) int {
+	before := len(s.got)
+	s.got = slices.DeleteFunc(s.got, func(f drawbridge.Frame) bool {
+		return len(f) >= 18 && binary.BigEndian.Uint32(f[14:]) == uint32(note)
+	})
+	return before - len(s.got)
 }
 
 // expect fails the test unless the station got the frame that often.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/forwarder/porttest"
@@ -162,6 +163,17 @@ func TestEchoesAreRemembered(t *testing.T) {
 	f.now += echoesFor
 	if wrote(3) != 1 {
 		t.Error("a frame is held up for ever")
+	}
+}
+
+func TestAnEchoAtTheBeginningIsRemembered(t *testing.T) {
+	var e echoes
+	now := func() time.Duration { return 0 }
+	if e.recent(now) {
+		t.Error("nothing was heard")
+	}
+	if e.note(frame(address(1), address(2), 3), 0); !e.recent(now) {
+		t.Error("it was heard when the switch began")
 	}
 }
 

@@ -203,7 +203,7 @@ func (u *pump) flood(p *drawbridge.Packet) {
 	}
 	mine := drawbridge.Packet{Offload: p.Offload}
 	for _, to := range (*u.sw.ports.Load())[a.cfg.VNI] {
-		if to == a || to.segment.refuses(a.cfg.Segment) {
+		if to == a { // of a segment there is one port here at most
 			continue
 		}
 		if mine.Frame == nil {

@@ -157,6 +157,7 @@ func TestTheSegmentStaysClosedInAnyOverlay(t *testing.T) {
 
 func TestOnlyWhoMayBridgeIsFollowed(t *testing.T) {
 	o := newOffice(t)
+	o.nodes[1].sw.cfg.MayBridge = func(drawbridge.PeerID, drawbridge.SegmentID, drawbridge.VNI) bool { return false } // an open gate is enough
 	sw := o.nodes[0].sw
 	sw.cfg.MayBridge = func(p drawbridge.PeerID, id drawbridge.SegmentID, vni drawbridge.VNI) bool {
 		return id == o.a.cfg.Segment && vni == 7 && (p == 2 || p == 3)
@@ -218,6 +219,16 @@ func TestOwnFramesDoNotComeBack(t *testing.T) {
 	}
 }
 
+func TestEpochZeroIsNoTenure(t *testing.T) {
+	o := newOffice(t)
+	o.nodes[1].deliver(captured(3, address(101), 0, 1)) // it knows the segment, and nobody who bridges it
+	o.settle()
+	o.atA.expect(1, 0)
+	if active, _ := o.nodes[1].sw.Tenure(o.a.cfg.Segment, 7); active != 0 || o.nodes[1].dropped(dropStaleEpoch) != 1 {
+		t.Errorf("%d is the gateway", active)
+	}
+}
+
 func TestFramesOfOtherOverlaysTeachNothing(t *testing.T) {
 	f, _ := hosts(t, 1)
 	c := captured(2, address(100), 5, 1)
@@ -230,6 +241,9 @@ func TestFramesOfOtherOverlaysTeachNothing(t *testing.T) {
 
 func TestSplitHorizon(t *testing.T) {
 	o := newOffice(t)
+	for _, n := range o.nodes {
+		n.sw.cfg.without.order = true // or that alone would stop what follows
+	}
 	o.a.open(5)
 	o.b.open(6) // both, which must never be
 	o.host.say(drawbridge.Broadcast, 1)

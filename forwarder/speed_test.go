@@ -131,6 +131,9 @@ func TestNothingIsAllocatedPerFrame(t *testing.T) {
 			t.Errorf("%s: %v allocations for 64 frames", name, n)
 		}
 	}
+	if n := cap(b.guest.kept.buf); n > 4*64*1500 {
+		t.Errorf("%d octets are kept of a batch", n)
+	}
 	for _, st := range b.sw.Ports() {
 		if n := st.Drops["storm"] + st.Drops["mac_limit"] + st.Drops["gate_shut"]; n != 0 {
 			t.Errorf("%+v: not what was meant to be measured", st)

@@ -114,6 +114,7 @@ func TestAPortIsAttachedOnce(t *testing.T) {
 		"is on segment office": {Port: w.Attach("other"), VNI: 7, Segment: id, SegmentName: "office", Gate: gate},
 		"has a gate":           {Port: w.Attach("third"), VNI: 7, Segment: id},
 		"nothing else":         {Port: w.Attach("fourth"), VNI: 7, Gate: gate},
+		"24 bits":              {Port: w.Attach("fifth"), VNI: drawbridge.MaxVNI + 1},
 	} {
 		if _, err := n.sw.Attach(cfg); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
@@ -145,6 +146,58 @@ func TestADetachedPortIsForgotten(t *testing.T) {
 	g[0].say(s.mac, 1)
 	g[1].say(s.mac, 2)
 	s.expect(1, 0)
+}
+
+func TestFramesForADetachedPortAreCounted(t *testing.T) {
+	f, _ := pair(t)
+	at := f.wires[1].ports[0]
+	p := drawbridge.Packet{Frame: frame(address(2), address(1), 1)}
+	f.nodes[1].r.Deliver(&drawbridge.Header{Origin: 1, Dest: 2, VNI: 7}, &p)
+	at.Detach()
+	f.nodes[1].r.Flush()
+	if at.dropped(dropPort) != 1 || len(f.nodes[1].r.local.of) != 0 {
+		t.Errorf("%v, %d queues", at.Status().Drops, len(f.nodes[1].r.local.of))
+	}
+}
+
+// TestFramesForSomebodyElsewhere: one that was sent to this peer alone is not spread, one for everybody is.
+func TestFramesForSomebodyElsewhere(t *testing.T) {
+	f, g := hosts(t, 3)
+	g[2].say(drawbridge.Broadcast, 0)
+	n := f.nodes[1]
+	for note, dest := range []drawbridge.PeerID{2, 0} {
+		n.deliver(carried{drawbridge.Header{Origin: 1, Dest: dest, VNI: 7}, drawbridge.Packet{Frame: frame(g[2].mac, g[0].mac, note+1)}})
+	}
+	f.settle()
+	g[1].expect(1, 0)
+	if n.dropped(dropMisdirected) != 1 {
+		t.Errorf("%v", n.sw.Drops())
+	}
+	g[1].expect(2, 1)
+}
+
+// TestAFloodForOneKnownHereGoesToItsPort: its sender did not know where to send it.
+func TestAFloodForOneKnownHereGoesToItsPort(t *testing.T) {
+	f, g := pair(t)
+	w := f.wire()
+	w.guest(f.nodes[1], 7)
+	neighbour := w.station(3)
+	f.nodes[1].deliver(carried{drawbridge.Header{Origin: 1, VNI: 7}, drawbridge.Packet{Frame: frame(g[1].mac, g[0].mac, 1)}})
+	f.settle()
+	g[1].expect(1, 1)
+	neighbour.expect(1, 0)
+}
+
+func TestInventedOriginsAreBounded(t *testing.T) {
+	f, _ := hosts(t, 1)
+	n := f.nodes[0]
+	for i := range 3 * maxPlaces {
+		f.now += settle
+		n.deliver(carried{drawbridge.Header{Origin: drawbridge.PeerID(10 + i), VNI: 7}, drawbridge.Packet{Frame: frame(drawbridge.Broadcast, address(9), i)}})
+	}
+	if len(n.r.peers) > maxPlaces || len(n.sw.table.peers) != 1 {
+		t.Errorf("%d places, %d peers", len(n.r.peers), len(n.sw.table.peers))
+	}
 }
 
 func TestStatusShowsWhatPassed(t *testing.T) {

@@ -166,6 +166,7 @@ func TestWhatIsNeverAnswered(t *testing.T) {
 		"IPv6 from a group":         {Frame: with(udp6(t, 1400), 22, 0xff, 2)},
 		"not version 6":             {Frame: with(udp6(t, 1400), 14, 0x45)},
 		"endless extensions":        {Frame: extended(udp6(t, 1300), 0, bytes.Repeat([]byte{0, 0, 1, 4, 0, 0, 0, 0}, 10)...)},
+		"ICMPv6 past the end":       {Frame: extended(udp6(t, 1400), 0, 58, 255, 1, 4, 0, 0, 0, 0)},
 		"extension past the end":    {Frame: extended(udp6(t, 1400), 0, 0, 255, 1, 4, 0, 0, 0, 0)},
 		"neither IPv4 nor IPv6":     {Frame: with(udp4(t, 1400), 12, 0x88, 0xb5)},
 		"three tags":                {Frame: with(udp4(t, 1400), 12, 0x81, 0, 0, 1, 0x81, 0, 0, 1, 0x81, 0, 0, 1, 8, 0)},
