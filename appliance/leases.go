@@ -64,6 +64,8 @@ func (n *Node) followLeases(ctx context.Context) error {
 			v.agent.AddGate(drawbridge.SegmentIDOf(p.segment.Name), p.gate, p.allowed)
 		}
 	}
+	look := time.NewTicker(lookAtWires)
+	defer look.Stop()
 	for {
 		state, decided := v.group.State()
 		watch := n.changed.watch()
@@ -77,9 +79,14 @@ func (n *Node) followLeases(ctx context.Context) error {
 			n.tellTenure(c)
 		case <-decided:
 		case <-watch:
+		case <-look.C:
 		}
 	}
 }
+
+// lookAtWires is how often it is seen whether ALONE still has something against a port: what ends in its favour
+// is told by nobody.
+const lookAtWires = 100 * time.Millisecond
 
 // beBorn has the voters commit a generation after this run began, and answers the one before it: promises of
 // earlier runs, which this one has forgotten, are all of older generations than what it takes part in. The
@@ -200,6 +207,7 @@ func (n *Node) whyNot(p *port, state *raftgroup.State) (reasons []string) {
 	if p.segment.Mode == config.ModePassive {
 		reasons = append(reasons, "mode = \"passive\" in the node file")
 	}
+	reasons = append(reasons, p.wireReasons()...)
 	if g := state.Gateways[n.creds.Name]; g.Maintenance {
 		reasons = append(reasons, "maintenance since "+g.Since.UTC().Format(time.RFC3339))
 	}

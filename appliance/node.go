@@ -13,6 +13,7 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
@@ -45,6 +46,7 @@ type Node struct {
 
 	// Set by Run before anything else runs; nil on a peer that does not vote.
 	voter *voter
+	alone *runner.Runner
 
 	mu       sync.Mutex // guards what follows
 	segments map[string]segmentNews
@@ -163,6 +165,9 @@ func (n *Node) Run(ctx context.Context) error {
 	start("mesh", n.router.Run)
 	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, web.New(n, n.log)) })
 	if n.voter != nil {
+		if n.alone = n.openALONE(); n.alone != nil {
+			start("ALONE", n.alone.Run)
+		}
 		start("voters", n.voter.run)
 		start("lease agent", n.voter.agent.Run)
 		start("leases", n.followLeases)

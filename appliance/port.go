@@ -47,7 +47,8 @@ type port struct {
 	kernel  *gate.Kernel   // nil when the gate is soft
 	note    string         // why it is
 
-	usable atomic.Bool // the device is open
+	usable    atomic.Bool   // the device is open
+	toldEpoch atomic.Uint64 // the epoch that ALONE was last told of
 
 	mu       sync.Mutex // guards what follows
 	attached *forwarder.Attached
@@ -162,6 +163,7 @@ func (p *port) once(ctx context.Context) error {
 		return err
 	}
 	defer a.Detach()
+	defer p.watchWire()()
 	p.opened(d, a)
 	defer p.closed()
 	stop := context.AfterFunc(ctx, func() { _ = d.Close() })
@@ -360,9 +362,6 @@ func (p *port) setReasons(reasons []string) bool {
 	return news
 }
 
-// allowed reports whether the gate may be open: not while its device is away.
-func (p *port) allowed(drawbridge.Epoch) bool { return p.usable.Load() }
-
 // tenured notes that the lease opened the gate.
 func (p *port) tenured(epoch drawbridge.Epoch) {
 	p.mu.Lock()
@@ -378,6 +377,7 @@ func (p *port) why() string {
 
 // over notes that a tenure has ended.
 func (p *port) over(epoch drawbridge.Epoch, cause string) {
+	p.released()
 	p.mu.Lock()
 	p.epoch, p.cause, p.since = 0, cause, time.Now()
 	p.mu.Unlock()
