@@ -230,6 +230,7 @@ func TestCachesNeverFindWhatWasForgotten(t *testing.T) {
 					return
 				}
 				c.learn(macKey(i), &place{peer: 1}, 1)
+				runtime.Gosched()
 			}
 		})
 	}
