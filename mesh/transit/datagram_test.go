@@ -2,9 +2,12 @@ package transit
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"maps"
+	"net/netip"
 	"testing"
+	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
@@ -182,6 +185,77 @@ func TestMalformedMetaIsCounted(t *testing.T) {
 	}
 }
 
+// TestMetaThatDoesNotFit cuts metas with every combination of parts at every length.
+func TestMetaThatDoesNotFit(t *testing.T) {
+	for flags := range uint8(0x20) {
+		whole := (&meta{flags: flags, origin: 1, mss: 1, total: 1}).append(nil)
+		for n := range whole {
+			if _, ok := new(meta).parse(whole[n:]); ok != (n == 0) {
+				t.Errorf("flags %02x without the first %d octets: %v", flags, n, ok)
+			}
+		}
+	}
+	for _, m := range []meta{{flags: flagPiece, origin: 1, index: 1, total: 1}, {flags: flagPiece, origin: 1, index: 200, total: 100}, {flags: flagPiece, origin: 1}} {
+		if _, ok := new(meta).parse(m.append(nil)); ok {
+			t.Errorf("piece %d of %d", m.index, m.total)
+		}
+	}
+}
+
+// TestARunCannotTakeAllMemory begins one of more octets than a frame may have.
+func TestARunCannotTakeAllMemory(t *testing.T) {
+	_, b := pairOfStills(t)
+	f := superFrame{payload: 1000, mss: 500}.packet().Frame
+	m := meta{flags: flagPiece | flagOffload, hops: 9, origin: 1, offload: owedChecksum | 1, csumStart: 34, total: 128, headerLen: 54}
+	if got := b.hear(b.seal(b.links[1], kindFrame, m.append(append(bytes.Clone(f[54:]), f[:54]...)))); len(got) != 0 {
+		t.Error("delivered")
+	}
+	wantDrops(t, b, nil, map[string]uint64{"malformed": 1})
+}
+
+// TestAnEchoOfNothing hears that the far end heard what was never said.
+func TestAnEchoOfNothing(t *testing.T) {
+	_, b := pairOfStills(t)
+	h := make([]byte, heartbeatLen)
+	for _, echo := range []uint64{uint64(time.Hour.Microseconds()) + 1, 1 << 63, ^uint64(0)} {
+		binary.BigEndian.PutUint64(h[12:], echo)
+		b.r.now = time.Hour
+		b.r.datagram(b.seal(b.links[1], kindHeartbeat, h), -1)
+	}
+	wantDrops(t, b, nil, map[string]uint64{"malformed": 3})
+	if l := b.links[1]; l.beat.echoed || l.beat.rtt != 0 {
+		t.Errorf("believed: %+v", l.beat)
+	}
+}
+
+// TestOnlyTheNewestHeartbeatMovesALink hears some from other addresses: late ones, as after a reordering, and
+// what is no heartbeat at all.
+func TestOnlyTheNewestHeartbeatMovesALink(t *testing.T) {
+	n := newStill(t, 1)
+	l := n.neighbour(2, 7)
+	heartbeat := func(seq uint32, from string) netip.AddrPort {
+		h := make([]byte, heartbeatLen)
+		binary.BigEndian.PutUint32(h, seq)
+		l.takeHeartbeat(h, netip.MustParseAddrPort(from), 0, 100, time.Second)
+		return l.State().Remote
+	}
+	for _, tc := range []struct {
+		seq        uint32
+		from, want string
+	}{
+		{10, "192.0.2.1:1000", "192.0.2.1:1000"},
+		{9, "192.0.2.2:1000", "192.0.2.1:1000"},
+		{10, "192.0.2.2:1000", "192.0.2.1:1000"},
+		{11, "192.0.2.1:2000", "192.0.2.1:2000"},
+		{13, "192.0.2.3:2000", "192.0.2.3:2000"},
+		{12, "192.0.2.1:2000", "192.0.2.3:2000"},
+	} {
+		if got := heartbeat(tc.seq, tc.from); got != netip.MustParseAddrPort(tc.want) {
+			t.Errorf("number %d from %s: sends to %v, want %s", tc.seq, tc.from, got, tc.want)
+		}
+	}
+}
+
 // TestOwnFrames hears what it sent, as a loop of routes or of floods would bring it back.
 func TestOwnFrames(t *testing.T) {
 	n := newStill(t, 1)
@@ -216,6 +290,7 @@ func TestKeyExhausted(t *testing.T) {
 		}
 	}
 	a.s.Send(&drawbridge.Header{Dest: 2}, &drawbridge.Packet{Frame: frameOf(60)})
+	a.links[2].adopt(b.Addrs()[0])
 	a.s.heartbeat(a.links[2], 0, false)
 	if len(a.sealed()) != 0 {
 		t.Error("sealed beyond the last counter")

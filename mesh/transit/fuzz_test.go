@@ -90,6 +90,7 @@ func slicesOf(t testing.TB, p drawbridge.Packet, limit int) (plain [][]byte) {
 func FuzzMeta(f *testing.F) {
 	f.Add((&meta{flags: 0x1f, hops: 16, vni: 1, origin: 2, seq: 3, mss: 100, total: 2}).append(make([]byte, 60)))
 	f.Add((&meta{flags: flagFlood | flagMark, origin: 2}).append(nil))
+	f.Add((&meta{flags: 0x1f, origin: 2, mss: 1, total: 1}).append(nil)[1:])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m meta
@@ -182,6 +183,7 @@ func FuzzHeartbeat(f *testing.F) {
 	h := make([]byte, heartbeatLen)
 	f.Add(bytes.Clone(h), true)
 	binary.BigEndian.PutUint16(h[24:], 65535)
+	f.Add(bytes.Clone(h), true)
 	binary.BigEndian.PutUint64(h[12:], 1<<63)
 	f.Add(bytes.Clone(h), true)
 	f.Add(bytes.Clone(h), false)

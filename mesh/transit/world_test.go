@@ -242,9 +242,14 @@ func TestOneWay(t *testing.T) {
 func TestUDPIsBlocked(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.udp = nothing
-		if took := w.path(PathTCP, 1500*time.Millisecond); took < tcpAfter {
-			t.Errorf("UDP was given %v", took)
+		began := time.Now()
+		w.control = func(_ *end, msg []byte) bool {
+			if d := time.Since(began); msg[0] == controlHeartbeat && d <= tcpAfter {
+				t.Errorf("UDP was given %v", d)
+			}
+			return true
 		}
+		w.path(PathTCP, 1500*time.Millisecond)
 		w.flows()
 		if s := w.a.link.State(); s.MTU != controlDatagram-Overhead || !s.Up {
 			t.Errorf("over the control link %+v", s)
