@@ -221,3 +221,24 @@ func TestNoGatewayNoWay(t *testing.T) {
 		t.Errorf("%d frames sent to nobody", len(o.log)-sent)
 	}
 }
+
+func TestFramesOfOurOwnObeyTheGate(t *testing.T) {
+	o := newOffice(t)
+	own := []drawbridge.Packet{{Frame: frame(drawbridge.Broadcast, o.guest.mac, 1)}}
+	o.a.Inject(own)
+	o.a.Inject(nil)
+	o.settle()
+	o.host.expect(1, 0)
+	o.a.open(5)
+	o.a.Inject(own)
+	o.settle()
+	o.host.expect(1, 1)
+	o.guest.expect(1, 0) // they are for the segment alone
+	select {
+	case <-o.a.Gone():
+		t.Error("it is still attached")
+	default:
+	}
+	o.a.Detach()
+	<-o.a.Gone()
+}
