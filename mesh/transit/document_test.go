@@ -8,8 +8,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +183,123 @@ func TestReasonsAreDocumented(t *testing.T) {
 	for i := range min(len(rows), len(reasonNames)) {
 		if rows[i][1] != reasonNames[i] {
 			t.Errorf("row %d is %q, want %q", i, rows[i][1], reasonNames[i])
+		}
+	}
+}
+
+// tableOf is the rows of two or more columns below a heading, without head and rule.
+func tableOf(t *testing.T, heading, column string) (rows [][]string) {
+	t.Helper()
+	_, section, _ := strings.Cut(document(t), "\n## "+heading+"\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	_, table, found := strings.Cut(section, "\n| "+column+" |")
+	if !found {
+		t.Fatalf("no table %q below %q", column, heading)
+	}
+	for i, line := range strings.Split(table, "\n") {
+		if i > 1 && !strings.HasPrefix(line, "|") {
+			break
+		}
+		if i > 1 {
+			var cells []string
+			for _, c := range strings.Split(strings.Trim(line, "|"), "|") {
+				cells = append(cells, strings.TrimSpace(c))
+			}
+			rows = append(rows, cells)
+		}
+	}
+	return rows
+}
+
+// TestTimersAreDocumented compares the table with the constants.
+func TestTimersAreDocumented(t *testing.T) {
+	n := newStill(t, 1)
+	want := map[string]time.Duration{
+		"heartbeat": n.cfg.Heartbeat, "silence": time.Duration(silentBeats * float64(n.cfg.Heartbeat)),
+		"control link asked after": tcpAfter, "control link asked every": unansweredAsks, "control link good for": tcpFor,
+		"key age": rekeyAfter, "key kept for late datagrams": lateFor, "announcement repeated after": announceAgain,
+		"fragments wait": fragmentsFor, "origin forgotten after": forgetAfter,
+		"path searched again": searchAgain, "size confirmed every": confirmEvery, "path narrower after": narrowAfter,
+	}
+	units := strings.NewReplacer(" ", "", "min", "m0s")
+	for _, row := range tableOf(t, "State of a link", "timer") {
+		if d, ok := want[row[0]]; !ok || d.String() != units.Replace(row[1]) {
+			t.Errorf("%s is %s, want %v", row[0], row[1], d)
+		}
+		delete(want, row[0])
+	}
+	if len(want) > 0 {
+		t.Errorf("not documented: %v", want)
+	}
+	list := strings.Join(strings.Fields(strings.Trim(strings.ReplaceAll(fmt.Sprint(candidates), " ", ", "), "[]")), " ")
+	if text := strings.Join(strings.Fields(document(t)), " "); !strings.Contains(text, list) {
+		t.Errorf("the candidates are not documented as %s", list)
+	}
+}
+
+// TestOverheadIsDocumented seals one frame of each kind in the table.
+func TestOverheadIsDocumented(t *testing.T) {
+	n := newStill(t, 1)
+	n.neighbour(2, 7)
+	n.SetRoutes(&Routes{Next: map[drawbridge.PeerID]drawbridge.PeerID{9: 2}, Children: map[drawbridge.PeerID][]drawbridge.PeerID{1: {2}}})
+	owed := superFrame{payload: 500, mss: 1000}
+	var want []int
+	for _, tc := range []struct {
+		h drawbridge.Header
+		p drawbridge.Packet
+	}{
+		{drawbridge.Header{Dest: 2}, drawbridge.Packet{Frame: frameOf(100)}},
+		{drawbridge.Header{Dest: 9}, drawbridge.Packet{Frame: frameOf(100)}},
+		{drawbridge.Header{Dest: 2, Segment: 1}, drawbridge.Packet{Frame: frameOf(100)}},
+		{drawbridge.Header{Dest: 9, Segment: 1}, owed.packet()},
+		{drawbridge.Header{Segment: 1}, drawbridge.Packet{Frame: frameOf(100)}},
+	} {
+		size := len(tc.p.Frame)
+		n.s.Send(&tc.h, &tc.p)
+		want = append(want, len(n.sealed()[0].data)-size)
+	}
+	if want[3] != Overhead || Overhead != 58 {
+		t.Errorf("the worst is %d, the constant %d", want[3], Overhead)
+	}
+	p := superFrame{payload: 5000, mss: 1000, options: 12}
+	packet := p.packet()
+	n.s.Send(&drawbridge.Header{Dest: 2}, &packet)
+	want = append(want, len(n.sealed()[0].data)-p.mss-p.headers())
+	rows := tableOf(t, "Path MTU", "frame")
+	if len(rows) != len(want) {
+		t.Fatalf("%d rows, want %d", len(rows), len(want))
+	}
+	for i, row := range rows {
+		if first, _, _ := strings.Cut(row[1], " "); first != strconv.Itoa(want[i]) {
+			t.Errorf("%s: %s, want %d", row[0], row[1], want[i])
+		}
+		if first, _, _ := strings.Cut(row[2], " "); first != strconv.Itoa(want[i]+28) {
+			t.Errorf("%s: %s, want %d", row[0], row[2], want[i]+28)
+		}
+	}
+	sum := 0
+	for _, row := range tableOf(t, "Path MTU", "octets")[:6] {
+		octets, err := strconv.Atoi(row[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += octets
+	}
+	if sum != Overhead {
+		t.Errorf("the parts make %d", sum)
+	}
+	a, _ := pairOfStills(t)
+	l := a.links[2]
+	l.max.Store(1500 - 28)
+	if l.mtu() != 1414 || a.MTU(2) != 1414 {
+		t.Errorf("1,500 with IPv4 carries %d", l.mtu())
+	}
+	for _, size := range []int{1414, 1415} {
+		o := superFrame{payload: size - 54, mss: 2000}.packet()
+		a.SetRoutes(&Routes{Next: map[drawbridge.PeerID]drawbridge.PeerID{9: 2}})
+		a.s.Send(&drawbridge.Header{Dest: 9, Segment: 1, Epoch: 1}, &o)
+		if got := len(a.sealed()); got != size-1413 {
+			t.Errorf("a frame of %d in %d datagrams", size, got)
 		}
 	}
 }
