@@ -1,6 +1,7 @@
 package transit
 
 import (
+	"bytes"
 	"testing"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
@@ -106,4 +107,104 @@ func disturb(t *rapid.T, n int) (lost bool, order []int) {
 		}
 	}
 	return lost, order
+}
+
+// TestWhatContinuesARun follows a slice by one that differs in a single thing: only the true next one joins it.
+func TestWhatContinuesARun(t *testing.T) {
+	whole := superFrame{payload: 400, mss: 100}.packet().Frame
+	base := meta{flags: flagPiece | flagOffload | flagSegment, hops: 9, origin: 1, vni: 5, seq: 70, offload: owedChecksum | 1, csumStart: 34, total: 4, headerLen: 54, segment: 3, epoch: 8}
+	for name, tc := range map[string]struct {
+		change func(m *meta)
+		joined bool
+	}{
+		"the next":           {func(*meta) {}, true},
+		"fewer hops left":    {func(m *meta) { m.hops-- }, true},
+		"by another way":     {func(m *meta) { m.flags |= flagDest; m.dest = 2 }, true},
+		"another origin":     {func(m *meta) { m.origin = 9 }, false},
+		"another overlay":    {func(m *meta) { m.vni++ }, false},
+		"another segment":    {func(m *meta) { m.segment++ }, false},
+		"another epoch":      {func(m *meta) { m.epoch++ }, false},
+		"from no segment":    {func(m *meta) { m.flags &^= flagSegment; m.segment, m.epoch = 0, 0 }, false},
+		"another frame":      {func(m *meta) { m.seq++ }, false},
+		"one is missing":     {func(m *meta) { m.seq++; m.index++ }, false},
+		"of another length":  {func(m *meta) { m.total++ }, false},
+		"a flood":            {func(m *meta) { m.flags |= flagFlood }, false},
+		"other segment size": {func(m *meta) { m.flags |= flagMSS; m.mss = 50 }, false},
+		"longer headers":     {func(m *meta) { m.headerLen++ }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, b := pairOfStills(t)
+			l := b.links[1]
+			first, next := base, base
+			next.index, next.seq = 1, 71
+			tc.change(&next)
+			slice := func(m meta) []byte {
+				at := 54 + 100*int(m.index)
+				return b.seal(l, kindFrame, m.append(append(bytes.Clone(whole[at:at+100]), whole[:m.headerLen]...)))
+			}
+			got := b.hear(slice(first), slice(next))
+			if want := map[bool]int{true: 1, false: 2}[tc.joined]; len(got) != want {
+				t.Errorf("%d frames, dropped %v", len(got), b.Drops())
+			}
+		})
+	}
+}
+
+// TestABatchLargerThanItsMemory ends the memory of a batch at every place of a run, and fills it several times
+// over: everything arrives as it was sent.
+func TestABatchLargerThanItsMemory(t *testing.T) {
+	a, b := pairOfStills(t)
+	s := superFrame{payload: 20000, mss: 1000}
+	for left := 0; left < 30000; left += 97 {
+		p := s.packet()
+		a.s.Send(&drawbridge.Header{Dest: 2}, &p)
+		all := a.sealed()
+		alone := frameDatagram(a)
+		b.r.now = b.now()
+		b.r.head = len(b.r.arena) - left
+		for i, d := range all {
+			b.r.datagram(d.data, -1)
+			if i == left%len(all) {
+				b.r.datagram(alone, -1)
+			}
+		}
+		got, octets := b.finish(), 0
+		for i := range got {
+			if len(got[i].packet.Frame) == 60 {
+				if !bytes.Equal(got[i].packet.Frame, frameOf(60)) {
+					t.Fatalf("%d octets before the end: the frame between is not as it was", left)
+				}
+				octets++
+				continue
+			}
+			from, to, wrong := s.check(&got[i].packet)
+			if wrong != nil {
+				t.Fatalf("%d octets before the end: %v", left, wrong)
+			}
+			octets += to - from
+		}
+		if octets != s.payload+1 {
+			t.Fatalf("%d octets before the end: %d arrived, dropped %v", left, octets, b.Drops())
+		}
+	}
+	const times = 200
+	s.payload, s.mss = 60000, 1448
+	for range times {
+		p := s.packet()
+		a.s.Send(&drawbridge.Header{Dest: 2}, &p)
+		for _, d := range a.sealed() {
+			b.r.datagram(d.data, -1)
+		}
+	}
+	octets := 0
+	for _, g := range b.finish() {
+		from, to, wrong := s.check(&g.packet)
+		if wrong != nil {
+			t.Fatal(wrong)
+		}
+		octets += to - from
+	}
+	if octets != times*s.payload {
+		t.Errorf("%d octets of %d in one batch", octets, times*s.payload)
+	}
 }

@@ -85,10 +85,15 @@ func superPacket() drawbridge.Packet {
 
 func sendPaths() []path {
 	small, super := drawbridge.Packet{Frame: frameOf(64)}, superPacket()
+	tight := func(p drawbridge.Packet) drawbridge.Packet { // no room behind
+		return drawbridge.Packet{Frame: p.Frame[:len(p.Frame):len(p.Frame)], Offload: p.Offload}
+	}
 	segment := drawbridge.Header{Dest: 2, VNI: 5, Segment: 2, Epoch: 3}
 	return []path{
 		{"64", 64, sending(small, segment)},
 		{"64K", len(super.Frame), sending(super, segment)},
+		{"64 without room", 64, sending(tight(small), segment)},
+		{"64K without room", len(super.Frame), sending(tight(super), segment)},
 		{"flood of 64 to two", 64, sending(small, drawbridge.Header{VNI: 5})},
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
+	"github.com/drawbridge-net/drawbridge/mesh/udp"
 )
 
 // still is a plane without goroutines and without traffic: what it seals is collected, and what it shall
@@ -52,6 +53,9 @@ type datagram struct {
 func (n *still) sealed() (all []datagram) {
 	for _, s := range []*Sender{n.s, n.r.relay} {
 		for _, m := range s.messages[:s.used] {
+			if m.count > udp.MaxSegments || m.len > udp.MaxDatagram || (m.len+m.segment-1)/m.segment != m.count {
+				n.t.Errorf("the kernel cannot cut %d octets in %d datagrams of %d", m.len, m.count, m.segment)
+			}
 			for rest := m.buf[:m.len]; len(rest) > 0; {
 				one := rest[:min(m.segment, len(rest))]
 				rest = rest[len(one):]
