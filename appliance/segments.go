@@ -26,7 +26,11 @@ func (n *Node) followSegments(ctx context.Context) error {
 	for {
 		watch := n.changed.watch()
 		for _, s := range n.segmentViews() {
-			n.sw.SetSegment(s.id, s.vni, s.activeID, s.epoch)
+			epoch := s.epoch
+			if s.activeID == 0 { // the tenure that is known is over
+				_, epoch = n.sw.Tenure(s.id, s.vni)
+			}
+			n.sw.SetSegment(s.id, s.vni, s.activeID, epoch)
 			if n.voter != nil && s.activeID != 0 && s.activeID != n.creds.ID() {
 				n.voter.agent.Heard(s.id, s.epoch)
 			}
