@@ -58,6 +58,27 @@ func TestFramesStayInOrder(t *testing.T) {
 	})
 }
 
+// TestManySmallFrames collects more than the kernel cuts from one message, and as many octets.
+func TestManySmallFrames(t *testing.T) {
+	for _, size := range []int{60, 1400} {
+		a, b := pairOfStills(t)
+		const count = 300
+		for range count {
+			a.s.Send(&drawbridge.Header{Dest: 2}, &drawbridge.Packet{Frame: frameOf(size)})
+		}
+		if messages := a.s.used; messages > count/40 {
+			t.Errorf("%d frames of %d in %d messages", count, size, messages)
+		}
+		var all [][]byte
+		for _, d := range a.sealed() { // which looks at the messages, too
+			all = append(all, d.data)
+		}
+		if got := b.hear(all...); len(got) != count {
+			t.Errorf("%d frames arrived", len(got))
+		}
+	}
+}
+
 // TestSendTouchesWhatItMay looks at the memory around a frame: nothing in front, and at most 256 octets behind
 // within its capacity.
 func TestSendTouchesWhatItMay(t *testing.T) {
