@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net/netip"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func pair(t testing.TB, o Options) (a, b *Conn) {
@@ -180,4 +182,36 @@ func TestAWriterOfAClosedSocket(t *testing.T) {
 		t.Fatalf("the port is still taken: %v", err)
 	}
 	_ = again.Close()
+}
+
+// TestWhoCutsAfterAFailure has the kernel refuse a cut message: we cut ourselves from then on if that is any
+// better, and not when the segments are too wide for the interface or the address leads nowhere.
+func TestWhoCutsAfterAFailure(t *testing.T) {
+	for name, tc := range map[string]struct {
+		to      string
+		segment int
+		want    error
+		kernel  bool
+	}{
+		"a device that cannot": {"", 100, nil, false},
+		"too wide":             {"", MaxDatagram + 1, unix.EMSGSIZE, true},
+		"nowhere":              {"127.0.0.1:0", 100, unix.EINVAL, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := pair(t, Options{})
+			a.gso.Store(true)
+			to, _ := a.Dest(b.Addr())
+			if tc.to != "" {
+				to, _ = a.Dest(netip.MustParseAddrPort(tc.to))
+			}
+			m := Message{To: to, Data: make([]byte, 3*tc.segment), Segment: tc.segment}
+			a.Writer().failed(&m, unix.EINVAL)
+			if m.Err != tc.want || a.gso.Load() != tc.kernel {
+				t.Errorf("%v, the kernel cuts: %v", m.Err, a.gso.Load())
+			}
+			if tc.want == nil && len(receive(t, b.Reader(), 3)) != 3 {
+				t.Error("the message that was refused did not arrive")
+			}
+		})
+	}
 }

@@ -110,11 +110,15 @@ func (w *Writer) flush(ms []Message, n int) {
 }
 
 // failed notes that m did not leave. A device without checksum offload answers EIO to every cut message
-// (quic-go issue 3911), some kernels EINVAL: from then on we cut ourselves, beginning with m.
+// (quic-go issue 3911), some kernels EINVAL: from then on we cut ourselves, beginning with m. But if that
+// fails too, it was not the cutting: udp_send_skb of older kernels also answers EINVAL to segments that
+// are wider than the interface.
 func (w *Writer) failed(m *Message, e syscall.Errno) {
 	m.Err = e
 	if (e == unix.EIO || e == unix.EINVAL) && m.Segment > 0 && len(m.Data) > m.Segment && w.conn.gso.Swap(false) {
-		m.Err = w.one(m)
+		if m.Err = w.one(m); m.Err != nil {
+			w.conn.gso.Store(true)
+		}
 	}
 }
 
