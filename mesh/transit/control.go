@@ -73,6 +73,10 @@ func (p *Plane) runControl(ctx context.Context) {
 }
 
 func (r *reader) control(f controlFrame) {
+	if f.link.closed.Load() {
+		r.plane.drops.add(dropLinkDown, 1)
+		return
+	}
 	a := r.assemblyOf(f.link)
 	if a != nil && a.end+len(f.plain)+clearLen+secure.TagLen > a.limit {
 		r.close(a)

@@ -214,7 +214,18 @@ func TestAClosedLinkStaysClosed(t *testing.T) {
 		w.path(PathUDP, time.Second)
 		l := w.a.link
 		told := len(w.a.heard)
+		msg := (&meta{origin: 2, hops: 9, total: 1}).append(append([]byte{controlFrameMsg}, frameOf(60)...))
+		l.HandleControl(msg) // waits in the queue
 		l.Close()
+		l.HandleControl(msg)
+		for len(w.a.tcp) > 0 {
+			w.a.r.control(<-w.a.tcp)
+		}
+		if got := w.a.finish(); len(got) != 0 {
+			t.Error("a frame was delivered")
+		}
+		wantDrops(t, w.a.still, nil, map[string]uint64{"link_down": 2})
+		before := w.a.Drops()
 		l.judge(w.a.now())
 		l.rotate(w.a.now())
 		l.takeHeartbeat(make([]byte, heartbeatLen), netip.AddrPort{}, 0, 100, w.a.now())
@@ -222,7 +233,7 @@ func TestAClosedLinkStaysClosed(t *testing.T) {
 			t.Errorf("%+v, %d keys", s, w.a.keyCount())
 		}
 		w.a.s.Send(&drawbridge.Header{Dest: 2}, &drawbridge.Packet{Frame: frameOf(60)})
-		wantDrops(t, w.a.still, nil, map[string]uint64{"no_route": 1})
+		wantDrops(t, w.a.still, before, map[string]uint64{"no_route": 1})
 		if n := w.a.MTU(2); n != 0 {
 			t.Errorf("MTU %d", n)
 		}

@@ -177,7 +177,11 @@ func (l *Link) announce(k *rxKey) {
 
 // HandleControl takes a transit message of the far end. msg is not kept.
 func (l *Link) HandleControl(msg []byte) {
-	if len(msg) == 0 || l.closed.Load() {
+	switch {
+	case l.closed.Load():
+		l.plane.drops.add(dropLinkDown, 1)
+		return
+	case len(msg) == 0:
 		l.plane.drops.add(dropMalformed, 1)
 		return
 	}
