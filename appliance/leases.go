@@ -146,7 +146,9 @@ func (n *Node) steerAgent(state *raftgroup.State) {
 	if c, ok := leaseConfig(state); ok {
 		v.agent.SetConfig(c)
 	}
-	v.agent.SetPeers(n.leasePeers())
+	if peers := n.leasePeers(); len(peers) > 0 {
+		v.agent.SetPeers(peers)
+	}
 	news := false
 	for _, p := range n.ports {
 		if p.segment == nil || p.segment.Mode == config.ModeActiveManual {

@@ -59,7 +59,7 @@ func TestTheOtherGatewayTakesOver(t *testing.T) {
 			eventually(t, reachLimit, "the gateway is ready again", func() bool { return b.ready(t, from) })
 			b.gateways(t)
 			b.reach(t, 0)
-			if r := b.broadcast(t, 50); !r.ExactlyOnce() {
+			if r := b.broadcast(t, 50); !r.Single() {
 				t.Errorf("broadcasts after the gateway came back: %+v", r)
 			}
 		})
