@@ -68,20 +68,37 @@ func (n *Node) followLeases(ctx context.Context) error {
 	defer look.Stop()
 	for {
 		state, decided := v.group.State()
-		watch := n.changed.watch()
+		watch, wires := n.changed.watch(), n.wires()
 		if state.Generation > born {
 			n.steerAgent(&state)
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case c := <-v.changes:
-			n.tellTenure(c)
-		case <-decided:
-		case <-watch:
-		case <-look.C:
+		for same := true; same; {
+			select {
+			case <-ctx.Done():
+				return nil
+			case c := <-v.changes:
+				n.tellTenure(c)
+				same = false
+			case <-decided:
+				same = false
+			case <-watch:
+				same = false
+			case <-look.C:
+				same = slices.Equal(n.wires(), wires)
+			}
 		}
 	}
+}
+
+// wires is what speaks against taking leases, on the wires of all ports.
+func (n *Node) wires() (reasons []string) {
+	for _, p := range n.ports {
+		if p.segment != nil {
+			reasons = append(reasons, p.name())
+			reasons = append(reasons, p.wireReasons()...)
+		}
+	}
+	return reasons
 }
 
 // lookAtWires is how often it is seen whether ALONE still has something against a port: what ends in its favour
