@@ -40,7 +40,6 @@ type reader struct {
 	header  drawbridge.Header
 	packet  drawbridge.Packet
 	now     time.Duration
-	lastKey *rxKey
 }
 
 // assembly is the run of slices of one frame that arrived in order so far. It lies in the arena, headers
@@ -134,15 +133,7 @@ func (r *reader) datagram(d []byte, i int) {
 	}
 }
 
-func (r *reader) key(index uint32) *rxKey {
-	if k := r.lastKey; k != nil && k.index == index && !k.link.closed.Load() {
-		if _, still := (*r.plane.keys.Load())[index]; still {
-			return k
-		}
-	}
-	r.lastKey = (*r.plane.keys.Load())[index]
-	return r.lastKey
-}
+func (r *reader) key(index uint32) *rxKey { return (*r.plane.keys.Load())[index] }
 
 // open authenticates d and lays its plain text behind dst; nil when it is forged or was seen.
 func (r *reader) open(dst, d []byte, k *rxKey) []byte {
