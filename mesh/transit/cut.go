@@ -47,11 +47,7 @@ func (s *Sender) whole(f drawbridge.Frame) {
 	m.seq = s.sequence(1)
 	plain := s.withRoom(f, maxMetaLen)
 	plain = m.append(plain)
-	n := clearLen + len(plain) + secure.TagLen
-	if s.reserve(1, n, n) {
-		s.sealAll(plain, 0, n)
-		s.flushControl()
-	}
+	s.one(plain)
 }
 
 // withRoom is f if its buffer has room for more behind it, else a copy that has.

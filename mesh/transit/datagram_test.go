@@ -79,7 +79,7 @@ func TestTruncatedAndChangedDatagrams(t *testing.T) {
 			c := bytes.Clone(d)
 			c[i] ^= 1 << bit
 			want := reason
-			if c[0] == version<<4|kindHeartbeat {
+			if c[0] == version<<4|kindHeartbeat || c[0] == version<<4|kindBundle {
 				want = "forged"
 			}
 			hear(fmt.Sprintf("octet %d bit %d", i, bit), want, c)

@@ -120,6 +120,23 @@ func TestExampleFrame(t *testing.T) {
 	}
 }
 
+// TestExampleBundle packs two frames for a neighbour, and hears what is written there.
+func TestExampleBundle(t *testing.T) {
+	n, _ := examplePlane(t)
+	for range 2 {
+		n.s.Send(&drawbridge.Header{Dest: 0x0b0b0b0b, VNI: 77}, &drawbridge.Packet{Frame: append(make([]byte, 0, 300), arp...)})
+	}
+	plain := example(t, "bundle plain text", n.s.bundles[0].buf)
+	d := example(t, "bundle", n.sealed()[0].data)
+	if want := independentSeal(t, example(t, "key and iv", nil), d[:clearLen], plain); !bytes.Equal(d, want) {
+		t.Errorf("the plain text seals to\n%s", hex.Dump(want))
+	}
+	got := hearer(t, 0x0b0b0b0b).hear(d)
+	if len(got) != 2 || !bytes.Equal(got[0].packet.Frame, arp) || !bytes.Equal(got[1].packet.Frame, arp) {
+		t.Errorf("heard %+v", got)
+	}
+}
+
 // TestExampleSlice cuts a super-frame of 160 octets of payload into three, and hears the one in the middle.
 func TestExampleSlice(t *testing.T) {
 	n, l := examplePlane(t)

@@ -123,6 +123,10 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(record(kindHeartbeat, make([]byte, heartbeatLen)))
 	f.Add(record(kindFrame, append(bytes.Clone(arp), (&meta{flags: flagFlood, hops: 16, origin: 3, total: 1}).append(nil)...)))
 	f.Add(record(kindFrame, append(bytes.Clone(arp), (&meta{flags: flagDest, dest: 9, hops: 16, origin: 3, total: 1}).append(nil)...)))
+	entry := append([]byte{0, 62}, frameOf(49)...) // eight times eight octets
+	entry = (&meta{hops: 16, origin: 2, total: 1}).append(entry)
+	f.Add(record(kindBundle, append(bytes.Clone(entry), entry...)))
+	f.Add(append(record(kindBundle, append(bytes.Clone(entry), 0xff, 0xff, 1, 2, 3, 4, 5, 6)), run...))
 
 	n := newStill(f, 1)
 	links := []*Link{n.neighbour(2, 7), n.neighbour(4, 8)}

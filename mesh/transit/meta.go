@@ -13,6 +13,7 @@ const version = 1
 const (
 	kindFrame     = 1
 	kindHeartbeat = 2
+	kindBundle    = 3
 )
 
 // clearLen is the clear header: version and kind, receiver's key index, sending thread, 40-bit counter. All

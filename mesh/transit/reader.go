@@ -126,6 +126,8 @@ func (r *reader) datagram(d []byte, i int) {
 	switch d[0] & 0xf {
 	case kindFrame:
 		r.frame(d, k)
+	case kindBundle:
+		r.bundle(d, k)
 	case kindHeartbeat:
 		r.heartbeat(d, k, i)
 	default:

@@ -73,8 +73,7 @@ func (s *Sender) again(plain []byte) {
 		kept = append(kept, s.lanes[i])
 	}
 	s.lanes = kept
-	if len(kept) > 0 && s.reserve(1, n, n) {
-		s.sealAll(plain, 0, n)
-		s.flushControl()
+	if len(kept) > 0 {
+		s.one(plain)
 	}
 }

@@ -26,6 +26,7 @@ type message struct {
 	count   int
 	full    bool // the last datagram is shorter, nothing may follow
 	probe   bool // a heartbeat: not to arrive is part of its job
+	frames  int  // that are lost with it: one a datagram, and what is bundled
 }
 
 // lane is one target of the frame in hand.
@@ -50,6 +51,8 @@ type Sender struct {
 	used     int
 	last     *message // the one that was appended to, the likeliest to take more
 	lanes    []lane
+	bundles  []*bundle
+	packed   *bundle         // the one that was packed last
 	out      [][]udp.Message // by socket
 	from     [][]*message
 	nonce    secure.NonceBuffer
@@ -209,15 +212,16 @@ func (s *Sender) seal(to []byte, k *txKey, counter uint64, kind byte, plain []by
 // reserve finds room for count datagrams in each lane: all of size bytes but the last, and takes their
 // counters. Lanes that cannot have any are removed.
 func (s *Sender) reserve(count, size, last int) bool {
-	if s.used+2*len(s.lanes) > len(s.messages) {
+	if s.used+3*len(s.lanes) > len(s.messages) {
 		s.send()
-		for len(s.messages) < 2*len(s.lanes) {
+		for len(s.messages) < 3*len(s.lanes) {
 			s.grow()
 		}
 	}
 	kept := s.lanes[:0]
 	for i := range s.lanes {
 		ln := s.lanes[i]
+		s.settleLink(ln.link)
 		if ln.key != nil && !s.reserveLane(&ln, count, size, last) {
 			s.plane.drops.add(dropKeyExhausted, count)
 			continue
@@ -282,7 +286,7 @@ func (s *Sender) find(l *Link, count, size, last int) *message {
 func (s *Sender) next(l *Link, size int) *message {
 	m := s.messages[s.used]
 	s.used++
-	m.link, m.remote, m.len, m.count, m.segment, m.full, m.probe = l, l.remote.Load(), 0, 0, size, false, false
+	m.link, m.remote, m.len, m.count, m.segment, m.full, m.probe, m.frames = l, l.remote.Load(), 0, 0, size, false, false, 0
 	s.last = m
 	return m
 }
@@ -290,11 +294,13 @@ func (s *Sender) next(l *Link, size int) *message {
 func (m *message) take(count, size, last int) {
 	m.len += (count-1)*size + last
 	m.count += count
+	m.frames += count
 	m.full = last < m.segment
 }
 
 // Flush sends what was collected. It ends every batch.
 func (s *Sender) Flush() {
+	s.settleAll()
 	if s.used > 0 {
 		s.send()
 	}
@@ -306,7 +312,7 @@ func (s *Sender) send() {
 	}
 	for _, m := range s.messages[:s.used] {
 		if m.remote == nil {
-			s.plane.drops.add(dropLinkDown, m.count)
+			s.plane.drops.add(dropLinkDown, m.frames)
 			continue
 		}
 		c := m.remote.conn
@@ -329,10 +335,10 @@ func (s *Sender) explain(out []udp.Message, from []*message) {
 		case errno == unix.EMSGSIZE:
 			from[i].link.refused(out[i].Segment)
 			if !from[i].probe {
-				s.plane.drops.add(dropTooBig, from[i].count)
+				s.plane.drops.add(dropTooBig, from[i].frames)
 			}
 		default:
-			s.plane.drops.add(dropSendFailed, from[i].count)
+			s.plane.drops.add(dropSendFailed, from[i].frames)
 		}
 	}
 }

@@ -147,31 +147,34 @@ func TestAFloodByBothPaths(t *testing.T) {
 	}
 }
 
-// TestManyNeighbours floods to more of them than a sender collects messages for, twice before it flushes.
+// TestManyNeighbours floods to more of them than a sender collects messages for, twice before it flushes: large frames,
+// which leave in a datagram each, and small ones, of which both share one.
 func TestManyNeighbours(t *testing.T) {
-	const neighbours = 3 * queued
-	a := newStill(t, 1)
-	c := listenUDP(t)
-	defer func() { _ = c.Close() }()
-	for i := range drawbridge.PeerID(neighbours) {
-		a.neighbour(i+2, uint32(i+2)).adopt(addrOf(c))
-	}
-	for range 2 {
-		a.s.Send(&drawbridge.Header{}, &drawbridge.Packet{Frame: frameOf(60)})
-	}
-	a.s.Flush()
-	seen := map[string]bool{}
-	_ = c.SetReadDeadline(time.Now().Add(patience))
-	for range 2 * neighbours {
-		d := make([]byte, 2000)
-		n, err := c.Read(d)
-		if err != nil {
-			t.Fatalf("%d datagrams of %d: %v", len(seen), 2*neighbours, err)
+	for size, each := range map[int]int{1000: 2, 60: 1} {
+		const neighbours = 3 * queued
+		a := newStill(t, 1)
+		c := listenUDP(t)
+		defer func() { _ = c.Close() }()
+		for i := range drawbridge.PeerID(neighbours) {
+			a.neighbour(i+2, uint32(i+2)).adopt(addrOf(c))
 		}
-		seen[string(d[:min(n, clearLen)])] = true
-	}
-	if len(seen) != 2*neighbours || len(a.Drops()) != 0 {
-		t.Errorf("%d different datagrams, dropped %v", len(seen), a.Drops())
+		for range 2 {
+			a.s.Send(&drawbridge.Header{}, &drawbridge.Packet{Frame: frameOf(size)})
+		}
+		a.s.Flush()
+		seen := map[string]bool{}
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		for range each * neighbours {
+			d := make([]byte, 2000)
+			n, err := c.Read(d)
+			if err != nil {
+				t.Fatalf("%d datagrams of %d: %v", len(seen), each*neighbours, err)
+			}
+			seen[string(d[:min(n, clearLen)])] = true
+		}
+		if len(seen) != each*neighbours || len(a.Drops()) != 0 {
+			t.Errorf("%d different datagrams, dropped %v", len(seen), a.Drops())
+		}
 	}
 }
 
@@ -230,14 +233,14 @@ func TestTheKernelRefuses(t *testing.T) {
 	l.max.Store(8972)
 	before := a.Drops()
 	tooBig := []udp.Message{{Segment: 8972, Err: unix.EMSGSIZE}}
-	a.s.explain(tooBig, []*message{{link: l, count: 3}})
+	a.s.explain(tooBig, []*message{{link: l, frames: 3}})
 	if got := l.max.Load(); got != 8952 {
 		t.Errorf("%d in use after EMSGSIZE", got)
 	}
 	wantDrops(t, a, before, map[string]uint64{"too_big": 3})
 	before = a.Drops()
 	tooBig[0].Segment = 8972 // a probe, which is no loss and says nothing of what is in use
-	a.s.explain(tooBig, []*message{{link: l, count: 1, probe: true}})
+	a.s.explain(tooBig, []*message{{link: l, frames: 1, probe: true}})
 	if got := l.max.Load(); got != 8952 {
 		t.Errorf("%d in use after a probe", got)
 	}

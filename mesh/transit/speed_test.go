@@ -25,6 +25,22 @@ type path struct {
 	make func(t testing.TB) (run func())
 }
 
+// sendingMany seals sixteen of p in one datagram.
+func sendingMany(p drawbridge.Packet, h drawbridge.Header) func(testing.TB) func() {
+	return func(t testing.TB) func() {
+		a := newStill(t, 1)
+		a.neighbour(2, 7)
+		return func() {
+			for range 16 {
+				c := p
+				a.s.Send(&h, &c)
+			}
+			a.s.settleAll()
+			forget(a.s)
+		}
+	}
+}
+
 // sending seals p to peer 2, or floods it.
 func sending(p drawbridge.Packet, h drawbridge.Header) func(testing.TB) func() {
 	return func(t testing.TB) func() {
@@ -35,6 +51,7 @@ func sending(p drawbridge.Packet, h drawbridge.Header) func(testing.TB) func() {
 		return func() {
 			c := p // sealing overwrites the frame, not its length
 			a.s.Send(&h, &c)
+			a.s.settleAll()
 			forget(a.s)
 		}
 	}
@@ -94,6 +111,7 @@ func sendPaths() []path {
 		{"64K", len(super.Frame), sending(super, segment)},
 		{"64 without room", 64, sending(tight(small), segment)},
 		{"64K without room", len(super.Frame), sending(tight(super), segment)},
+		{"16 of 64", 16 * 64, sendingMany(small, segment)},
 		{"flood of 64 to two", 64, sending(small, drawbridge.Header{VNI: 5})},
 	}
 }

@@ -52,6 +52,7 @@ type datagram struct {
 // sealed takes what the plane wants to send.
 func (n *still) sealed() (all []datagram) {
 	for _, s := range []*Sender{n.s, n.r.relay} {
+		s.settleAll()
 		for _, m := range s.messages[:s.used] {
 			if m.count > udp.MaxSegments || m.len > udp.MaxDatagram || (m.len+m.segment-1)/m.segment != m.count {
 				n.t.Errorf("the kernel cannot cut %d octets in %d datagrams of %d", m.len, m.count, m.segment)
@@ -67,8 +68,13 @@ func (n *still) sealed() (all []datagram) {
 	return all
 }
 
-// forget drops what s has sealed.
-func forget(s *Sender) { s.used, s.last = 0, nil }
+// forget drops what s has sealed and packed.
+func forget(s *Sender) {
+	s.used, s.last = 0, nil
+	for _, b := range s.bundles {
+		b.buf, b.frames = b.buf[:0], 0
+	}
+}
 
 // hear feeds datagrams and ends the batch. They were heard from nowhere.
 func (n *still) hear(all ...[]byte) []got {
