@@ -1,0 +1,192 @@
+package netconfig
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Key describes one key of the document. Errors, the form for editing and docs/reference/network-config.md are made
+// from this table, so they cannot disagree.
+type Key struct {
+	Name    string // dotted; [] after a list of tables
+	Default string // as TOML; empty: none
+	Allowed string // completes "wants ..."
+	Text    string
+	Since   int // form that it came with
+}
+
+const (
+	aName   = "a name: 1 to 63 letters a-z, digits, '-' or '_'"
+	aLength = "a length of time, such as \"40ms\" or \"1m30s\""
+	events  = "a list of kinds of events, such as [\"segment_active\", \"segment_inactive\"]"
+	told    = "Kinds of events that are told; none: all."
+)
+
+// Keys are all keys, in the order in which a document is written.
+var Keys = []Key{
+	{"format", "1", "a number that this software knows: 1", "The lowest form of the document that reads it right. Written by the software.", 1},
+
+	{"timers.profile", `"default"`, `"default", "fast", "wan" or "custom"`, "How soon a dead gateway is replaced: default 10ms/40ms, fast 5ms/20ms (wants real-time scheduling on every voter), wan 50ms/250ms; custom: what renew and term say.", 1},
+	{"timers.renew", "", aLength + ", at least 1ms", "With custom: how often the holder of a lease renews it. Otherwise what the profile has.", 1},
+	{"timers.term", "", aLength + ", at most 10s and long enough for three renewals", "With custom: how long a lease lasts.", 1},
+
+	{"overlay[].name", "", aName, "Required. What segments and subnets call it.", 1},
+	{"overlay[].vni", "", "a number from 1 to 16777215", "Required. Its number in frames and node files.", 1},
+	{"overlay[].mtu", "0", "0 or a number from 576 to 9216", "Largest IP packet in bytes on it; 0: what crosses the mesh whole.", 1},
+	{"overlay[].storm_limit", "20000", "a number from 100 to 10000000", "Frames a second that one port may flood.", 1},
+
+	{"segment[].name", "", aName, "Required. The same as in the node files of its gateways.", 1},
+	{"segment[].overlay", "", "the name of an overlay of this document", "Required. The overlay that it is bridged to.", 1},
+	{"segment[].eligible", "[]", "a list of names of peers, at most 64", "Who may bridge it. Empty: every gateway with a port on it.", 1},
+	{"segment[].preferred", "", "the name of a peer that is eligible", "The gateway that is asked first. Without one, the segments are spread over their gateways.", 1},
+	{"segment[].mode", `"auto"`, `"auto", "passive" or "active-manual"`, "auto: the gateways agree on one. passive: none is active. active-manual: the preferred gateway and no other; nobody takes over from it.", 1},
+	{"segment[].quorum_loss", `"close"`, `"close", "hold" or "segment"`, "What the active gateway does without a majority of the voters. close: shut. hold: go on while the other gateway is heard to be passive. segment: the gateways elect on the wire; two may be active when the wire is split.", 1},
+	{"segment[].preempt", "false", "true or false", "Whether the preferred gateway takes over from another one that works.", 1},
+	{"segment[].hold_down", `"30s"`, aLength + ", at most 24h", "With preempt: how long the preferred gateway must have been well before it does.", 1},
+
+	{"subnet[].cidr", "", "a prefix, such as \"10.0.0.0/16\"", "Required. What addresses are given out from.", 1},
+	{"subnet[].overlay", "", "the name of an overlay of this document", "Required. The overlay that it is on.", 1},
+	{"subnet[].reserved", "[]", "a list of addresses, prefixes, or ranges such as \"10.0.0.1-10.0.0.9\", within the subnet", "Never given out.", 1},
+	{"subnet[].router", "", "an address of the subnet", "The way out.", 1},
+	{"subnet[].dns", "[]", "a list of addresses", "Resolvers that are told to whoever gets an address.", 1},
+	{"subnet[].option[].code", "", "a number from 1 to 254", "Required. Code of a DHCP option (RFC 2132).", 1},
+	{"subnet[].option[].value", "", "a text of at most 255 bytes", "Required. Its value.", 1},
+
+	{"alerts.webhook[].name", "", aName, "Required.", 1},
+	{"alerts.webhook[].url", "", "an http or https address", "Required. Where events are posted.", 1},
+	{"alerts.webhook[].events", "[]", events, told, 1},
+	{"alerts.command[].name", "", aName, "Required.", 1},
+	{"alerts.command[].run", "", "a list that begins with an absolute path", "Required. The program and its arguments; the event is on standard input.", 1},
+	{"alerts.command[].events", "[]", events, told, 1},
+	{"alerts.syslog[].name", "", aName, "Required.", 1},
+	{"alerts.syslog[].address", "", "host:port", "Required. A collector of RFC 5424 messages.", 1},
+	{"alerts.syslog[].events", "[]", events, told, 1},
+
+	{"users", "", "an object", "Users and what they may do. Written by the commands for users.", 1},
+}
+
+// number matches the position in a list, which the table leaves open.
+var number = regexp.MustCompile(`\[[0-9]+\]`)
+
+// plain is the name of a key as the table has it.
+func plain(name string) string { return number.ReplaceAllString(name, "[]") }
+
+// lookUp finds the key that a path, or an element of its value, belongs to.
+func lookUp(name string) Key {
+	name = strings.TrimSuffix(plain(name), "[]")
+	for _, k := range Keys {
+		if k.Name == name {
+			return k
+		}
+	}
+	return Key{Name: name, Allowed: "something else"}
+}
+
+// around lists the keys of a table, or the one that is most like key.
+func around(table, key string) string {
+	table = plain(table)
+	names := map[string]bool{}
+	for _, k := range Keys {
+		rest := k.Name
+		if table != "" {
+			var ok bool
+			if rest, ok = strings.CutPrefix(k.Name, table+"."); !ok {
+				continue
+			}
+		}
+		first, _, _ := strings.Cut(rest, ".")
+		names[strings.TrimSuffix(first, "[]")] = true
+	}
+	list := slices.Sorted(maps.Keys(names))
+	for _, n := range list {
+		if alike(n, key) {
+			return fmt.Sprintf("do you mean %s?", n)
+		}
+	}
+	return "known here: " + strings.Join(list, ", ")
+}
+
+// alike reports whether two keys differ by case, dashes, an s at the end or one letter.
+func alike(a, b string) bool {
+	fold := strings.NewReplacer("-", "", "_", "")
+	a, b = fold.Replace(strings.ToLower(a)), fold.Replace(strings.ToLower(b))
+	head := 0
+	for head < min(len(a), len(b)) && a[head] == b[head] {
+		head++
+	}
+	tail := 0
+	for tail < min(len(a), len(b))-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
+		tail++
+	}
+	return max(len(a), len(b))-head-tail <= 1
+}
+
+// Reference is docs/reference/network-config.md, made from the table of keys.
+func Reference() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Network configuration\n\n" +
+		"One document says what is true of all peers of a network together; the [node file](node-file.md) says what is true\n" +
+		"of one host. It has two forms with the same keys: TOML for people, JSON for programs. How it is changed:\n" +
+		"[how-to](../how-to/configuration.md); how it travels: [protocol](../protocol/config.md).\n\n" +
+		"It is strict: an unknown key or a value that is not allowed is refused with line and column, and everything that is\n" +
+		"wrong is reported at once. This table is the only place where defaults are. What is stored has them filled in: a later\n" +
+		"version of the software with other defaults does not change what a network decided.\n")
+	table := "-"
+	for _, k := range Keys {
+		section, name := "", k.Name
+		if i := strings.LastIndexByte(name, '.'); i >= 0 {
+			section, name = name[:i], name[i+1:]
+		}
+		if section != table {
+			table = section
+			fmt.Fprintf(&b, "\n%s\n\n| key | wants | default | |\n|---|---|---|---|\n", heading(section))
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", name, k.Allowed, code(k.Default), k.Text)
+	}
+	fmt.Fprintf(&b, "\n## Example\n\n```toml\n%s```\n", Example)
+	return b.Bytes()
+}
+
+func heading(section string) string {
+	switch {
+	case section == "":
+		return "## At the top"
+	case strings.HasSuffix(section, "[]"):
+		return "## `[[" + strings.ReplaceAll(section, "[]", "") + "]]`, any number of them"
+	default:
+		return "## `[" + section + "]`"
+	}
+}
+
+func code(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return "`" + s + "`"
+}
+
+// Example is a network with one overlay that two gateways bridge to an office.
+const Example = `[timers]
+profile = "default"
+
+[[overlay]]
+name = "lan"
+vni = 1
+
+[[segment]]
+name = "office"
+overlay = "lan"
+eligible = ["a", "b"]
+preferred = "a"
+
+[[subnet]]
+cidr = "10.32.0.0/16"
+overlay = "lan"
+reserved = ["10.32.0.1-10.32.0.99"]
+router = "10.32.0.1"
+dns = ["10.32.0.2"]
+`
