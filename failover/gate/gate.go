@@ -31,7 +31,7 @@ type Kernel struct {
 	inject  *ebpf.Program
 }
 
-// Now reads CLOCK_BOOTTIME. The call never waits, so the runtime need not be told of it: that halves what it costs.
+// Now reads CLOCK_BOOTTIME. The call never waits, so the runtime is not told of it.
 func Now() failover.Boottime {
 	var ts unix.Timespec
 	if _, _, e := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&ts)), 0); e != 0 {
