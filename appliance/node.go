@@ -20,6 +20,7 @@ import (
 	"github.com/drawbridge-net/drawbridge/mesh/transit"
 	"github.com/drawbridge-net/drawbridge/systemd"
 	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/console"
 )
 
 // ageEvery is how often the MAC table is swept.
@@ -152,6 +153,9 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := takePriority(); err != nil {
 		n.log.Warn("running at normal priority: a busy host may make this peer look dead", "err", err)
 	}
+	if err := relaxTimers(); err != nil {
+		n.log.Warn("timers keep the kernel's slack: an idle peer takes a few per cent of a core more", "err", err)
+	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var group sync.WaitGroup
@@ -165,7 +169,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	start("data plane", n.plane.Run)
 	start("mesh", n.router.Run)
-	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, web.New(n, n.log)) })
+	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, web.New(n, n.log, web.WithConsole(console.Handler()))) })
 	if n.voter != nil {
 		if n.alone = n.openALONE(); n.alone != nil {
 			start("ALONE", n.alone.Run)
