@@ -1,0 +1,1 @@
+var t="drawbridge.theme";function o(){try{let e=localStorage.getItem(t);return e==="light"||e==="dark"?e:"system"}catch{return"system"}}function m(e){e==="system"?delete document.documentElement.dataset.theme:document.documentElement.dataset.theme=e}function c(e){m(e);try{localStorage.setItem(t,e)}catch{}}export{o as a,m as b,c};

@@ -1,0 +1,632 @@
+// Made from the OpenAPI document by `make console`; do not edit.
+
+export interface Check {
+  /** Stable name */
+  name: string;
+  /** What it must be, when it is not */
+  need?: string;
+  /** Whether it is right */
+  ok: boolean;
+  /** Gateway at which it was looked at */
+  peer: string;
+  /** What was found */
+  value: string;
+}
+
+export interface DataPath {
+  /** How frames are sealed between peers */
+  cipher: string;
+  /** What forwards frames: user space or the kernel */
+  engine: "user" | "kernel";
+  /** Who checks the lease of a segment: the kernel for every frame (hard), this process (soft), or nobody because there is no segment port */
+  gate: "hard" | "soft" | "none";
+  /** The kernel joins datagrams that arrive (UDP receive offload) */
+  gro: boolean;
+  /** The kernel cuts our datagrams (UDP segmentation offload) */
+  gso: boolean;
+  /** Why something better is not in use */
+  notes: string[];
+  /** Ports take super-frames with virtio-net headers */
+  vnet: boolean;
+}
+
+export interface DrillLeg {
+  /** Gateway that gave the segment up */
+  from: string;
+  /** What the gateways counted */
+  handover?: HandoverResult;
+  /** What the probes found, by direction */
+  probes: DrillProbe[];
+  /** Gateway that took it */
+  to: string;
+}
+
+export interface DrillProbe {
+  /** Which way they went through the gate */
+  direction: "to-segment" | "from-segment";
+  /** Copies beyond the first */
+  duplicated: number;
+  /** That never arrived */
+  lost: number;
+  /** That arrived after a later one */
+  reordered: number;
+  /** Probe frames that were sent, one each millisecond */
+  sent: number;
+  /** Longest time between two arrivals */
+  silence_ms: number;
+}
+
+export interface DrillReport {
+  /** Who asked */
+  by?: string;
+  /** That of the operation */
+  id: string;
+  /** There and back */
+  legs: DrillLeg[];
+  /** Both ways succeeded, and nothing was lost, doubled or out of order */
+  ok: boolean;
+  /** The same for people */
+  outcome: string;
+  /** Segment that was moved */
+  segment: string;
+  /** When it began */
+  time: string;
+}
+
+export interface DrillRequest {
+  /** Who asks, for the record */
+  by?: string;
+  /** Gateway to move it to and back from; empty: the one that is ready soonest */
+  to?: string;
+}
+
+export interface ErrorDetail {
+  /** Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
+  location?: string;
+  /** Error message text */
+  message?: string;
+  /** The value at the given location */
+  value?: unknown;
+}
+
+export interface ErrorModel {
+  /** A human-readable explanation specific to this occurrence of the problem. */
+  detail?: string;
+  /** Optional list of individual error details */
+  errors?: ErrorDetail[];
+  /** A URI reference that identifies the specific occurrence of the problem. */
+  instance?: string;
+  /** HTTP status code */
+  status?: number;
+  /** A short, human-readable summary of the problem type. This value should not change between occurrences of the error. */
+  title?: string;
+  /** A URI reference to human-readable documentation for the error. */
+  type?: string;
+}
+
+export interface Event {
+  /** Tenure that it is about, generation.ballot */
+  epoch?: string;
+  /** Grows from event to event, also across restarts */
+  id: number;
+  /** What happened, in stable snake_case */
+  kind: string;
+  /** How much it matters */
+  level: "info" | "warn" | "error";
+  /** Peer that it is about */
+  peer?: string;
+  /** Port that it is about */
+  port?: string;
+  /** Why it happened */
+  reason?: string;
+  /** Segment that it is about */
+  segment?: string;
+  /** What happened, for people */
+  text: string;
+  /** When */
+  time: string;
+}
+
+export interface Flush {
+  /** On all peers, not on this one alone */
+  everywhere?: boolean;
+  /** Only this address */
+  mac?: string;
+  /** Only what goes to this peer */
+  peer?: string;
+  /** Only what was seen at this port */
+  port?: string;
+  /** Only what is behind this segment */
+  segment?: string;
+  /** Only this overlay */
+  vni?: number;
+}
+
+export interface FlushRequest {
+  /** Who asks, for the record */
+  by?: string;
+  /** Only this address */
+  mac?: string;
+  /** Only what goes to this peer */
+  peer?: string;
+  /** Only what was seen at this port */
+  port?: string;
+  /** Only what is behind this segment */
+  segment?: string;
+  /** Only this overlay */
+  vni?: number;
+}
+
+export interface Flushed {
+  /** Entries that were forgotten on this peer */
+  flushed: number;
+}
+
+export interface FlushedAt {
+  /** Whether it said that it has done so */
+  answered: boolean;
+  /** Entries that it forgot */
+  count: number;
+  /** Name of the peer */
+  peer: string;
+}
+
+export interface Gateway {
+  /** Whether its gate is open */
+  gate: "open" | "shut";
+  /** auto, passive or active-manual */
+  mode?: string;
+  /** Name of the peer */
+  peer: string;
+  /** Whether it could take over now */
+  ready: boolean;
+  /** Why it could not, or why its gate is shut */
+  reasons: string[];
+}
+
+export interface HandoverResult {
+  /** Whether frames were kept meanwhile */
+  buffered: boolean;
+  /** Frames for which there was no room */
+  dropped: number;
+  /** Tenure of the new gateway */
+  epoch: string;
+  /** Frames that the old gateway kept and handed over */
+  handed: number;
+  /** Frames that the new gateway kept itself and forwarded */
+  kept: number;
+  /** From the moment at which the old gateway began to hold frames until it heard that the new gate is open */
+  pause_ms: number;
+  /** Frames that both had and that were forwarded once */
+  twice: number;
+}
+
+export interface Link {
+  /** This peer made the call */
+  dialled: boolean;
+  /** The kernel joins datagrams that arrive */
+  gro: boolean;
+  /** The kernel cuts our datagrams */
+  gso: boolean;
+  /** How much successive round trips differ, in milliseconds, smoothed */
+  jitter_ms: number;
+  /** Age in seconds of the key that this end seals with */
+  key_age_s: number;
+  /** Share of heartbeats of the last seconds that were lost, 0 to 1 */
+  loss: number;
+  /** Largest IP packet in bytes that crosses in one datagram */
+  mtu: number;
+  /** Way that frames take: datagrams, the control connection (UDP is blocked; slower), or none */
+  path: "udp" | "tcp" | "none";
+  /** Name of the far end */
+  peer: string;
+  /** Why it is not better */
+  problems: Problem[];
+  /** Address that the far end is heard from */
+  remote?: string;
+  /** Round trip in milliseconds, smoothed */
+  rtt_ms: number;
+  /** Bytes received */
+  rx_bytes: number;
+  /** Frames received */
+  rx_frames: number;
+  /** Of the last change of up or path */
+  since: string;
+  /** Bytes sent */
+  tx_bytes: number;
+  /** Frames sent */
+  tx_frames: number;
+  /** Whether it carries frames */
+  up: boolean;
+}
+
+export interface MAC {
+  /** Where it is: at a guest port of this peer, at another peer, or behind a segment */
+  at: "port" | "peer" | "segment";
+  /** When it was first seen there */
+  learned: string;
+  /** Address of the station */
+  mac: string;
+  /** Peer that frames for it go to: where it is, or the segment's active gateway */
+  peer?: string;
+  /** Port of this peer that it was seen at */
+  port?: string;
+  /** When it was last seen there */
+  seen: string;
+  /** Segment that it is behind */
+  segment?: string;
+  /** Number of the overlay */
+  vni: number;
+}
+
+export interface MaintenanceRequest {
+  /** Who asks, for the record */
+  by?: string;
+  /** true: give up all segments and take none; false: take part again */
+  on: boolean;
+}
+
+export interface Network {
+  /** Its random identity, 32 hexadecimal digits */
+  id: string;
+  /** Name of the network */
+  name: string;
+}
+
+export interface NewToken {
+  /** What the list of tokens will show */
+  info: Token;
+  /** The text to give to drawbridge join; a secret */
+  token: string;
+}
+
+export interface Operation {
+  /** Who asked */
+  by?: string;
+  /** What was looked at before */
+  checks: Check[];
+  /** What a drill measured */
+  drill?: DrillReport;
+  /** Only looked whether it would work */
+  dry_run?: boolean;
+  /** When it ended */
+  ended?: string;
+  /** What each peer forgot */
+  flushed: FlushedAt[];
+  /** Gateway that gives the segment up */
+  from?: string;
+  /** What a switchover cost, as the gateways themselves counted */
+  handover?: HandoverResult;
+  /** Sixteen hexadecimal digits */
+  id: string;
+  /** What is being done */
+  kind: "switchover" | "maintenance" | "drill" | "flush";
+  /** What came of it, for people */
+  outcome?: string;
+  /** Peer that it is about */
+  peer?: string;
+  /** Segment that it is about */
+  segment?: string;
+  /** When it began */
+  started: string;
+  /** How it stands; refused: nothing was done */
+  state: "running" | "done" | "failed" | "refused";
+  /** What has been done so far */
+  steps: Step[];
+  /** Gateway that takes it */
+  to?: string;
+}
+
+export interface Peer {
+  /** Addresses at which it says it can be called */
+  endpoints: string[];
+  /** Eight hexadecimal digits of its key */
+  id: string;
+  /** How much successive round trips differ, in milliseconds, smoothed */
+  jitter_ms: number;
+  /** Share of probes of the last seconds that were lost, 0 to 1 */
+  loss: number;
+  /** What failure detection among all peers says: alive, suspect, dead or left */
+  membership?: string;
+  /** Largest IP packet in bytes that crosses to it whole; 0: unknown */
+  mtu: number;
+  /** Name of the peer */
+  name: string;
+  /** Way of the link: udp, tcp (UDP is blocked; slower) or none */
+  path?: string;
+  /** Address that it is heard from */
+  remote?: string;
+  /** What its certificate entitles it to: voter, gateway, or peer for neither */
+  roles: string[];
+  /** Round trip in milliseconds, smoothed; of the whole path when relayed; 0: unknown */
+  rtt_ms: number;
+  /** Bytes received */
+  rx_bytes: number;
+  /** Frames received */
+  rx_frames: number;
+  /** Segments that it is a gateway of */
+  segments: string[];
+  /** Since when it is in this state */
+  since: string;
+  /** Version of its daemon */
+  software?: string;
+  /** How frames reach it: over a link of our own, through other peers, or not; left: it said goodbye */
+  state: "self" | "direct" | "relayed" | "unreachable" | "left";
+  /** Bytes sent */
+  tx_bytes: number;
+  /** Frames sent */
+  tx_frames: number;
+  /** Which run of the peer */
+  uid?: string;
+  /** Version of what it last told about itself */
+  version: number;
+  /** Adjacent peer that frames for it go to, when relayed */
+  via?: string;
+}
+
+export interface PeerCount {
+  /** Reached over a link of our own */
+  direct: number;
+  /** Reached through other peers */
+  relayed: number;
+  /** All other peers that are known */
+  total: number;
+  /** Not reached */
+  unreachable: number;
+}
+
+export interface Port {
+  /** Kernel bridge that the TAP is a port of */
+  bridge?: string;
+  /** Frames that were dropped at it since the start, by reason */
+  drops: Record<string, number>;
+  /** Tenure under which the gate is open: generation.ballot */
+  epoch?: string;
+  /** Whether frames may cross; none: a guest port has no gate */
+  gate: "open" | "shut" | "none";
+  /** Who checks it: the kernel, this process, nobody */
+  gate_kind: "hard" | "soft" | "none";
+  /** Network interface behind it */
+  interface: string;
+  /** A gateway's port on a segment, or one for local guests */
+  kind: "segment" | "guest";
+  /** Addresses that were seen at it */
+  macs: number;
+  /** auto, passive or active-manual, on a segment port */
+  mode?: string;
+  /** MTU of the interface in bytes */
+  mtu: number;
+  /** Name of the port: interface, with .VLAN when tagged */
+  name: string;
+  /** Why it does not work, or not as well as it could */
+  problems: Problem[];
+  /** Bytes received */
+  rx_bytes: number;
+  /** Frames received */
+  rx_frames: number;
+  /** Name of the segment, on a segment port */
+  segment?: string;
+  /** Of the last change of up or gate */
+  since: string;
+  /** Bytes sent */
+  tx_bytes: number;
+  /** Frames sent */
+  tx_frames: number;
+  /** Whether the interface is there and has carrier */
+  up: boolean;
+  /** 802.1Q tag; 0: untagged */
+  vlan?: number;
+  /** Takes super-frames with virtio-net headers */
+  vnet: boolean;
+  /** Number of the overlay that it is on */
+  vni: number;
+}
+
+export interface Problem {
+  /** What to do about it */
+  remedy?: string;
+  /** What is wrong */
+  summary: string;
+}
+
+export interface Route {
+  /** Every peer on the way, the destination last */
+  hops: string[];
+  /** Sum of the links' metrics, in milliseconds */
+  metric_ms: number;
+  /** Largest IP packet in bytes that crosses the way whole */
+  mtu: number;
+  /** Where to */
+  peer: string;
+  /** Adjacent peer that frames are handed to; empty: unreachable */
+  via: string;
+}
+
+export interface Routes {
+  /** Where floods go, by the peer that they began at */
+  broadcast: Tree[];
+  /** The topology changed a moment ago: floods take every link until it has settled */
+  flux: boolean;
+  /** The way to every other peer */
+  unicast: Route[];
+}
+
+export interface Segment {
+  /** The gateway whose gate is open; null: nobody */
+  active: string | null;
+  /** Why the last change happened */
+  cause: string;
+  /** Number of the tenure, generation.ballot; only grows */
+  epoch: string;
+  /** All gateways of the segment */
+  gateways: Gateway[];
+  /** Name of the segment */
+  name: string;
+  /** Overlay that it is bridged to: its name, or its number while it has none */
+  overlay: string;
+  /** Since when */
+  since: string;
+  /** Number of that overlay */
+  vni: number;
+}
+
+export interface Status {
+  /** Addresses that other peers are told; empty when nobody can call this one */
+  advertise: string[];
+  /** Set when another host runs with this peer's identity: who and where */
+  clone?: string;
+  /** How frames travel, as it was found by probing */
+  data_path: DataPath;
+  /** Frames that were dropped since the start, by reason */
+  drops: Record<string, number>;
+  /** Eight hexadecimal digits of this peer's key */
+  id: string;
+  /** Addresses at which other peers reach this one, by TCP and UDP */
+  listen: string[];
+  /** How many MAC addresses are known */
+  macs: number;
+  /** Largest IP packet in bytes that crosses to every peer whole; set it on guests. 0: no peer is reachable */
+  mtu: number;
+  /** Name of this peer */
+  name: string;
+  /** The network that this peer belongs to */
+  network: Network;
+  /** How many other peers are known, by state */
+  peers: PeerCount;
+  /** What is wrong just now, worst first */
+  problems: Problem[];
+  /** Whether this peer does everything that its node file asks for */
+  ready: boolean;
+  /** What the certificate entitles to: voter, gateway, or peer for neither */
+  roles: string[];
+  /** When this run began */
+  started: string;
+  /** Sixteen hexadecimal digits that tell this run of the peer from others */
+  uid: string;
+  /** Seconds since then */
+  uptime_s: number;
+  /** Version of the daemon */
+  version: string;
+}
+
+export interface Step {
+  /** The same in milliseconds since the operation began */
+  at_ms: number;
+  /** Stable name */
+  name: string;
+  /** Who did it */
+  peer?: string;
+  /** What it was, for people */
+  text: string;
+  /** When it was done */
+  time: string;
+}
+
+export interface SwitchoverRequest {
+  /** Who asks, for the record */
+  by?: string;
+  /** Only look whether it would work */
+  dry_run?: boolean;
+  /** Gateway to move it to; empty: the one that is ready soonest */
+  to?: string;
+}
+
+export interface Takeover {
+  /** Its gate is open */
+  active: boolean;
+  /** Each check with its present value */
+  checks: Check[];
+  /** Name of the gateway */
+  peer: string;
+  /** How long they would be held by a switchover to it, by the last ones; 0: none yet */
+  planned_ms: number;
+  /** How long frames would stop if the active gateway died now, by the lease's timers and round trips; 0: unknown, or it is active */
+  predicted_ms: number;
+  /** Every check passes */
+  ready: boolean;
+  /** Name of the segment */
+  segment: string;
+  /** When this was looked at */
+  told: string;
+}
+
+export interface Token {
+  /** When it was made */
+  created: string;
+  /** Who asked for it */
+  created_by?: string;
+  /** When it ends */
+  expires: string;
+  /** Ten hexadecimal digits; not a secret */
+  id: string;
+  /** How many may still join by it */
+  left: number;
+  /** What a peer that joins by it may be */
+  roles: string[];
+  /** Whether a peer can join by it now */
+  state: "valid" | "expired" | "used" | "revoked";
+  /** How many peers it was made for */
+  uses: number;
+}
+
+export interface TokenRequest {
+  /** Who asks, for the list */
+  by?: string;
+  /** What the peer that joins may be: voter, gateway; peer or none: neither */
+  roles?: string[];
+  /** Seconds until it expires; 0: one hour */
+  ttl_s?: number;
+  /** How many peers may join by it; 0: one */
+  uses?: number;
+}
+
+export interface Tree {
+  /** Adjacent peers that this one passes it to */
+  children: string[];
+  /** Peer at which the flood began */
+  origin: string;
+}
+
+export interface Version {
+  /** Version of Go that it was built with */
+  go: string;
+  /** Release of the running kernel */
+  kernel?: string;
+  /** Operating system and architecture */
+  os: string;
+  /** Version of the daemon */
+  version: string;
+}
+
+/** What a GET answers, and streams when asked to. */
+export interface Reads {
+  "/drills": DrillReport[]; // Reports of rehearsals, the newest first
+  "/events": Event[]; // What happened, oldest first
+  "/links": Link[]; // Connections to adjacent peers
+  "/macs": MAC[]; // Where every station is
+  "/operations": Operation[]; // What takes its time, the newest first
+  "/operations/{id}": Operation; // How an operation stands
+  "/peers": Peer[]; // All peers of the network, this one first
+  "/ports": Port[]; // Attachments of this peer
+  "/routes": Routes; // How frames leave this peer
+  "/segments": Segment[]; // Segments and who bridges them, the same on every peer
+  "/status": Status; // This peer at a glance
+  "/takeovers": Takeover[]; // How ready every gateway is to take over, with each check's value
+  "/tokens": Token[]; // Invitations, those that ended included
+  "/version": Version; // What runs
+}
+
+/** Changes: what they take and what they answer. */
+export interface Changes {
+  "POST /flush": { takes: FlushRequest; gives: Operation }; // Forget where stations are, on all peers; an empty request forgets all
+  "POST /macs/flush": { takes: Flush; gives: Flushed }; // Forget where stations are; an empty request forgets all
+  "DELETE /peers/{name}": { takes: void; gives: void }; // Remove a peer from the network for good
+  "POST /peers/{name}/maintenance": { takes: MaintenanceRequest; gives: Operation }; // Send a gateway into maintenance, or back
+  "POST /segments/{segment}/drill": { takes: DrillRequest; gives: Operation }; // Rehearse a switchover there and back, and measure it
+  "POST /segments/{segment}/switchover": { takes: SwitchoverRequest; gives: Operation }; // Move a segment to another gateway
+  "POST /tokens": { takes: TokenRequest; gives: NewToken }; // Invite a peer
+  "DELETE /tokens/{id}": { takes: void; gives: void }; // Make a token useless; peers that joined by it stay
+}
+
+/** Answers that are no JSON. */
+export type Downloads = | "/capture";

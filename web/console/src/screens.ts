@@ -1,0 +1,50 @@
+// Every screen, in the order and the groups of the navigation. A new one is a line here.
+import type { FunctionComponent } from "preact";
+import type { IconName } from "./ui/icons";
+import { About } from "./screens/about";
+import { Capture } from "./screens/capture";
+import { Home } from "./screens/home";
+import { MACs } from "./screens/macs";
+import { Peers } from "./screens/peers";
+import { Ports } from "./screens/ports";
+import { RoutesScreen } from "./screens/routes";
+import { Segments } from "./screens/segments";
+import { Timeline } from "./screens/timeline";
+import { Tokens } from "./screens/tokens";
+
+export interface Screen {
+  path: string;
+  title: string;
+  icon: IconName;
+  show: FunctionComponent;
+}
+
+export const groups: { title: string; screens: Screen[] }[] = [
+  {
+    title: "Overview",
+    screens: [
+      { path: "/", title: "Home", icon: "home", show: Home },
+      { path: "/segments", title: "Segments", icon: "segment", show: Segments },
+      { path: "/timeline", title: "Timeline", icon: "timeline", show: Timeline },
+    ],
+  },
+  {
+    title: "Network",
+    screens: [
+      { path: "/peers", title: "Peers", icon: "peers", show: Peers },
+      { path: "/macs", title: "MAC addresses", icon: "macs", show: MACs },
+      { path: "/ports", title: "Ports", icon: "ports", show: Ports },
+      { path: "/routes", title: "Routes", icon: "routes", show: RoutesScreen },
+    ],
+  },
+  {
+    title: "Tools",
+    screens: [
+      { path: "/capture", title: "Capture", icon: "capture", show: Capture },
+      { path: "/tokens", title: "Tokens", icon: "tokens", show: Tokens },
+      { path: "/about", title: "About", icon: "about", show: About },
+    ],
+  },
+];
+
+export const screens = groups.flatMap((g) => g.screens);

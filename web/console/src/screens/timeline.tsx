@@ -1,0 +1,5 @@
+import { Page, Loading } from "../ui/parts";
+
+export function Timeline() {
+  return <Page title="Timeline"><Loading /></Page>;
+}
