@@ -22,17 +22,32 @@ type server struct {
 	node Node
 	log  *slog.Logger
 	api  huma.API
+
+	console http.Handler // nil: there is none
 }
 
+// Option is something that not every handler has.
+type Option func(*server)
+
+// WithConsole lets h answer whatever is not the API's, health checks or metrics.
+func WithConsole(h http.Handler) Option { return func(s *server) { s.console = h } }
+
 // New returns the handler of the API, health checks and metrics of node. It starts nothing.
-func New(node Node, log *slog.Logger) http.Handler {
+func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	gin.SetMode(gin.ReleaseMode)      // gin writes to standard output otherwise
 	huma.DefaultArrayNullable = false // complete sees to it
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
 	s := &server{node: node, log: log}
+	for _, set := range options {
+		set(s)
+	}
 	engine.Use(s.recovered)
 	engine.NoRoute(func(c *gin.Context) {
+		if s.console != nil && !strings.HasPrefix(c.Request.URL.Path, "/api") {
+			s.console.ServeHTTP(c.Writer, c.Request)
+			return
+		}
 		problem(c.Writer, http.StatusNotFound, c.Request.URL.Path+" does not exist; "+base+"/openapi.json lists what does")
 	})
 	engine.NoMethod(func(c *gin.Context) {
