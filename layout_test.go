@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"mesh/transit":              {"", "mesh/wire", "mesh/secure", "mesh/udp"},
 	"ipam":                      {""},
 	"ipam/...":                  {"", "ipam"},
+	"ipam/dhcp":                 {"", "ipam/arp"},
 	"systemd":                   {},
 	"web":                       {"", "web/access"},
 	"web/access":                {""},
@@ -77,13 +78,15 @@ var onlyIn = map[string][]string{
 	"github.com/vishvananda/netns":     {"appliance/hostnet", "appliance/lab", "appliance/lab/probe", "test/netlab"},
 	"github.com/cilium/ebpf":           {"failover/gate", "forwarder/kernel", "appliance/lab", "test/netlab"},
 	"github.com/coreos/go-systemd":     {"systemd"},
-	"github.com/google/gopacket":       {"forwarder/capture", "failover/announce", "failover/alone", "test/...", "web", "appliance/lab/probe"},
+	"github.com/google/gopacket":       {"forwarder/capture", "ipam/arp", "ipam/dhcp", "failover/announce", "failover/alone", "test/...", "web", "appliance/lab/probe"},
 	"github.com/pelletier/go-toml":     {"appliance/config", "appliance/lab", "appliance/netconfig"},
 	"github.com/spf13/cobra":           {"cmd/drawbridge", "appliance/lab"},
 	"github.com/coreos/go-oidc":        {"web/access"},
 	"golang.org/x/oauth2":              {"web/access"},
 	"github.com/prometheus":            {"web"},
 	"github.com/danielgtaylor/huma/v2": {"web"},
+	"github.com/insomniacslk/dhcp":     {"ipam/dhcp"},
+	"github.com/miekg/dns":             {"ipam/dns"},
 }
 
 // file is what the layout tests look at in one Go file.
