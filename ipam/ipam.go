@@ -11,7 +11,8 @@ import (
 	"github.com/drawbridge-net/drawbridge"
 )
 
-// Instant is nanoseconds on a clock that never goes back while the program runs (CLOCK_BOOTTIME).
+// Instant is nanoseconds since 1970: the wall clock when the program started, carried on by CLOCK_BOOTTIME, so
+// it never goes back while the program runs and means the same after a restart if the wall clock is right.
 type Instant int64
 
 // Add moves t by d.
