@@ -1,7 +1,6 @@
 package raftgroup
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,21 +18,24 @@ type Command struct {
 	Time time.Time `json:"time"`
 	By   string    `json:"by"`
 
-	SetSegment    *SetSegment    `json:"set_segment,omitempty"`
-	RemoveSegment *RemoveSegment `json:"remove_segment,omitempty"`
-	Maintenance   *Maintenance   `json:"maintenance,omitempty"`
-	Priority      *Priority      `json:"priority,omitempty"`
-	Generation    *Generation    `json:"generation,omitempty"`
-	SetTimers     *SetTimers     `json:"set_timers,omitempty"`
-	RetireTimers  *RetireTimers  `json:"retire_timers,omitempty"`
-	SetPolicy     *SetPolicy     `json:"set_policy,omitempty"`
-	PutConfig     *PutConfig     `json:"put_config,omitempty"`
-	PutFact       *PutFact       `json:"put_fact,omitempty"`
-	Remove        *Remove        `json:"remove,omitempty"`
-	Restore       *Restore       `json:"restore,omitempty"`
-	ChangeSet     *ChangeSet     `json:"change_set,omitempty"`
-	RaiseFloor    *RaiseFloor    `json:"raise_floor,omitempty"`
-	RetireSet     *RetireSet     `json:"retire_set,omitempty"`
+	SetSegment     *SetSegment     `json:"set_segment,omitempty"`
+	RemoveSegment  *RemoveSegment  `json:"remove_segment,omitempty"`
+	Maintenance    *Maintenance    `json:"maintenance,omitempty"`
+	Priority       *Priority       `json:"priority,omitempty"`
+	Generation     *Generation     `json:"generation,omitempty"`
+	SetTimers      *SetTimers      `json:"set_timers,omitempty"`
+	RetireTimers   *RetireTimers   `json:"retire_timers,omitempty"`
+	SetPolicy      *SetPolicy      `json:"set_policy,omitempty"`
+	PutConfig      *PutConfig      `json:"put_config,omitempty"`
+	ConfirmConfig  *ConfirmConfig  `json:"confirm_config,omitempty"`
+	RevertConfig   *RevertConfig   `json:"revert_config,omitempty"`
+	RollbackConfig *RollbackConfig `json:"rollback_config,omitempty"`
+	PutFact        *PutFact        `json:"put_fact,omitempty"`
+	Remove         *Remove         `json:"remove,omitempty"`
+	Restore        *Restore        `json:"restore,omitempty"`
+	ChangeSet      *ChangeSet      `json:"change_set,omitempty"`
+	RaiseFloor     *RaiseFloor     `json:"raise_floor,omitempty"`
+	RetireSet      *RetireSet      `json:"retire_set,omitempty"`
 }
 
 // The decisions.
@@ -74,12 +76,6 @@ type (
 	// SetPolicy chooses what a holder does without a majority.
 	SetPolicy struct {
 		Policy QuorumPolicy `json:"policy"`
-	}
-	// PutConfig adds a version on top of Base; another base is a conflict.
-	PutConfig struct {
-		Base     uint64          `json:"base"`
-		Comment  string          `json:"comment"`
-		Document json.RawMessage `json:"document"`
 	}
 	// PutFact records a fact under a key; an empty kind removes it.
 	PutFact struct {
@@ -136,6 +132,7 @@ func (c Command) valid() error {
 	for _, is := range []bool{
 		c.SetSegment != nil, c.RemoveSegment != nil, c.Maintenance != nil, c.Priority != nil, c.Generation != nil,
 		c.SetTimers != nil, c.RetireTimers != nil, c.SetPolicy != nil, c.PutConfig != nil, c.PutFact != nil,
+		c.ConfirmConfig != nil, c.RevertConfig != nil, c.RollbackConfig != nil,
 		c.Remove != nil, c.Restore != nil, c.ChangeSet != nil, c.RaiseFloor != nil, c.RetireSet != nil,
 	} {
 		if is {
@@ -164,6 +161,9 @@ func (s *State) carryOut(c Command) error {
 	case c.Generation != nil:
 		return s.advance(*c.Generation)
 	case c.SetTimers != nil:
+		if err := s.undecided("the timers", "timers.profile"); err != nil {
+			return err
+		}
 		return s.setTimers(*c.SetTimers)
 	case c.RetireTimers != nil:
 		return s.retireTimers(*c.RetireTimers)
@@ -172,6 +172,12 @@ func (s *State) carryOut(c Command) error {
 		return s.Policy.valid()
 	case c.PutConfig != nil:
 		return s.putConfig(*c.PutConfig, c)
+	case c.ConfirmConfig != nil:
+		return s.confirmConfig(*c.ConfirmConfig, c)
+	case c.RevertConfig != nil:
+		return s.revertConfig(*c.RevertConfig, c)
+	case c.RollbackConfig != nil:
+		return s.rollbackConfig(*c.RollbackConfig, c)
 	case c.PutFact != nil:
 		return s.putFact(*c.PutFact)
 	case c.Remove != nil:
@@ -183,7 +189,7 @@ func (s *State) carryOut(c Command) error {
 	case c.RetireSet != nil:
 		return s.retireSet(*c.RetireSet)
 	}
-	return s.restore(*c.Restore)
+	return s.restore(*c.Restore, c)
 }
 
 func (s *State) setSegment(c SetSegment) error {
@@ -259,33 +265,6 @@ func (s *State) retireTimers(c RetireTimers) error {
 	return nil
 }
 
-func (s *State) putConfig(p PutConfig, c Command) error {
-	if newest := s.newest(); p.Base != newest {
-		return fmt.Errorf("the change is based on version %d, the newest is %d: %w", p.Base, newest, ErrConflict)
-	}
-	if !json.Valid(p.Document) || len(p.Document) > maxDocument || len(p.Comment) > maxText {
-		return fmt.Errorf("a configuration of %d bytes with a comment of %d: want JSON of at most %d and a comment of at most %d: %w",
-			len(p.Document), len(p.Comment), maxDocument, maxText, ErrCommand)
-	}
-	s.LastVersion++
-	s.Versions = append(s.Versions, Version{s.LastVersion, c.By, p.Comment, c.Time, p.Document})
-	s.forgetVersions()
-	return nil
-}
-
-// forgetVersions drops the oldest until the limits hold; the newest stays.
-func (s *State) forgetVersions() {
-	keep, bytes := 0, 0
-	for _, v := range slices.Backward(s.Versions) {
-		bytes += len(v.Document)
-		if keep > 0 && bytes > keepHistory || keep == keepVersions {
-			break
-		}
-		keep++
-	}
-	s.Versions = s.Versions[len(s.Versions)-keep:]
-}
-
 func (s *State) putFact(c PutFact) error {
 	if err := c.Fact.valid(c.Key); err != nil {
 		return err
@@ -326,7 +305,7 @@ func (s *State) remove(r Remove, c Command) error {
 // restore takes a backup and keeps what must never go back: the generation goes above both, so that no epoch of the
 // time in between is used again; the longest lease that may be promised; numbers of versions; who was removed; and
 // what ports are known to share a wire.
-func (s *State) restore(r Restore) error {
+func (s *State) restore(r Restore, c Command) error {
 	b := r.State.clone()
 	if err := b.valid(); err != nil {
 		return fmt.Errorf("restore a backup: %w", err)
@@ -336,7 +315,9 @@ func (s *State) restore(r Restore) error {
 		return err
 	}
 	b.Timers.Longest, b.Timers.Since = max(b.Timers.Longest, s.Timers.Longest), s.Index
-	b.LastVersion = max(b.LastVersion, s.LastVersion)
+	if err := s.restoreVersions(&b, c); err != nil {
+		return err
+	}
 	maps.Copy(b.Revoked, s.Revoked)
 	maps.Copy(b.Facts, s.Facts)
 	b.Sets = s.Sets // the voters are those of this group, whoever they were in the backup's

@@ -69,6 +69,7 @@ type Group struct {
 	machine   *machine
 	changing  chan struct{} // holds one: whoever changes the voters
 	ended     chan struct{}
+	replayed  uint64 // newest entry that was on the disk at the start
 }
 
 // Open opens the stores and starts taking part, if the group was founded or this voter was added to it. The caller
@@ -100,6 +101,9 @@ func (g *Group) start() (err error) {
 	longest, err := longestOnDisk(g.store, snapshots)
 	if err != nil {
 		return fmt.Errorf("raft group in %s: %w", g.cfg.Dir, err)
+	}
+	if g.replayed, err = g.store.LastIndex(); err != nil {
+		return fmt.Errorf("raft group in %s: read the log: %w", g.cfg.Dir, err)
 	}
 	g.machine = newMachine(longest)
 	g.transport.propose = func(ctx context.Context, c []byte) answer { return answerOf(g.apply(ctx, c)) }

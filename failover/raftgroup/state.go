@@ -4,7 +4,6 @@
 package raftgroup
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -67,18 +66,9 @@ const (
 	BySegment  QuorumPolicy = "segment" // ALONE alone elects; shown as unsafe
 )
 
-// Version is one version of the network configuration.
-type Version struct {
-	Number   uint64          `json:"number"`
-	Author   string          `json:"author"`
-	Comment  string          `json:"comment,omitempty"`
-	Time     time.Time       `json:"time"`
-	Document json.RawMessage `json:"document"`
-}
-
 // Limits of the state. All of it goes over the line at once when a voter is new, and stays below 8 MiB.
 const (
-	keepVersions = 100       // of the network configuration
+	keepVersions = 1000      // of the network configuration
 	keepHistory  = 1 << 20   // bytes of them, though the newest is always kept
 	maxDocument  = 256 << 10 // bytes of one
 	maxSegments  = 4096      // one for each VLAN
@@ -118,7 +108,7 @@ func newState() State {
 func (s State) clone() State {
 	s.Segments, s.Gateways, s.Facts, s.Revoked = copyOf(s.Segments), copyOf(s.Gateways), copyOf(s.Facts), copyOf(s.Revoked)
 	s.Sets = s.Sets.clone()
-	s.Versions, s.Seen = slices.Clone(s.Versions), slices.Clone(s.Seen)
+	s.Versions, s.Seen = slices.Clip(s.Versions), slices.Clone(s.Seen) // a version is never changed in place
 	return s
 }
 
@@ -127,12 +117,4 @@ func copyOf[K comparable, V any](m map[K]V) map[K]V {
 	c := make(map[K]V, len(m)+1)
 	maps.Copy(c, m)
 	return c
-}
-
-// newest is the number of the configuration in force; 0: none yet.
-func (s State) newest() uint64 {
-	if len(s.Versions) == 0 {
-		return 0
-	}
-	return s.Versions[len(s.Versions)-1].Number
 }

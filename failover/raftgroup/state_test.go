@@ -41,7 +41,7 @@ func segment(name string, vni drawbridge.VNI) Command {
 }
 
 func config(base uint64, document string) Command {
-	return Command{By: "ann", Time: noon, PutConfig: &PutConfig{base, "", json.RawMessage(document)}}
+	return Command{By: "ann", Time: noon, PutConfig: &PutConfig{Base: base, Document: json.RawMessage(document)}}
 }
 
 func maintenance(peer drawbridge.PeerName, on bool) Command {
@@ -279,7 +279,7 @@ func anyCommand() *rapid.Generator[Command] {
 			ID: rapid.SampledFrom([]string{"", "x", "y", "z"}).Draw(t, "id"), By: "ann",
 			Time: noon.Add(time.Duration(rapid.IntRange(0, 1e9).Draw(t, "time"))),
 		}
-		switch rapid.IntRange(0, 12).Draw(t, "kind") {
+		switch rapid.IntRange(0, 15).Draw(t, "kind") {
 		case 0:
 			c.SetSegment = &SetSegment{name, Segment{VNI: drawbridge.VNI(number), Hold: number > 2, Eligible: []drawbridge.PeerName{peer, "z"}}}
 		case 1:
@@ -297,7 +297,17 @@ func anyCommand() *rapid.Generator[Command] {
 		case 7:
 			c.SetPolicy = &SetPolicy{rapid.SampledFrom([]QuorumPolicy{CloseGates, HoldGates, BySegment, "x"}).Draw(t, "policy")}
 		case 8:
-			c.PutConfig = &PutConfig{uint64(number), "why", json.RawMessage(rapid.SampledFrom([]string{`{ "a": "<&>" }`, `1`, `null`}).Draw(t, "document"))}
+			c.PutConfig = &PutConfig{Base: uint64(number), Comment: "why", Document: json.RawMessage(rapid.SampledFrom([]string{`{ "a": "<&>" }`, `1`, `null`}).Draw(t, "document"))}
+			c.PutConfig.Within = time.Duration(rapid.IntRange(-1, 2).Draw(t, "within"))
+			if rapid.Bool().Draw(t, "follows") {
+				c.PutConfig.Follows = &Follows{5e6, 20e6, map[string]Segment{name: {VNI: drawbridge.VNI(number)}}}
+			}
+		case 12:
+			c.ConfirmConfig = &ConfirmConfig{uint64(number)}
+		case 13:
+			c.RevertConfig = &RevertConfig{uint64(number), time.Duration(rapid.SampledFrom([]int{0, 20e6}).Draw(t, "length"))}
+		case 14:
+			c.RollbackConfig = &RollbackConfig{uint64(number), uint64(rapid.IntRange(0, 5).Draw(t, "to")), "", time.Duration(rapid.SampledFrom([]int{0, 20e6}).Draw(t, "length"))}
 		case 9:
 			c.PutFact = &PutFact{name, Fact{rapid.SampledFrom([]string{"", "wire"}).Draw(t, "fact"), "v", noon}}
 		case 10:

@@ -96,6 +96,12 @@ func longestIn(entry raft.Log) time.Duration {
 	switch {
 	case c.SetTimers != nil:
 		return min(c.SetTimers.Length, maxLease) // a longer one is refused
+	case c.PutConfig != nil && c.PutConfig.Follows != nil:
+		return min(c.PutConfig.Follows.Length, maxLease)
+	case c.RevertConfig != nil:
+		return min(c.RevertConfig.Length, maxLease)
+	case c.RollbackConfig != nil:
+		return min(c.RollbackConfig.Length, maxLease)
 	case c.Restore != nil:
 		return min(c.Restore.State.Timers.Longest, maxLease)
 	}

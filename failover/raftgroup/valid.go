@@ -1,7 +1,6 @@
 package raftgroup
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -63,7 +62,10 @@ func (s State) validEntries() error {
 	}
 	last := uint64(0)
 	for _, v := range s.Versions {
-		if v.Number <= last || len(v.Document) > maxDocument || !json.Valid(v.Document) || len(v.Comment) > maxText {
+		if err := v.valid(); err != nil {
+			return err
+		}
+		if v.Number <= last {
 			return fmt.Errorf("version %d of the configuration after version %d: %w", v.Number, last, ErrCommand)
 		}
 		last = v.Number
