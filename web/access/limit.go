@@ -79,17 +79,24 @@ func (l *limiter) take(account string, from netip.Addr, now time.Time) time.Dura
 	return 0
 }
 
-// right gives a try back, and remembers the place.
-func (l *limiter) right(account string, from netip.Addr, now time.Time) {
+// back gives a try back that was neither right nor wrong.
+func (l *limiter) back(account string, from netip.Addr, now time.Time) {
 	net := network(from)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.addresses[net] = l.addresses[net].Add(-perAddress.refill)
-	at := place{account, net}
-	if seen, known := l.known[at]; !known || now.Sub(seen) >= knownFor {
+	if seen, known := l.known[place{account, net}]; !known || now.Sub(seen) >= knownFor {
 		l.accounts[account] = l.accounts[account].Add(-perAccount.refill)
 	}
-	if len(l.known) >= maxKnown {
+}
+
+// right gives a try back, and remembers the place.
+func (l *limiter) right(account string, from netip.Addr, now time.Time) {
+	l.back(account, from, now)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := place{account, network(from)}
+	if _, there := l.known[at]; !there && len(l.known) >= maxKnown {
 		forgetOldest(l.known)
 	}
 	l.known[at] = now
