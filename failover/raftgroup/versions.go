@@ -70,6 +70,9 @@ type (
 	}
 )
 
+// skipVersions is how many numbers are left out after a backup was restored to a new group.
+const skipVersions = 1000
+
 // maxWithin bounds how long a version may wait for its confirmation.
 const maxWithin = 24 * time.Hour
 
@@ -310,15 +313,22 @@ func (v Version) size() int {
 }
 
 // restoreVersions makes the history after a restore. The numbers and documents of this network are never given again: a
-// network that has any gets the backup's newest document as a new version; one that has none takes the history over.
+// network that has any gets the backup's newest document as a new version; one that has none takes the history
+// over, and leaves the numbers out that may have been given between the backup and the loss of the network: peers that do
+// not vote still have those.
 func (s *State) restoreVersions(b *State, c Command) error {
 	newest, ok := b.Newest()
-	if s.LastVersion == 0 {
-		b.Versions = slices.Clone(b.Versions)
-		for i := range b.Versions { // nobody shall be surprised by a deadline that passed elsewhere
-			b.Versions[i].Index = s.Index
-		}
+	if s.LastVersion == 0 && !ok {
 		return nil
+	}
+	b.Index = s.Index
+	again := Version{Comment: fmt.Sprintf("version %d of a backup", newest.Number), Document: newest.Document, Follows: newest.Follows}
+	if s.LastVersion == 0 {
+		b.LastVersion += skipVersions
+		if newest.Waiting() {
+			b.settle(c, true)
+		}
+		return b.addVersion(again, c)
 	}
 	b.Versions, b.LastVersion = s.Versions, s.LastVersion
 	if !ok {
@@ -328,8 +338,7 @@ func (s *State) restoreVersions(b *State, c Command) error {
 	if v, _ := s.Newest(); v.Waiting() {
 		b.settle(c, true)
 	}
-	b.Index = s.Index
-	return b.addVersion(Version{Comment: fmt.Sprintf("version %d of a backup", newest.Number), Document: newest.Document, Follows: newest.Follows}, c)
+	return b.addVersion(again, c)
 }
 
 func (v Version) valid() error {
