@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"appliance/lab":             {"", "appliance/hostnet", "test/netlab", "web", "web/client"},
 	"appliance/lab/probe":       {"", "test/netlab"},
 	"appliance":                 {"..."},
-	"cmd/drawbridge":            {"", "appliance", "appliance/...", "web", "web/client", "mesh/secure"},
+	"cmd/drawbridge":            {"", "appliance", "appliance/...", "web", "web/client", "mesh/secure", "failover/lease/agent", "failover/lease/warden"},
 	"images/...":                {""},
 	"test/netlab":               {""},
 	"test/...":                  {"..."},

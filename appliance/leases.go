@@ -13,9 +13,8 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
-	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
-	"github.com/drawbridge-net/drawbridge/failover/lease/agent"
+	"github.com/drawbridge-net/drawbridge/failover/lease/warden"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
@@ -26,10 +25,10 @@ import (
 // bornAgain is how long the first decision of a run may take before it is asked for again.
 const bornAgain = 3 * time.Second
 
-// openAgent makes this voter's part in the leases.
-func (n *Node) openAgent(listen netip.AddrPort) (*agent.Agent, error) {
-	return agent.New(agent.Config{
-		Self: n.creds.ID(), Listen: votersPort(listen), Now: gate.Now, Key: n.leaseKey, Tell: n.leaseChanged, Log: n.log,
+// openAgent makes this voter's part in the leases: a process of its own keeps them.
+func (n *Node) openAgent(listen netip.AddrPort) (*warden.Warden, error) {
+	return warden.New(warden.Config{
+		Self: n.creds.ID(), Listen: votersPort(listen), Key: n.leaseKey, Tell: n.leaseChanged, Log: n.log,
 	})
 }
 
@@ -43,8 +42,8 @@ func (n *Node) leaseKey(other drawbridge.PeerID) ([]byte, bool) {
 	return n.creds.CA.Secret("lease v1", binary.BigEndian.AppendUint32(pair, uint32(b))), true
 }
 
-// leaseChanged hears in the agent's thread that a tenure began or ended here, and hands that on.
-func (n *Node) leaseChanged(c agent.Change) {
+// leaseChanged hears in the warden's goroutine that a tenure began or ended here, and hands that on.
+func (n *Node) leaseChanged(c warden.Change) {
 	select {
 	case n.voter.changes <- c:
 	default: // the gate is right whatever is told of it; whoever looks next sees it
@@ -52,29 +51,59 @@ func (n *Node) leaseChanged(c agent.Change) {
 	}
 }
 
-// followLeases keeps the agent in step with what was decided and with how this peer's ports stand.
+// followLeases keeps one agent after another in step with what was decided and with how this peer's ports stand.
 func (n *Node) followLeases(ctx context.Context) error {
+	n.addGates()
+	for ctx.Err() == nil {
+		life, over := n.voter.agent.Life()
+		if life != 0 {
+			if err := n.followAgent(ctx, life, over); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-over:
+		case c := <-n.voter.changes:
+			n.tellTenure(c)
+		}
+	}
+	return nil
+}
+
+// addGates puts those of all segments under the agent whose lease is for the voters to give.
+func (n *Node) addGates() {
+	for _, p := range n.ports {
+		if p.segment == nil || p.segment.Mode == config.ModeActiveManual || p.shared == nil {
+			continue
+		}
+		if err := n.voter.agent.AddGate(drawbridge.SegmentIDOf(p.segment.Name), p.shared, p.allowed); err != nil {
+			n.log.Error("the gate stays shut", "port", p.name(), "err", err)
+		}
+	}
+}
+
+// followAgent steers one agent until its life is over. It is told of nothing that was decided before it began.
+func (n *Node) followAgent(ctx context.Context, life uint64, over <-chan struct{}) error {
 	born, err := n.beBorn(ctx)
 	if err != nil {
 		return err
 	}
 	v := n.voter
-	for _, p := range n.ports {
-		if p.segment != nil && p.segment.Mode != config.ModeActiveManual {
-			v.agent.AddGate(drawbridge.SegmentIDOf(p.segment.Name), p.gate, p.allowed)
-		}
-	}
 	look := time.NewTicker(lookAtWires)
 	defer look.Stop()
 	for {
 		state, decided := v.group.State()
 		watch, wires := n.changed.watch(), n.wires()
 		if state.Generation > born {
-			n.steerAgent(&state)
+			n.steerAgent(life, &state)
 		}
 		for same := true; same; {
 			select {
 			case <-ctx.Done():
+				return nil
+			case <-over:
 				return nil
 			case c := <-v.changes:
 				n.tellTenure(c)
@@ -157,11 +186,11 @@ func (n *Node) caughtUp(ctx context.Context, index uint64) bool {
 	}
 }
 
-// steerAgent hands the agent what was decided.
-func (n *Node) steerAgent(state *raftgroup.State) {
+// steerAgent hands the agent of that life what was decided.
+func (n *Node) steerAgent(life uint64, state *raftgroup.State) {
 	v := n.voter
 	if c, ok := leaseConfig(state); ok {
-		v.agent.SetConfig(c)
+		v.agent.SetConfig(life, c)
 	}
 	if peers := n.leasePeers(); len(peers) > 0 {
 		v.agent.SetPeers(peers)
@@ -271,9 +300,13 @@ func (n *Node) rank(p *port, state *raftgroup.State) int {
 }
 
 // tellTenure puts the beginning or end of a tenure here into words, and does what follows from it.
-func (n *Node) tellTenure(c agent.Change) {
+func (n *Node) tellTenure(c warden.Change) {
 	for _, p := range n.ports {
 		if p.segment == nil || drawbridge.SegmentIDOf(p.segment.Name) != c.Segment {
+			continue
+		}
+		if c.Unused {
+			p.released()
 			continue
 		}
 		if c.Held {

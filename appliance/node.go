@@ -148,7 +148,7 @@ func (n *Node) Run(ctx context.Context) error {
 		_ = socket.Close()
 		return err
 	}
-	const others = 4 // heartbeats, frames of control links, leases, hellos
+	const others = 3 // heartbeats, frames of control links, hellos
 	spareProcessors(len(n.cfg.Listen) + len(n.ports) + others)
 	if err := takePriority(); err != nil {
 		n.log.Warn("running at normal priority: a busy host may make this peer look dead", "err", err)
@@ -214,6 +214,9 @@ func (n *Node) serve(ctx context.Context, failed <-chan error) error {
 
 // end shuts the gates and says goodbye.
 func (n *Node) end(cause error) {
+	if n.voter != nil {
+		n.voter.agent.Resign()
+	}
 	for _, p := range n.ports {
 		p.shut(stoppingCause)
 	}

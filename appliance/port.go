@@ -19,6 +19,7 @@ import (
 	"github.com/drawbridge-net/drawbridge/failover"
 	"github.com/drawbridge-net/drawbridge/failover/announce"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
+	"github.com/drawbridge-net/drawbridge/failover/lease/warden"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/forwarder/afpacket"
 	"github.com/drawbridge-net/drawbridge/forwarder/tap"
@@ -44,6 +45,7 @@ type port struct {
 	segment *config.Segment // exactly one of the two
 	guest   *config.Guest
 	gate    *failover.Gate // nil on a guest port
+	shared  warden.Gate    // the same for the lease agent; nil when its memory cannot be shared
 	kernel  *gate.Kernel   // nil when the gate is soft
 	note    string         // why it is
 
@@ -66,13 +68,24 @@ func (n *Node) segmentPort(s config.Segment) *port {
 	p := &port{node: n, segment: &s, since: time.Now(), cause: "started", problem: errOpening, reasons: []string{notReady}}
 	k, err := gate.New()
 	if err != nil {
-		p.note = err.Error()
-		p.gate = failover.NewGate(nil, gate.Now)
 		n.log.Warn("the gate is soft: only this process obeys it", "port", p.name(), "err", err)
+		p.softGate(err)
 		return p
 	}
-	p.kernel, p.gate = k, k.Gate
+	p.kernel, p.gate, p.shared = k, k.Gate, k
 	return p
+}
+
+// softGate is what remains when the kernel has no gate.
+func (p *port) softGate(why error) {
+	p.note = why.Error()
+	s, err := gate.NewSoft()
+	if err != nil {
+		p.note, p.gate = err.Error(), failover.NewGate(nil, gate.Now)
+		p.node.log.Error("no lease can be kept: the lease agent cannot share the gate", "port", p.name(), "err", err)
+		return
+	}
+	p.gate, p.shared = s.Gate, s
 }
 
 func (n *Node) guestPort(g config.Guest) *port {

@@ -83,6 +83,11 @@ func (n *Node) dataPath() web.DataPath {
 	if !n.cfg.Data.Offload {
 		d.Notes = append(d.Notes, "offload = false in the node file: datagrams are cut and joined in user space")
 	}
+	if n.voter != nil {
+		if problem := n.voter.agent.Problem(); problem != "" {
+			d.Notes = append(d.Notes, problem)
+		}
+	}
 	for _, p := range n.ports {
 		p.mu.Lock()
 		vnet, open := p.vnet, p.device != nil

@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"github.com/drawbridge-net/drawbridge/failover/gate"
-	"github.com/drawbridge-net/drawbridge/failover/lease/agent"
+	"github.com/drawbridge-net/drawbridge/failover/lease/warden"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
 	"github.com/drawbridge-net/drawbridge/failover/steward"
 	"github.com/drawbridge-net/drawbridge/mesh"
@@ -33,8 +33,8 @@ func MarkFounder(stateDir string) error {
 type voter struct {
 	group   *raftgroup.Group
 	steward *steward.Steward
-	agent   *agent.Agent
-	changes chan agent.Change // of tenures here, from the agent's thread
+	agent   *warden.Warden
+	changes chan warden.Change // of tenures here
 }
 
 // votersPort is beside the port of the mesh: 6631 when that is 6630.
@@ -77,7 +77,7 @@ func (n *Node) openVoter() (*voter, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
-	v := &voter{group: g, agent: a, changes: make(chan agent.Change, 64)}
+	v := &voter{group: g, agent: a, changes: make(chan warden.Change, 1024)}
 	v.steward = steward.New(steward.Config{Self: n.creds.Name, Group: g, View: n.stewardView, Log: n.log})
 	return v, nil
 }

@@ -105,7 +105,7 @@ func (t *tool) root() *cobra.Command {
 	add(root, groupLook, t.statusCommand(), t.peersCommand(), t.segmentsCommand(), t.portsCommand(), t.routesCommand(), t.macsCommand(), t.eventsCommand())
 	add(root, groupAct, t.captureCommand())
 	add(root, groupTry, tryOut()...)
-	root.AddCommand(t.versionCommand())
+	root.AddCommand(t.versionCommand(), t.leaseAgentCommand())
 	strict(root)
 	return root
 }

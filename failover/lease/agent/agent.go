@@ -1,103 +1,80 @@
-// Package agent drives the lease: it carries the datagrams of lease.Node, keeps its clock and opens and shuts
-// the gates. One thread does all of it, so that nothing stands between the decision that a lease is over and
-// the store that shuts the gate. docs/protocol/lease.md, "Agent", says what it relies on.
+// Package agent is the process that keeps the leases: it carries the datagrams of lease.Node, keeps its clock and opens
+// and shuts the gates. It is one thread of real-time priority that shares nothing with anybody but a pipe, a page
+// and the gates, so that nothing stands between the decision that a lease is over and the store that shuts the
+// gate. Package warden starts it. docs/protocol/lease.md, "Agent", says what it relies on.
 package agent
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
-	"runtime"
-	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover"
+	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
+	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
 )
 
-// Gate is the door of a segment, as the agent moves it; *failover.Gate is one.
-type Gate interface {
-	Open(drawbridge.Epoch, failover.Boottime) bool
-	Shut()
-	Fence(drawbridge.Epoch)
-}
-
-var _ Gate = (*failover.Gate)(nil)
-
-// Config is what an agent needs to know once.
-type Config struct {
-	Self   drawbridge.PeerID
-	Listen netip.AddrPort
-	// Key is the secret that this peer shares with another; false: it is no party to leases.
-	Key func(drawbridge.PeerID) ([]byte, bool)
-	Now func() failover.Boottime
-	// Tell hears of every beginning and end of a tenure here, in the agent's thread: it must not wait.
-	Tell func(Change)
-	Log  *slog.Logger
-}
-
-// Change is the beginning or the end of a tenure of this peer.
-type Change struct {
-	Segment drawbridge.SegmentID
-	Epoch   drawbridge.Epoch
-	Held    bool
-	Cause   string // why it ended
-}
-
-// Agent is one run of this peer's part in the leases.
+// Agent is one run of this peer's part in the leases. One thread owns all of it.
 type Agent struct {
-	// Set at construction, then constant.
-	cfg  Config
-	link *link
+	pipe  int
+	board *pipe.Board
+	link  *link
+	guard guard
 
-	// Owned by the agent's thread.
+	self    drawbridge.PeerID
 	node    *lease.Node
 	out     lease.Output
-	gates   map[drawbridge.SegmentID]*door
-	peers   map[drawbridge.PeerID]*peer
+	doors   map[drawbridge.SegmentID]*door
+	peers   []*peer
 	session uint64
 	msg     lease.Message
 	buf     []byte
-	shown   failover.Boottime
 
-	mu     sync.Mutex // guards what follows
-	orders []func(now lease.Instant)
-	status Status
-}
-
-// door is a gate and what may forbid to open it.
-type door struct {
-	gate  Gate
-	allow func(drawbridge.Epoch) bool
-	epoch drawbridge.Epoch // open under it; 0: shut
-	since lease.Instant    // of the first renewal behind a gate that must stay shut; 0: it need not
-	name  drawbridge.SegmentID
+	order   pipe.Order
+	inbox   []byte
+	reports reports
+	status  pipe.Status
+	ending  lease.Instant // when to end whatever has not been released; 0: not yet
+	unwell  string        // why the daemon behind the gates must not hold a lease; empty: it is well
 }
 
 // peer is one other party.
 type peer struct {
-	addr    netip.AddrPort
+	id      drawbridge.PeerID
+	to      address
+	key     string
 	channel *lease.Channel
 	batch   []lease.Entry
 }
 
-// New opens the agent's socket. Its run begins now: a configuration that it is given must have been committed
-// after this.
-func New(cfg Config) (*Agent, error) {
-	l, err := openLink(cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("lease agent: %w", err)
-	}
+// Serve is the life of the process. The descriptor is its end of the pipe; when the other end closes, the daemon is gone
+// or wants it to go, and it gives everything up in order: shut, wait, release.
+func Serve(fd int) error {
 	a := &Agent{
-		cfg: cfg, link: l, gates: map[drawbridge.SegmentID]*door{}, peers: map[drawbridge.PeerID]*peer{},
-		session: random(), buf: make([]byte, 0, lease.MaxDatagram),
+		pipe: fd, doors: map[drawbridge.SegmentID]*door{}, session: random(),
+		buf: make([]byte, 0, lease.MaxDatagram), inbox: make([]byte, pipe.MaxMessage),
 	}
-	a.node = lease.NewNode(cfg.Self, a.now(), random())
-	return a, nil
+	problem := settle()
+	if err := a.meet(); err != nil {
+		if errors.Is(err, pipe.ErrGone) {
+			return nil
+		}
+		return fmt.Errorf("lease agent: %w", err)
+	}
+	a.node = lease.NewNode(a.self, a.now(), random())
+	a.tell(pipe.Report{Kind: pipe.Running, Text: problem})
+	defer a.shutAll()
+	if err := a.keep(); err != nil {
+		return fmt.Errorf("lease agent: %w", err)
+	}
+	return nil
 }
 
 // random never answers 0, which is no session.
@@ -107,82 +84,143 @@ func random() uint64 {
 	return max(binary.BigEndian.Uint64(b[:]), 1)
 }
 
-func (a *Agent) now() lease.Instant { return lease.Instant(a.cfg.Now()) }
+func (a *Agent) now() lease.Instant { return lease.Instant(gate.Now()) }
 
-// Addr is where the agent listens.
-func (a *Agent) Addr() netip.AddrPort { return a.link.addr }
-
-// Run keeps leases until ctx ends, and then gives them up: shut, wait, release.
-func (a *Agent) Run(ctx context.Context) error {
-	runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and its priority with it
-	if err := takeRealtime(); err != nil {
-		a.cfg.Log.Warn("leases are kept at normal priority: a busy host may lose them", "err", err)
+// meet waits for the first two messages: who we are, with the socket, and the board.
+func (a *Agent) meet() error {
+	for a.link == nil || a.board == nil {
+		n, passed, err := pipe.Receive(a.pipe, a.inbox)
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			_ = wait([]unix.PollFd{{Fd: int32(a.pipe), Events: unix.POLLIN}}, longestWait)
+		default:
+			if err := a.greet(n, passed); err != nil {
+				return err
+			}
+		}
 	}
-	defer a.link.close()
-	defer a.shutAll()
-	stop := context.AfterFunc(ctx, a.link.wake)
-	defer stop()
-	var ending lease.Instant
+	return nil
+}
+
+func (a *Agent) greet(n, passed int) (err error) {
+	if err := a.order.Parse(a.inbox[:n]); err != nil {
+		return err
+	}
+	switch {
+	case a.order.Kind == pipe.Hello && passed >= 0:
+		a.self = a.order.Peer
+		a.link, err = newLink(passed)
+	case a.order.Kind == pipe.Shared && passed >= 0:
+		a.board, err = pipe.JoinBoard(passed)
+		_ = unix.Close(passed)
+		a.guard = watch(unix.Getppid(), &a.board.Daemon)
+	default:
+		err = fmt.Errorf("order %d before the first two: %w", a.order.Kind, pipe.ErrMessage)
+	}
+	return err
+}
+
+// keep keeps the leases until the daemon is gone and everything is given up. A turn reads what has come, does what the
+// clock demands, and sleeps.
+func (a *Agent) keep() error {
+	fds := []unix.PollFd{{Fd: int32(a.link.fd), Events: unix.POLLIN}, {Fd: int32(a.pipe), Events: unix.POLLIN}}
+	orders := true
 	for {
-		now := a.now()
-		if ctx.Err() != nil {
-			if ending == 0 {
-				ending = now.Add(endFor)
-				a.giveUp(now)
-			}
-			if now >= ending || !a.node.Leaving() {
-				return nil
+		if orders {
+			if err := a.obey(); err != nil {
+				return err
 			}
 		}
-		a.carryOut(now)
 		if err := a.receive(); err != nil {
-			return fmt.Errorf("lease agent: %w", err)
+			return err
 		}
-		now = a.now()
+		now := a.now()
+		a.watchDaemon(now)
 		a.node.Tick(now, &a.out)
 		a.act(now)
-		a.show(now)
-		if err := a.link.wait(a.node.Deadline().Sub(a.now())); err != nil {
-			return fmt.Errorf("lease agent: %w", err)
+		a.flush()
+		if a.ending != 0 && (now >= a.ending || !a.node.Leaving()) {
+			return nil
+		}
+		a.reports.send(a.pipe)
+		a.board.Agent.Add(1)
+		if orders = a.rest(fds); a.ending != 0 {
+			fds, orders = fds[:1], false // the pipe stays readable for ever: its end is what there is to read
 		}
 	}
+}
+
+// rest sleeps until something comes or is due, and reports whether orders have come.
+func (a *Agent) rest(fds []unix.PollFd) bool {
+	due := min(a.node.Deadline(), a.guard.due)
+	for i := range fds {
+		fds[i].Revents = 0
+	}
+	came := wait(fds, due.Sub(a.now()))
+	now := a.now()
+	a.status.Turns++
+	if due != lease.Never && !came {
+		a.status.Late = max(a.status.Late, now.Sub(due))
+	}
+	return fds[len(fds)-1].Revents != 0
 }
 
 // endFor is how long an orderly end may take: closing and three releases are done in a few milliseconds.
 const endFor = 100 * time.Millisecond
 
-// giveUp ends all tenures and candidacies.
-func (a *Agent) giveUp(now lease.Instant) {
-	for id := range a.gates {
-		a.node.SetCandidate(now, id, 0, false, &a.out)
-		a.node.Yield(now, id, 0, &a.out)
-		a.act(now)
+// leave gives everything up. The gates come first, whatever the node thinks of them.
+func (a *Agent) leave() {
+	a.shutAll()
+	now := a.now()
+	a.ending = now.Add(endFor)
+	a.stand(now, false)
+	a.act(now)
+}
+
+// stand has this peer be, or be no longer, a candidate where the daemon wants it to be one.
+func (a *Agent) stand(now lease.Instant, may bool) {
+	for _, d := range a.doors {
+		a.node.SetCandidate(now, d.segment, d.rank, d.wanted && may, &a.out)
 	}
 }
 
 func (a *Agent) shutAll() {
-	for _, d := range a.gates {
-		d.gate.Shut()
+	for _, d := range a.doors {
+		if d.gate != nil {
+			d.gate.Shut()
+		}
 	}
 }
 
-// order has f run in the agent's thread.
-func (a *Agent) order(f func(now lease.Instant)) {
-	a.mu.Lock()
-	a.orders = append(a.orders, f)
-	a.mu.Unlock()
-	a.link.wake()
+// watchDaemon gives the leases up while the daemon, which moves the frames, is stopped or stuck.
+func (a *Agent) watchDaemon(now lease.Instant) {
+	if a.ending != 0 || now < a.guard.next {
+		return
+	}
+	why := a.guard.look(now, a.holds())
+	if why == a.unwell {
+		return
+	}
+	a.unwell = why
+	if why != "" {
+		a.shutAll()
+		a.note(slog.LevelError, "leases are given up: "+why)
+	} else {
+		a.note(slog.LevelWarn, "the daemon is back: this peer may hold leases again")
+	}
+	a.stand(now, why == "")
+	a.act(now)
 }
 
-func (a *Agent) carryOut(now lease.Instant) {
-	a.mu.Lock()
-	orders := a.orders
-	a.orders = nil
-	a.mu.Unlock()
-	for _, f := range orders {
-		f(now)
-		a.act(now)
+func (a *Agent) holds() bool {
+	for _, d := range a.doors {
+		if d.held != 0 {
+			return true
+		}
 	}
+	return false
 }
 
 // act does what the node wants done, in its order: gates first, then datagrams.
@@ -192,70 +230,5 @@ func (a *Agent) act(now lease.Instant) {
 	a.out.Reset()
 }
 
-func (a *Agent) moveGates() {
-	shut := false
-	var useless []drawbridge.SegmentID
-	for _, do := range a.out.Actions {
-		shut = shut || do.Do == lease.Shut
-		d := a.gates[do.Segment]
-		if d == nil {
-			continue
-		}
-		switch do.Do {
-		case lease.Open:
-			if !a.open(d, do) {
-				useless = append(useless, do.Segment)
-			}
-		case lease.Shut:
-			a.shut(d, do.Cause.String())
-		case lease.Fence:
-			d.gate.Fence(do.Epoch)
-		}
-	}
-	a.out.Actions = a.out.Actions[:0]
-	if shut {
-		a.node.WasShut(a.now())
-	}
-	for _, id := range useless {
-		a.node.Yield(a.now(), id, 0, &a.out)
-	}
-	if len(useless) > 0 {
-		a.moveGates()
-	}
-}
-
-// vetoFor is how long a tenure may last behind a gate that the wire keeps shut, before another gateway is
-// given the chance: the holder of an older tenure falls silent much sooner.
-const vetoFor = time.Second
-
-// open lets frames pass, unless the wire itself speaks against it. It answers false when the tenure is of no
-// use: a later one is known, or the wire has spoken against it for long.
-func (a *Agent) open(d *door, do lease.Action) (useful bool) {
-	if !d.allow(do.Epoch) {
-		if d.epoch != 0 {
-			a.shut(d, "the segment itself speaks against it")
-		}
-		if d.since == 0 {
-			d.since = a.now()
-		}
-		return a.now().Sub(d.since) < vetoFor
-	}
-	d.since = 0
-	if !d.gate.Open(do.Epoch, failover.Boottime(do.Until)) {
-		a.shut(d, "a later tenure is known")
-		return false
-	}
-	if d.epoch != do.Epoch {
-		d.epoch = do.Epoch
-		a.cfg.Tell(Change{Segment: d.name, Epoch: do.Epoch, Held: true})
-	}
-	return true
-}
-
-func (a *Agent) shut(d *door, cause string) {
-	d.gate.Shut()
-	if d.epoch != 0 {
-		a.cfg.Tell(Change{Segment: d.name, Epoch: d.epoch, Cause: cause})
-		d.epoch = 0
-	}
-}
+// boottime is the same number in the words of package failover.
+func boottime(i lease.Instant) failover.Boottime { return failover.Boottime(i) }

@@ -5,20 +5,20 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
+	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
 )
 
-// atOnce is how many datagrams are taken before the clock is looked at again: a flood must not keep a lease
-// from ending in time.
-const atOnce = 64
+// batches is how many calls' worth of datagrams are taken before the clock is looked at again: a flood must not keep
+// a lease from ending in time.
+const batches = 4
 
 // receive handles what has arrived.
 func (a *Agent) receive() error {
-	for range atOnce {
-		b, err := a.link.receive()
-		if err != nil || b == nil {
+	for range batches {
+		n, err := a.link.receive(a.take)
+		if err != nil || n < atOnce {
 			return err
 		}
-		a.take(b)
 	}
 	return nil
 }
@@ -27,28 +27,28 @@ func (a *Agent) receive() error {
 func (a *Agent) take(b []byte) {
 	from, err := lease.Sender(b)
 	if err != nil {
-		a.count("malformed")
+		a.status.Drops[pipe.Malformed]++
 		return
 	}
-	p := a.party(from)
+	p := find(a.peers, from)
 	if p == nil {
-		a.count("unknown_peer")
+		a.status.Drops[pipe.UnknownPeer]++
 		return
 	}
 	switch err := p.channel.Open(b, &a.msg); {
 	case errors.Is(err, lease.ErrSession):
 		if !lease.IsChallenge(b) { // or two that are new to each other would never stop
-			a.transmit(p, p.channel.Challenge(a.buf[:0]))
+			a.link.push(&p.to, p.channel.Challenge(a.link.room()))
 		}
 		return
 	case errors.Is(err, lease.ErrForged):
-		a.count("forged")
+		a.status.Drops[pipe.Forged]++
 		return
 	case errors.Is(err, lease.ErrReplayed):
-		a.count("replayed")
+		a.status.Drops[pipe.Replayed]++
 		return
 	case err != nil:
-		a.count("malformed")
+		a.status.Drops[pipe.Malformed]++
 		return
 	}
 	now := a.now()
@@ -58,26 +58,17 @@ func (a *Agent) take(b []byte) {
 	a.act(now)
 }
 
-// party is the channel to a peer; nil when there is none to be.
-func (a *Agent) party(id drawbridge.PeerID) *peer {
-	p := a.peers[id]
-	if p == nil || p.channel != nil {
-		return p
+// find is the party of an id; nil when there is none. There are at most fifteen.
+func find(peers []*peer, id drawbridge.PeerID) *peer {
+	for _, p := range peers {
+		if p.id == id {
+			return p
+		}
 	}
-	key, ok := a.cfg.Key(id)
-	if !ok {
-		return nil
-	}
-	c, err := lease.NewChannel(a.cfg.Self, id, key, a.session, random)
-	if err != nil {
-		a.cfg.Log.Error("no channel for leases", "peer", id, "err", err)
-		return nil
-	}
-	p.channel = c
-	return p
+	return nil
 }
 
-// answer sends what the last message is answered with.
+// answer queues what the last message is answered with.
 func (a *Agent) answer(p *peer) {
 	if len(a.out.Answers) == 0 {
 		return
@@ -86,17 +77,18 @@ func (a *Agent) answer(p *peer) {
 		Class: lease.Answer, Generation: a.node.Generation(), Floor: a.node.Floor(),
 		Stamp: a.msg.Stamp, Clock: a.now(), Entries: a.out.Answers,
 	}
-	a.transmit(p, p.channel.Seal(a.buf[:0], &m))
+	a.link.push(&p.to, p.channel.Seal(a.link.room(), &m))
 	a.out.Answers = a.out.Answers[:0]
 }
 
-// send collects requests by peer, and sends each peer's in as few datagrams as they fit.
+// send collects requests by peer, and queues each peer's in as few datagrams as they fit.
 func (a *Agent) send(now lease.Instant) {
 	if len(a.out.Requests) == 0 {
 		return
 	}
-	for _, r := range a.out.Requests {
-		p := a.party(r.To)
+	for i := range a.out.Requests {
+		r := &a.out.Requests[i]
+		p := find(a.peers, r.To)
 		if p == nil {
 			continue
 		}
@@ -114,13 +106,12 @@ func (a *Agent) send(now lease.Instant) {
 
 func (a *Agent) request(now lease.Instant, p *peer) {
 	m := lease.Message{Class: lease.Request, Generation: a.node.Generation(), Floor: a.node.Floor(), Stamp: now, Entries: p.batch}
-	a.transmit(p, p.channel.Seal(a.buf[:0], &m))
+	a.link.push(&p.to, p.channel.Seal(a.link.room(), &m))
 	p.batch = p.batch[:0]
 }
 
-// transmit never waits: a datagram that does not leave is a lost one.
-func (a *Agent) transmit(p *peer, b []byte) {
-	if p.addr.IsValid() && a.link.send(p.addr, b) != nil {
-		a.count("not_sent")
-	}
+// flush sends everything that is queued, in one call unless there is very much.
+func (a *Agent) flush() {
+	a.link.flush()
+	a.status.Drops[pipe.NotSent] = a.link.unsent
 }

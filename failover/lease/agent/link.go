@@ -1,141 +1,162 @@
 package agent
 
 import (
-	"errors"
-	"fmt"
 	"net/netip"
-	"sync"
+	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 )
 
-// link is the agent's socket and what wakes its thread. Waiting is one ppoll with a timeout in nanoseconds:
-// no runtime timer, whose goroutine would have to find a processor first.
-type link struct {
-	fd, event int
-	family    int
-	addr      netip.AddrPort
-	buf       [lease.MaxDatagram + 1]byte
+// atOnce is how many datagrams are taken, or sent, by one system call: all answers of a round, and all renewals of 64
+// segments to six voters.
+const atOnce = 16
 
-	mu     sync.Mutex // guards what follows
-	closed bool       // the descriptors may belong to somebody else by now
+// message is struct mmsghdr of recvmmsg(2) and sendmmsg(2).
+type message struct {
+	header unix.Msghdr
+	length uint32
 }
 
-func openLink(at netip.AddrPort) (*link, error) {
-	l := &link{family: unix.AF_INET6, event: -1}
-	if at.Addr().Is4() {
+// address is where a party is, as the kernel wants it; length 0: where this socket cannot reach.
+type address struct {
+	raw    unix.RawSockaddrInet6 // its first octets are a RawSockaddrInet4 on an IPv4 socket
+	length uint32
+}
+
+// packets are as many datagrams as one call moves, with their memory.
+type packets struct {
+	messages [atOnce]message
+	vectors  [atOnce]unix.Iovec
+	to       [atOnce]address
+	octets   [atOnce][lease.MaxDatagram + 1]byte
+}
+
+// link is the agent's socket. Its calls do not tell the Go runtime that they enter the kernel: none of them waits, but
+// for the one sleep of a turn, and a thread that never gives up its processor never waits for one.
+type link struct {
+	fd     int
+	family int
+	in     packets
+	out    packets
+	queued int
+	unsent uint64
+}
+
+// newLink takes over a socket that is bound and does not block.
+func newLink(fd int) (*link, error) {
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		return nil, os.NewSyscallError("getsockname", err)
+	}
+	l := &link{fd: fd, family: unix.AF_INET6}
+	if _, ok := bound.(*unix.SockaddrInet4); ok {
 		l.family = unix.AF_INET
 	}
-	fd, err := unix.Socket(l.family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	l.fd = fd
-	if err := l.setUp(at); err != nil {
-		l.close()
-		return nil, fmt.Errorf("listen on UDP %s: %w", at, err)
-	}
+	l.in.aim()
+	l.out.aim()
 	return l, nil
 }
 
-// setUp binds, and marks datagrams as network control (DSCP CS6, RFC 4594 §3.1), which switches put before
-// the bulk of what a gateway sends.
-func (l *link) setUp(at netip.AddrPort) (err error) {
-	if l.event, err = unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC); err != nil {
-		return err
+// aim points the headers at their memory.
+func (p *packets) aim() {
+	for i := range p.messages {
+		p.vectors[i].Base = &p.octets[i][0]
+		p.vectors[i].SetLen(len(p.octets[i]))
+		h := &p.messages[i].header
+		h.Iov = &p.vectors[i]
+		h.SetIovlen(1)
 	}
-	const controlTraffic = 48 << 2
-	if l.family == unix.AF_INET {
-		err = unix.SetsockoptInt(l.fd, unix.IPPROTO_IP, unix.IP_TOS, controlTraffic)
-	} else {
-		err = unix.SetsockoptInt(l.fd, unix.IPPROTO_IPV6, unix.IPV6_TCLASS, controlTraffic)
-	}
-	if err != nil {
-		return err
-	}
-	if err := unix.Bind(l.fd, l.sockaddr(at)); err != nil {
-		return err
-	}
-	bound, err := unix.Getsockname(l.fd)
-	if err != nil {
-		return err
-	}
-	switch sa := bound.(type) {
-	case *unix.SockaddrInet4:
-		l.addr = netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
-	case *unix.SockaddrInet6:
-		l.addr = netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
-	}
-	return nil
 }
 
-func (l *link) sockaddr(a netip.AddrPort) unix.Sockaddr {
-	if l.family == unix.AF_INET {
-		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().Unmap().As4()}
+// address puts a party's into the kernel's form.
+func (l *link) address(at netip.AddrPort) (a address) {
+	port := at.Port()<<8 | at.Port()>>8
+	if hostIsBig {
+		port = at.Port()
 	}
-	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+	switch {
+	case l.family == unix.AF_INET6:
+		a.raw = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: at.Addr().As16()}
+		a.length = unix.SizeofSockaddrInet6
+	case at.Addr().Unmap().Is4():
+		*(*unix.RawSockaddrInet4)(unsafe.Pointer(&a.raw)) = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: at.Addr().Unmap().As4()}
+		a.length = unix.SizeofSockaddrInet4
+	}
+	return a
 }
 
-// receive takes one datagram; nil when there is none.
-func (l *link) receive() ([]byte, error) {
+var hostIsBig = func() bool { one := uint16(1); return *(*byte)(unsafe.Pointer(&one)) == 0 }()
+
+// receive takes up to atOnce datagrams and hands each to take.
+func (l *link) receive(take func([]byte)) (n int, err error) {
 	for {
-		n, _, err := unix.Recvfrom(l.fd, l.buf[:], 0)
-		switch {
-		case err == nil && n < len(l.buf):
-			return l.buf[:n], nil
-		case err == nil, errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNREFUSED): // too long to be one of ours, or of the past
-		case errors.Is(err, unix.EAGAIN):
-			return nil, nil
+		got, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&l.in.messages)), atOnce, unix.MSG_DONTWAIT, 0, 0)
+		switch e {
+		case 0:
+			for i := range int(got) {
+				if size := l.in.messages[i].length; size <= lease.MaxDatagram { // or too long to be one of ours
+					take(l.in.octets[i][:size])
+				}
+			}
+			return int(got), nil
+		case unix.EAGAIN:
+			return 0, nil
+		case unix.EINTR, unix.ECONNREFUSED: // or an error of a datagram long gone
 		default:
-			return nil, err
+			return 0, os.NewSyscallError("recvmmsg", e)
 		}
 	}
 }
 
-func (l *link) send(to netip.AddrPort, b []byte) error {
-	if l.family == unix.AF_INET && !to.Addr().Unmap().Is4() {
-		return unix.EAFNOSUPPORT
+// room is memory for a datagram to be built in; push sends it.
+func (l *link) room() []byte {
+	if l.queued == atOnce {
+		l.flush()
 	}
-	return unix.Sendto(l.fd, b, unix.MSG_DONTWAIT, l.sockaddr(to))
+	return l.out.octets[l.queued][:0]
+}
+
+// push queues what was built in room for a party.
+func (l *link) push(to *address, b []byte) {
+	if to.length == 0 {
+		l.unsent++
+		return
+	}
+	i := l.queued
+	l.out.to[i] = *to
+	l.out.vectors[i].SetLen(len(b))
+	h := &l.out.messages[i].header
+	h.Name, h.Namelen = (*byte)(unsafe.Pointer(&l.out.to[i].raw)), to.length
+	l.queued++
+}
+
+// flush sends what is queued and never waits: a datagram that does not leave is a lost one.
+func (l *link) flush() {
+	for from := 0; from < l.queued; {
+		sent, _, e := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&l.out.messages[from])), uintptr(l.queued-from), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+		switch e {
+		case 0:
+			from += int(sent)
+		case unix.EINTR, unix.ECONNREFUSED: // the latter tells of an earlier one
+		default:
+			l.unsent++
+			from++
+		}
+	}
+	l.queued = 0
 }
 
 // longestWait bounds a wait, so that a clock that jumps over a deadline in suspend is noticed.
 const longestWait = 250 * time.Millisecond
 
-// wait returns when something arrives, somebody wakes the thread, or after d.
-func (l *link) wait(d time.Duration) error {
+// wait returns when something has come, and answers true, or after d.
+func wait(fds []unix.PollFd, d time.Duration) (came bool) {
 	d = min(max(d, 0), longestWait)
 	ts := unix.NsecToTimespec(d.Nanoseconds())
-	fds := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}, {Fd: int32(l.event), Events: unix.POLLIN}}
-	if _, err := unix.Ppoll(fds, &ts, nil); err != nil && !errors.Is(err, unix.EINTR) {
-		return err
-	}
-	if fds[1].Revents != 0 {
-		var b [8]byte
-		_, _ = unix.Read(l.event, b[:]) // nothing to read is as good
-	}
-	return nil
-}
-
-// wake makes the thread look at its orders. Any goroutine may call it.
-func (l *link) wake() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return
-	}
-	_, _ = unix.Write(l.event, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // full means: awake already
-}
-
-func (l *link) close() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.closed = true
-	_ = unix.Close(l.fd)
-	if l.event >= 0 {
-		_ = unix.Close(l.event)
-	}
+	n, _, e := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&fds[0])), uintptr(len(fds)), uintptr(unsafe.Pointer(&ts)), 0, 0, 0)
+	return e == 0 && n > 0
 }

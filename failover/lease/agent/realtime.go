@@ -1,15 +1,53 @@
 package agent
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
 
-// realtimePriority is above everything that a host runs by default (threaded interrupts have 50), so that a
-// busy host cannot make a living gateway miss its renewals. The thread sleeps almost always: 100 wake-ups a
-// second of some ten microseconds.
-const realtimePriority = 60
+	"golang.org/x/sys/unix"
+)
 
-// takeRealtime makes the calling thread run before all others (SCHED_FIFO). Threads that it starts do not.
+const (
+	// realtimePriority is above everything that a host runs by default (threaded interrupts have 50), and below the kernel's
+	// own (99), so that a busy host cannot make a living gateway miss its renewals. The thread sleeps almost always.
+	realtimePriority = 90
+	// nearest is the niceness of an agent that may not have real-time priority.
+	nearest = -20
+)
+
+// Environment is what the agent's process must be started with besides: it has one thread that works, so the runtime
+// needs one processor and no signals to share it out, and next to no garbage, which is collected at 64 MiB.
+var Environment = []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOMEMLIMIT=64MiB"}
+
+// settle makes the process what it is for, and answers what could not be had.
+func settle() (problem string) {
+	runtime.GOMAXPROCS(1)
+	// The end of the pipe is what ends the agent: whoever stops the unit must not take its releases from the daemon.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
+	var problems []string
+	if err := takeRealtime(); err != nil {
+		problems = append(problems, fmt.Sprintf("leases are kept without real-time priority, a busy host may lose them: %v", err))
+	}
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) // the daemon's is 1 ms; real-time threads have none anyway
+	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
+		problems = append(problems, fmt.Sprintf("the lease agent's memory is not locked, a host that swaps may lose leases: %v", os.NewSyscallError("mlockall", err)))
+	}
+	return strings.Join(problems, "; ")
+}
+
+// takeRealtime makes the calling thread run before all others (SCHED_FIFO), or else as early as may be. Threads that it
+// starts do not.
 func takeRealtime() error {
-	return unix.SchedSetAttr(0, &unix.SchedAttr{
+	err := unix.SchedSetAttr(0, &unix.SchedAttr{
 		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: realtimePriority, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
 	}, 0)
+	if err == nil {
+		return nil
+	}
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, nearest) // what it has is what is left
+	return os.NewSyscallError("sched_setattr", err)
 }

@@ -1,0 +1,111 @@
+package warden
+
+import (
+	"context"
+	"errors"
+
+	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
+)
+
+// listenTo hears an agent's reports until there are no more.
+func (w *Warden) listenTo(l *life) error {
+	conn, err := l.pipe.SyscallConn()
+	if err != nil {
+		return err
+	}
+	b := make([]byte, pipe.MaxMessage)
+	for {
+		var n int
+		var failed error
+		err := conn.Read(func(fd uintptr) (done bool) {
+			n, _, failed = pipe.Receive(int(fd), b)
+			return n > 0 || failed != nil
+		})
+		if err = errors.Join(err, failed); err != nil {
+			if errors.Is(err, pipe.ErrGone) {
+				return nil
+			}
+			return err
+		}
+		var r pipe.Report
+		if err := r.Parse(b[:n]); err != nil {
+			return err
+		}
+		w.hear(l, &r)
+	}
+}
+
+// hear takes note of one report.
+func (w *Warden) hear(l *life, r *pipe.Report) {
+	switch r.Kind {
+	case pipe.Running:
+		w.hearRunning(l, r.Text)
+	case pipe.Won:
+		w.hearWon(r)
+	case pipe.Opened, pipe.Ended:
+		if c, news := w.hearChange(r); news {
+			w.cfg.Tell(c)
+		}
+	case pipe.Yielded, pipe.Floored, pipe.Told:
+		w.mu.Lock()
+		if answer := w.waiting[r.Number]; answer != nil {
+			answer <- *r // has room for one
+			delete(w.waiting, r.Number)
+		}
+		w.mu.Unlock()
+	case pipe.Noted:
+		w.cfg.Log.Log(context.Background(), r.Level, "lease agent", "text", r.Text)
+	}
+}
+
+func (w *Warden) hearRunning(l *life, problem string) {
+	if problem != "" {
+		w.cfg.Log.Warn("the lease agent does not run as it should", "err", problem)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l.running, w.problem = true, problem
+	w.lifeChanged()
+}
+
+// hearWon notes that a lease is held; the gate opens as soon as nobody here has anything against it.
+func (w *Warden) hearWon(r *pipe.Report) {
+	w.mu.Lock()
+	if d := w.doors[r.Segment]; d != nil {
+		d.held, d.open = r.Epoch, 0
+	}
+	w.mu.Unlock()
+	select {
+	case w.nudge <- struct{}{}:
+	default:
+	}
+}
+
+func (w *Warden) hearChange(r *pipe.Report) (c Change, news bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	d := w.doors[r.Segment]
+	if d == nil || d.held != r.Epoch {
+		return c, false
+	}
+	c = Change{Segment: r.Segment, Epoch: r.Epoch, Held: r.Kind == pipe.Opened, Cause: r.Text, Unused: d.open == 0}
+	if c.Held {
+		c.Unused = false
+		d.open = r.Epoch
+		return c, true
+	}
+	news = r.Yes || d.open != 0
+	d.open = 0
+	if r.Yes {
+		d.held = 0
+		w.board.Allow[d.slot].Store(0)
+	}
+	return c, news
+}
+
+// Problem says why the agent does not run as it should; empty when it does.
+func (w *Warden) Problem() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.problem
+}
