@@ -1,5 +1,18 @@
 // Made from the OpenAPI document by `make console`; do not edit.
 
+export interface AppliedPeer {
+  /** Name of the peer */
+  peer: string;
+  /** Why it does not go by the version asked about */
+  reason?: string;
+  /** Since when it says so, or is silent */
+  since?: string;
+  /** behind: has not got so far; refused: cannot apply it and keeps the last good one; silent: it does not answer and is waited for; away: it has not answered for a minute, and catches up before it acts */
+  state: "applied" | "behind" | "refused" | "silent" | "away";
+  /** The version that it goes by, as far as is known here */
+  version: number;
+}
+
 export interface Check {
   /** Stable name */
   name: string;
@@ -11,6 +24,124 @@ export interface Check {
   peer: string;
   /** What was found */
   value: string;
+}
+
+export interface ConfigApplied {
+  /** Every peer that is alive goes by it, or by a newer one */
+  complete: boolean;
+  /** All peers of the network, those first that are waited for */
+  peers: AppliedPeer[];
+  /** The version asked about */
+  version: number;
+}
+
+export interface ConfigChange {
+  /** Who asks, for the record */
+  by?: string;
+  /** Why */
+  comment?: string;
+  /** Seconds in which it must be confirmed, or it is reverted everywhere; 0: it need not */
+  confirm_s?: number;
+  /** The whole configuration; or text */
+  document?: unknown;
+  /** The same as TOML or JSON text: problems are then told by line and column */
+  text?: string;
+}
+
+export interface ConfigCheck {
+  /** The version that it was compared to */
+  base: number;
+  /** What it would change */
+  changes: ConfigSetting[];
+  /** It can be applied */
+  ok: boolean;
+  /** What is wrong with it, all of it */
+  problems: ConfigProblem[];
+  /** The same as diff -u of the TOML forms; empty: nothing */
+  unified: string;
+}
+
+export interface ConfigConfirm {
+  /** Who confirms, for the record */
+  by?: string;
+}
+
+export interface ConfigDiff {
+  /** What differs, in order of path */
+  changes: ConfigSetting[];
+  /** The one version */
+  from: number;
+  /** The other version */
+  to: number;
+  /** The same as diff -u of the TOML forms; empty: nothing */
+  unified: string;
+}
+
+export interface ConfigHistory {
+  /** How many numbers below that are not kept any more */
+  gone: number;
+  /** Number of the version in force; 0: none */
+  newest: number;
+  /** Number of the oldest that is kept; 0: none */
+  oldest: number;
+  /** The newest first, without documents */
+  versions: ConfigVersion[];
+}
+
+export interface ConfigProblem {
+  /** Column in the line, from 1 */
+  column?: number;
+  /** Line in the text, from 1; left out when there is none */
+  line?: number;
+  /** Setting that it is about */
+  setting?: string;
+  /** What is wrong and what is allowed */
+  text: string;
+}
+
+export interface ConfigRollback {
+  /** Who asks, for the record */
+  by?: string;
+  /** Why */
+  comment?: string;
+  /** The version to go back to; its document becomes a new version */
+  to: number;
+}
+
+export interface ConfigSetting {
+  /** Its value after; empty: it is gone */
+  after: string;
+  /** Its value before; empty: it was not there */
+  before: string;
+  /** Its path; elements of lists go by their name */
+  setting: string;
+}
+
+export interface ConfigVersion {
+  /** Who asked for it, and on which peer */
+  author?: string;
+  /** Why */
+  comment?: string;
+  /** Until when it must be confirmed */
+  confirm_by?: string;
+  /** Seconds in which it had to be confirmed; left out: it never had */
+  confirm_s?: number;
+  /** The configuration, as docs/reference/network-config.md describes it; left out in lists */
+  document?: unknown;
+  /** The earlier version whose document it has again: it is a rollback or a revert */
+  of?: number;
+  /** The version that it followed; 0: none */
+  parent: number;
+  /** When it was confirmed or reverted */
+  settled?: string;
+  /** Who confirmed or reverted it */
+  settled_by?: string;
+  /** waiting: it is in force, and goes unless it is confirmed in time */
+  state: "current" | "waiting" | "reverted" | "superseded";
+  /** When it was asked for */
+  time: string;
+  /** Its number; 0: nothing was configured yet, and the defaults hold */
+  version: number;
 }
 
 export interface DataPath {
@@ -600,6 +731,12 @@ export interface Version {
 
 /** What a GET answers, and streams when asked to. */
 export interface Reads {
+  "/config": ConfigVersion; // The network configuration in force
+  "/config/diff": ConfigDiff; // How two versions differ
+  "/config/export": Record<string, unknown>; // The configuration as a file
+  "/config/versions": ConfigHistory; // Its history, the newest first
+  "/config/versions/{n}": ConfigVersion; // One version
+  "/config/versions/{n}/applied": ConfigApplied; // Which peers go by a version
   "/drills": DrillReport[]; // Reports of rehearsals, the newest first
   "/events": Event[]; // What happened, oldest first
   "/links": Link[]; // Connections to adjacent peers
@@ -618,6 +755,11 @@ export interface Reads {
 
 /** Changes: what they take and what they answer. */
 export interface Changes {
+  "PUT /config": { takes: ConfigChange; gives: ConfigVersion }; // Change the network configuration
+  "POST /config/check": { takes: ConfigChange; gives: ConfigCheck }; // What is wrong with a configuration, and what it would change
+  "POST /config/import": { takes: unknown; gives: ConfigVersion }; // Change the network configuration to that of a file, in either form
+  "POST /config/rollback": { takes: ConfigRollback; gives: ConfigVersion }; // Go back to an earlier version, by a new one
+  "POST /config/versions/{n}/confirm": { takes: ConfigConfirm; gives: ConfigVersion }; // Keep a version that waits for it
   "POST /flush": { takes: FlushRequest; gives: Operation }; // Forget where stations are, on all peers; an empty request forgets all
   "POST /macs/flush": { takes: Flush; gives: Flushed }; // Forget where stations are; an empty request forgets all
   "DELETE /peers/{name}": { takes: void; gives: void }; // Remove a peer from the network for good

@@ -38,7 +38,7 @@ class Stream {
   }
 
   get wanted(): boolean {
-    return this.watchers.size > 0 && (this.essential || !document.hidden);
+    return !kept && this.watchers.size > 0 && (this.essential || !document.hidden);
   }
 
   open(): void {
@@ -105,12 +105,24 @@ function stream(path: keyof Reads, query: Record<string, string | undefined> = {
   return s;
 }
 
-document.addEventListener("visibilitychange", () => {
+function review(): void {
   for (const s of streams.values()) {
     if (!s.wanted) s.close();
     else s.open();
   }
+}
+
+// A page that is kept for the back button would keep its connections too, and the next page would wait for them.
+let kept = false;
+addEventListener("pagehide", () => {
+  kept = true;
+  review();
 });
+addEventListener("pageshow", () => {
+  kept = false;
+  review();
+});
+document.addEventListener("visibilitychange", review);
 
 function useRepaint(): () => void {
   return useReducer((n: number, _: void) => n + 1, 0)[1] as () => void;

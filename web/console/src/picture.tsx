@@ -74,7 +74,7 @@ const shownStations = 4;
 /** across is the wide picture. */
 function across(p: Props, width: number): Plan {
   const peers = plain(p);
-  const gateW = 132, gateH = 58, gap = 30;
+  const gateW = 132, gateH = 58, gap = 40;
   const rows = p.segments.map((s) => Math.max(s.gateways.length * (gateH + gap) + gap, (Math.min(stationsOf(p, s).length, shownStations) + 2) * 26 + gap));
   const columns = peers.length > 12 ? Math.ceil(peers.length / 12) : 1;
   const perColumn = Math.ceil(peers.length / columns);
@@ -191,10 +191,10 @@ function Bridge({ gate: g, rail, upright }: { gate: Gate; rail: Rail; upright: b
   const from = upright ? { x: g.x, y: g.y + g.h / 2 } : { x: g.x + g.w / 2, y: g.y };
   const to = upright ? { x: g.x, y: rail.from.y } : { x: rail.from.x, y: g.y };
   const length = upright ? to.y - from.y : to.x - from.x;
-  const deck = length * 0.78;
-  const turn = open ? 0 : upright ? -58 : -58;
+  const deck = open ? length : Math.min(length * 0.7, 46);
+  const turn = open ? 0 : -64;
   const base = upright ? 90 : 0;
-  const label = upright ? { x: from.x + 12, y: from.y + length / 2 + 12 } : { x: from.x + length / 2, y: from.y + 20 };
+  const label = upright ? { x: from.x + 12, y: from.y + length / 2 + 12 } : { x: from.x + length / 2, y: from.y + 21 };
   return (
     <g class={open ? "bridge open" : "bridge shut"}>
       {open

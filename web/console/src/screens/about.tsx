@@ -1,5 +1,88 @@
-import { Page, Loading } from "../ui/parts";
+import { useState } from "preact/hooks";
+import { read, said } from "../api";
+import { count } from "../format";
+import { useFeed } from "../live";
+import { Icon } from "../ui/icons";
+import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, save, State } from "../ui/parts";
+import { toast } from "../ui/toast";
+import { kindWords } from "../words";
 
 export function About() {
-  return <Page title="About"><Loading /></Page>;
+  const version = useFeed("/version");
+  const status = useFeed("/status").data;
+  if (!version.data || !status) return <Page title="About"><Loading refused={version.refused} /></Page>;
+  const v = version.data, d = status.data_path;
+  const dropped = Object.entries(status.drops).filter(([, n]) => n > 0);
+  return (
+    <Page title="About" lead={`Drawbridge ${v.version} on ${status.name}.`}>
+      <div class="grid">
+        <Card title="Software">
+          <Facts>
+            <Fact name="Version"><span class="mono">{v.version}</span></Fact>
+            <Fact name="Built with">{v.go}</Fact>
+            <Fact name="System">{v.os}</Fact>
+            <Fact name="Kernel">{v.kernel || "not told"}</Fact>
+            <Fact name="Up for"><Age at={status.started} /></Fact>
+            <Fact name="Documents"><a href="/api/v1/openapi.json" target="_blank" rel="noreferrer">API (OpenAPI)</a>, <a href="/LICENSES.txt" target="_blank" rel="noreferrer">licences</a></Fact>
+          </Facts>
+        </Card>
+        <Card title="Identity">
+          <Facts>
+            <Fact name="Peer">{status.name}</Fact>
+            <Fact name="Roles">{status.roles.join(", ")}</Fact>
+            <Fact name="Network">{status.network.name}</Fact>
+            <Fact name="Key"><span class="mono">{status.id}</span></Fact>
+            <Fact name="Network's identity"><span class="mono">{status.network.id}</span></Fact>
+            <Fact name="Listens on"><span class="mono">{status.listen.join(", ")}</span></Fact>
+            <Fact name="Can be called at"><span class="mono">{status.advertise.join(", ") || "nobody can call it"}</span></Fact>
+          </Facts>
+        </Card>
+        <Card title="Data path">
+          <Facts>
+            <Fact name="Frames are forwarded by">{d.engine === "kernel" ? "the kernel" : "the daemon"}</Fact>
+            <Fact name="Sealed with">{d.cipher}</Fact>
+            <Fact name="Gate checked by">{{ hard: "the kernel, for every frame", soft: "the daemon", none: "nobody: no segment port" }[d.gate]}</Fact>
+            <Fact name="Guests' MTU">{status.mtu > 0 ? `${status.mtu}\u202fB` : "no peer is reachable"}</Fact>
+            <Fact name="Offloads">{[d.gso && "sends in bulk (GSO)", d.gro && "receives in bulk (GRO)", d.vnet && "super-frames at ports"].filter(Boolean).join(", ") || "none"}</Fact>
+          </Facts>
+          {d.notes.length > 0 && <div class="below"><Problems tone="idle" problems={d.notes.map((n) => ({ summary: n }))} /></div>}
+        </Card>
+        <Card title="Dropped frames" aside={<span class="aside">since the start</span>}>
+          {dropped.length === 0 ? <p><State tone="ok">none</State></p> : <dl class="lines">{dropped.map(([why, n]) => <div key={why}><dt>{kindWords(why)}</dt><dd>{count(n)} frames</dd></div>)}</dl>}
+        </Card>
+        <Card title="Diagnostics" wide>
+          <p class="quiet-text">A file with what this console knows of {status.name}: state, peers, links, routes, ports, segments, addresses and events. It has the names and addresses of your network, and no key and no token.</p>
+          <div class="tools below"><Collect name={status.name} /></div>
+          <p class="fine">On the terminal of the node:</p>
+          <Command>drawbridge status</Command>
+        </Card>
+      </div>
+    </Page>
+  );
+}
+
+const collected = ["/version", "/status", "/peers", "/links", "/routes", "/ports", "/segments", "/macs", "/events"] as const;
+
+function Collect({ name }: { name: string }) {
+  const [done, setDone] = useState<number>();
+  const run = async () => {
+    const all: Record<string, unknown> = { collected: new Date().toISOString() };
+    try {
+      for (const [i, path] of collected.entries()) {
+        setDone(i);
+        all[path.slice(1)] = await read(path);
+      }
+      save(`drawbridge-${name}-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}.json`, "application/json", [JSON.stringify(all, null, 2) + "\n"]);
+      toast("Diagnostics are in your downloads");
+    } catch (err) {
+      toast(said(err), "bad");
+    }
+    setDone(undefined);
+  };
+  return (
+    <button type="button" disabled={done !== undefined} onClick={run}>
+      {done === undefined ? <Icon name="download" size={18} /> : <span class="spinner" aria-hidden="true" />}
+      {done === undefined ? "Download diagnostics" : `Collecting ${done + 1} of ${collected.length}`}
+    </button>
+  );
 }

@@ -1,5 +1,152 @@
-import { Page, Loading } from "../ui/parts";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { address, refusalOf, said } from "../api";
+import { bytes, count, duration } from "../format";
+import { useFeed } from "../live";
+import { Counter } from "../pcapng";
+import { setQuery, usePlace } from "../route";
+import { Icon } from "../ui/icons";
+import { Card, Command, Empty, Loading, Page, save, State } from "../ui/parts";
+import { toast } from "../ui/toast";
+
+/** What the browser keeps in memory at most, however high somebody sets the limits. */
+const most = 256e6;
+
+interface Run {
+  port: string;
+  began: number;
+  ended?: number;
+  packets: number;
+  bytes: number;
+  why?: string; // it ended
+  wrong?: string;
+}
 
 export function Capture() {
-  return <Page title="Capture"><Loading /></Page>;
+  const ports = useFeed("/ports");
+  const { query } = usePlace();
+  const [run, setRun] = useState<Run>();
+  const parts = useRef<BlobPart[]>([]);
+  const stop = useRef<((why: string) => void) | undefined>(undefined);
+  useEffect(() => () => stop.current?.("the page was left"), []);
+  if (!ports.data) return <Page title="Capture"><Loading refused={ports.refused} /></Page>;
+  const names = ports.data.map((p) => p.name);
+  const port = query.get("port") ?? names[0] ?? "";
+  const filter = query.get("filter") ?? "", where = query.get("where") ?? "";
+  const limit = { s: Number(query.get("s") ?? 60), packets: Number(query.get("packets") ?? 10000), mb: Number(query.get("mb") ?? 20) };
+  const running = run !== undefined && run.ended === undefined;
+
+  const start = async (e: SubmitEvent) => {
+    e.preventDefault();
+    const abort = new AbortController();
+    const counter = new Counter();
+    parts.current = [];
+    const state: Run = { port, began: Date.now(), packets: 0, bytes: 0 };
+    setRun({ ...state });
+    let ended = false;
+    const end = (why: string, wrong?: string) => {
+      if (ended) return;
+      ended = true;
+      clearInterval(paint);
+      abort.abort();
+      setRun({ ...state, packets: counter.packets, bytes: counter.bytes, ended: Date.now(), why, wrong });
+    };
+    stop.current = (why) => end(why);
+    const paint = setInterval(() => {
+      setRun({ ...state, packets: counter.packets, bytes: counter.bytes });
+      if (Date.now() - state.began >= limit.s * 1000) end(`after ${duration(limit.s * 1000)}`);
+    }, 200);
+    try {
+      const answer = await fetch(address("/capture", { port, filter, where }), { signal: abort.signal });
+      if (!answer.ok || !answer.body) throw await refusalOf(answer);
+      const reader = answer.body.getReader();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) return end("the port went away");
+        parts.current.push(value.slice());
+        counter.add(value);
+        if (counter.packets >= limit.packets) return end(`after ${count(limit.packets)} packets`);
+        if (counter.bytes >= Math.min(limit.mb * 1e6, most)) return end(`after ${bytes(counter.bytes)}`);
+      }
+    } catch (err) {
+      end("", said(err));
+    }
+  };
+  const download = () => {
+    save(`${run!.port}-${new Date(run!.began).toISOString().slice(0, 19).replace(/[:T]/g, "-")}.pcapng`, "application/x-pcapng", parts.current);
+    toast("The capture is in your downloads");
+  };
+  return (
+    <Page title="Capture" lead="Frames of one port of this node, for Wireshark. They may contain what your users send: handle the file with care.">
+      {names.length === 0
+        ? <Empty icon="capture" title="This node has no port to capture at">Open the console of a peer that has one.</Empty>
+        : (
+          <div class="grid">
+            <Card title="What">
+              <form class="form" onSubmit={start}>
+                <div class="form-row">
+                  <label class="field"><span>Port</span>
+                    <select value={port} disabled={running} onChange={(e) => setQuery({ port: e.currentTarget.value })}>
+                      {ports.data.map((p) => <option key={p.name} value={p.name}>{p.name} ({p.kind === "segment" ? `segment ${p.segment}` : "guests"})</option>)}
+                    </select>
+                  </label>
+                  <label class="field"><span>Frames that the gate stops</span>
+                    <select value={where} disabled={running} onChange={(e) => setQuery({ where: e.currentTarget.value })}>
+                      <option value="">are left out</option><option value="before-gate">are captured too</option>
+                    </select>
+                  </label>
+                </div>
+                <label class="field"><span>Filter</span>
+                  <input class="mono" value={filter} disabled={running} placeholder="all frames, or for instance: arp or icmp" spellcheck={false} autocomplete="off" onInput={(e) => setQuery({ filter: e.currentTarget.value })} />
+                  <span class="hint">As for tcpdump</span>
+                </label>
+                <fieldset class="fields" disabled={running}>
+                  <legend>Ends after</legend>
+                  <div class="form-row thirds">
+                    <Limit name="s" label="Seconds" value={limit.s} max={3600} />
+                    <Limit name="packets" label="Packets" value={limit.packets} max={1_000_000} />
+                    <Limit name="mb" label="MB" value={limit.mb} max={most / 1e6} />
+                  </div>
+                </fieldset>
+                <div class="tools">
+                  {running
+                    ? <button type="button" class="danger" onClick={() => stop.current?.("by hand")}><Icon name="stop" size={18} /> Stop</button>
+                    : <button type="submit" class="primary"><Icon name="play" size={18} /> Start</button>}
+                </div>
+              </form>
+            </Card>
+            <Card title="Frames" aside={run && (running ? <State tone="ok">capturing</State> : run.wrong ? <State tone="bad">failed</State> : <State tone="idle">ended</State>)}>
+              {!run
+                ? <Empty icon="capture" title="Not started">Choose a port and start. The count goes up as frames arrive.</Empty>
+                : (
+                  <div class="form">
+                    <div class="counts" role="status" aria-live="off">
+                      <div><strong>{count(run.packets)}</strong><span>packets</span></div>
+                      <div><strong>{bytes(run.bytes)}</strong><span>of {limit.mb} MB</span></div>
+                      <div><strong>{duration((run.ended ?? Date.now()) - run.began)}</strong><span>of {duration(limit.s * 1000)}</span></div>
+                    </div>
+                    <progress max={1} value={Math.min(1, Math.max(run.packets / limit.packets, run.bytes / (limit.mb * 1e6), ((run.ended ?? Date.now()) - run.began) / (limit.s * 1000)))} aria-label="How near the first limit is" />
+                    {run.wrong && <p class="wrong" role="alert"><Icon name="bad" size={18} /> {run.wrong}</p>}
+                    {run.why && <p class="quiet-text">Ended {run.why}.</p>}
+                    <div class="tools"><button type="button" class={running ? "" : "primary"} disabled={run.bytes === 0} onClick={download}><Icon name="download" size={18} /> {running ? "Download what there is" : "Download pcapng"}</button></div>
+                  </div>
+                )}
+            </Card>
+            <Card title="Into Wireshark, live" wide>
+              <p class="quiet-text">From a host that may log in on this node:</p>
+              <div class="below"><Command>{`ssh NODE drawbridge capture ${quoted(port)}${where === "before-gate" ? " --before-gate" : ""}${filter ? ` --filter ${quoted(filter)}` : ""} | wireshark -k -i -`}</Command></div>
+            </Card>
+          </div>
+        )}
+    </Page>
+  );
+}
+
+const quoted = (s: string): string => (/^[\w.:-]+$/.test(s) ? s : `'${s.replace(/'/g, `'\\''`)}'`);
+
+function Limit({ name, label, value, max }: { name: string; label: string; value: number; max: number }) {
+  return (
+    <label class="field"><span>{label}</span>
+      <input type="number" min="1" max={max} required value={value} onChange={(e) => setQuery({ [name]: e.currentTarget.value })} />
+    </label>
+  );
 }

@@ -1,5 +1,88 @@
-import { Page, Loading } from "../ui/parts";
+import { useMemo, useState } from "preact/hooks";
+import { change } from "../api";
+import type { MAC } from "../api";
+import { plural } from "../format";
+import { useFeed } from "../live";
+import { setQuery, usePlace } from "../route";
+import { Confirm } from "../ui/dialog";
+import { Age, Copy, Empty, Loading, Page, Time } from "../ui/parts";
+import { Table, type Column } from "../ui/table";
+import { toast } from "../ui/toast";
+
+function whereWords(m: MAC): string {
+  switch (m.at) {
+    case "port": return `here, at port ${m.port ?? "?"}`;
+    case "peer": return `at peer ${m.peer ?? "?"}`;
+    default: return `behind segment ${m.segment ?? "?"}`;
+  }
+}
+
+const columns: Column<MAC>[] = [
+  { key: "mac", title: "Address", value: (m) => m.mac, mono: true },
+  { key: "where", title: "Where", value: whereWords },
+  { key: "via", title: "Frames go to", value: (m) => m.peer, from: "medium", show: (m) => (m.peer ? <a href={`/peers?open=${encodeURIComponent(m.peer)}`}>{m.peer}</a> : <span class="quiet-text">this node</span>) },
+  { key: "port", title: "Port", value: (m) => m.port, from: "wide" },
+  { key: "segment", title: "Segment", value: (m) => m.segment, from: "never" },
+  { key: "vni", title: "Overlay", value: (m) => m.vni, number: true, from: "medium", show: (m) => `VNI ${m.vni}` },
+  { key: "seen", title: "Seen", value: (m) => m.seen, show: (m) => <><Age at={m.seen} /> ago</>, number: true },
+  { key: "learned", title: "Known since", value: (m) => m.learned, show: (m) => <Time at={m.learned} />, from: "wide" },
+];
 
 export function MACs() {
-  return <Page title="MACs"><Loading /></Page>;
+  const macs = useFeed("/macs");
+  const { query } = usePlace();
+  const [flush, setFlush] = useState<MAC | "all">();
+  const at = query.get("at") ?? "", segment = query.get("segment") ?? "", peer = query.get("peer") ?? "", port = query.get("port") ?? "";
+  const keep = useMemo(() => (m: MAC) =>
+    (!at || m.at === at) && (!segment || m.segment === segment) && (!peer || m.peer === peer) && (!port || m.port === port), [at, segment, peer, port]);
+  const narrowed = Object.entries({ segment, peer, port }).filter(([, v]) => v);
+  if (!macs.data) return <Page title="MAC addresses"><Loading refused={macs.refused} /></Page>;
+  return (
+    <Page
+      title="MAC addresses" lead="Where every station is, as far as this node has learned it from frames."
+      tools={macs.data.length > 0 && <button type="button" class="danger" onClick={() => setFlush("all")}>Forget all…</button>}
+    >
+      <Table
+        label="addresses" one="address" rows={macs.data} columns={columns} id={(m) => `${m.vni}-${m.mac}`} name={(m) => m.mac} sort="mac" file="drawbridge-macs" keep={keep}
+        empty={<Empty icon="macs" title="No station has been seen">An address appears as soon as a frame of it arrives. Let a host send something, for instance a ping.</Empty>}
+        filters={(
+          <div class="filters">
+            <label><span class="hidden">Where</span>
+              <select value={at} onChange={(e) => setQuery({ at: e.currentTarget.value })}>
+                <option value="">Anywhere</option><option value="port">At this node's ports</option><option value="peer">At other peers</option><option value="segment">Behind segments</option>
+              </select>
+            </label>
+            {narrowed.map(([k, v]) => <button key={k} type="button" class="chip" aria-pressed="true" onClick={() => setQuery({ [k]: undefined })}>{k} {v} <span aria-hidden="true">✕</span><span class="hidden">, remove this filter</span></button>)}
+          </div>
+        )}
+        actions={(m) => (
+          <>
+            <Copy text={m.mac} label="Copy address" />
+            <button type="button" class="danger" onClick={() => setFlush(m)}>Forget it…</button>
+          </>
+        )}
+      />
+      {flush && (
+        <Forget what={flush} known={macs.data.length} onClose={() => setFlush(undefined)} />
+      )}
+    </Page>
+  );
+}
+
+function Forget({ what, known, onClose }: { what: MAC | "all"; known: number; onClose: () => void }) {
+  const [everywhere, setEverywhere] = useState(false);
+  const one = what === "all" ? undefined : what;
+  return (
+    <Confirm
+      title={one ? `Forget where ${one.mac} is?` : `Forget all ${plural(known, "address", "addresses")}?`} verb="Forget" onClose={onClose}
+      act={async () => {
+        const done = await change("POST /macs/flush", { everywhere, ...(one && { mac: one.mac, vni: one.vni }) });
+        setQuery({ open: undefined });
+        toast(`${plural(done.flushed, "address", "addresses")} forgotten here${everywhere ? ", and on all peers" : ""}`);
+      }}
+    >
+      <p>Until {one ? "it is" : "they are"} seen again, frames for {one ? "it" : "them"} go to everybody. That lasts until each station sends once, and does no harm beyond the traffic.</p>
+      <label class="check"><input type="checkbox" checked={everywhere} onChange={(e) => setEverywhere(e.currentTarget.checked)} /><span>On all peers<small>Otherwise on this node alone</small></span></label>
+    </Confirm>
+  );
 }

@@ -1,5 +1,67 @@
-import { Page, Loading } from "../ui/parts";
+import type { Port } from "../api";
+import { bitRate, bytes, count } from "../format";
+import { useFeed } from "../live";
+import { Chart, rates, useHistory } from "../ui/chart";
+import { Age, Empty, Loading, Page, Problems, State, type Tone } from "../ui/parts";
+import { Table, type Column } from "../ui/table";
+import { kindWords } from "../words";
+
+const drops = (p: Port): number => Object.values(p.drops).reduce((a, b) => a + b, 0);
+
+function gate(p: Port): { word: string; tone: Tone } {
+  if (p.gate === "none") return { word: "no gate", tone: "idle" };
+  return p.gate === "open" ? { word: "open", tone: "ok" } : { word: "shut", tone: "idle" };
+}
+
+const columns: Column<Port>[] = [
+  { key: "name", title: "Port", value: (p) => p.name },
+  { key: "up", title: "State", value: (p) => (p.up ? "up" : "down"), show: (p) => <State tone={p.up ? (p.problems.length > 0 ? "warn" : "ok") : "bad"}>{p.up ? "up" : "down"}</State> },
+  { key: "kind", title: "For", value: (p) => (p.kind === "segment" ? `segment ${p.segment ?? ""}` : "guests"), from: "medium" },
+  { key: "gate", title: "Gate", value: (p) => gate(p).word, show: (p) => <State tone={gate(p).tone}>{gate(p).word}</State> },
+  { key: "macs", title: "Stations", value: (p) => p.macs, number: true, from: "medium", show: (p) => <a href={`/macs?port=${encodeURIComponent(p.name)}`}>{count(p.macs)}</a> },
+  { key: "rx_bytes", title: "Received", value: (p) => p.rx_bytes, number: true, show: (p) => bytes(p.rx_bytes), from: "wide" },
+  { key: "tx_bytes", title: "Sent", value: (p) => p.tx_bytes, number: true, show: (p) => bytes(p.tx_bytes), from: "wide" },
+  { key: "dropped", title: "Dropped", value: drops, number: true, show: (p) => count(drops(p)) + " frames", from: "wide" },
+  { key: "since", title: "For", value: (p) => p.since, show: (p) => <Age at={p.since} />, from: "never" },
+  { key: "interface", title: "Interface", value: (p) => p.interface + (p.vlan ? `, VLAN ${p.vlan} tagged` : ""), from: "never" },
+  { key: "bridge", title: "Bridge", value: (p) => p.bridge, from: "never" },
+  { key: "vni", title: "Overlay", value: (p) => p.vni, show: (p) => `VNI ${p.vni}`, from: "never" },
+  { key: "mtu", title: "MTU", value: (p) => p.mtu, show: (p) => `${p.mtu}\u202fB`, from: "never" },
+  { key: "mode", title: "Mode", value: (p) => p.mode, from: "never" },
+  { key: "epoch", title: "Tenure (epoch)", value: (p) => p.epoch, mono: true, from: "never" },
+  { key: "gate_kind", title: "Gate checked by", value: (p) => ({ hard: "the kernel", soft: "the daemon", none: "nobody" })[p.gate_kind], from: "never" },
+  { key: "vnet", title: "Super-frames", value: (p) => (p.vnet ? "yes" : "no"), from: "never" },
+];
 
 export function Ports() {
-  return <Page title="Ports"><Loading /></Page>;
+  const ports = useFeed("/ports");
+  const traffic = useHistory(ports.data, (p) => p.name, (p) => [p.rx_bytes, p.tx_bytes]);
+  if (!ports.data) return <Page title="Ports"><Loading refused={ports.refused} /></Page>;
+  const failing = ports.data.flatMap((p) => p.problems.map((x) => ({ ...x, summary: `${p.name}: ${x.summary}` })));
+  return (
+    <Page title="Ports" lead="What is attached to this node: a gateway's ports on segments, and ports for its guests.">
+      {failing.length > 0 && <div class="notice"><Problems problems={failing} /></div>}
+      <Table
+        label="ports" rows={ports.data} columns={columns} id={(p) => p.name} sort="name" file="drawbridge-ports"
+        empty={(
+          <Empty icon="ports" title="This node has no port">
+            It relays for others. To attach a network or guests, add a segment or a guest port to its node file and restart it.
+          </Empty>
+        )}
+        detail={(p) => (
+          <>
+            <Chart title="Traffic" series={["Received", "Sent"]} history={rates(traffic(p.name), 8)} unit="bit/s" show={bitRate} />
+            {drops(p) > 0 && (
+              <div>
+                <h3>Dropped frames</h3>
+                <dl class="lines">{Object.entries(p.drops).map(([why, n]) => <div key={why}><dt>{kindWords(why)}</dt><dd>{count(n)} frames</dd></div>)}</dl>
+              </div>
+            )}
+            {p.problems.length > 0 && <Problems problems={p.problems} />}
+          </>
+        )}
+        actions={(p) => <a class="button" href={`/capture?port=${encodeURIComponent(p.name)}`}>Capture its frames</a>}
+      />
+    </Page>
+  );
 }

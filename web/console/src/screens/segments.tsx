@@ -1,5 +1,119 @@
-import { Page, Loading } from "../ui/parts";
+// Segments and their gates: for each both gateways side by side, and why things are as they are.
+import type { Event, Gateway, Port, Segment, Status } from "../api";
+import { useFeed } from "../live";
+import { usePlace } from "../route";
+import { Ruler } from "../ruler";
+import { GatePicture } from "../ui/gate";
+import { Age, Card, Command, Empty, Fact, Facts, Loading, Page, State, Time } from "../ui/parts";
+import { carrierTone, gatewayTone, gatewayWord, levelTone, moves, redundancy } from "../words";
 
 export function Segments() {
-  return <Page title="Segments"><Loading /></Page>;
+  const segments = useFeed("/segments");
+  const status = useFeed("/status").data;
+  const ports = useFeed("/ports").data ?? [];
+  const events = useFeed("/events").data ?? [];
+  const { query } = usePlace();
+  const only = query.get("name");
+  if (!segments.data || !status) return <Page title="Segments"><Loading refused={segments.refused} /></Page>;
+  const shown = segments.data.filter((s) => !only || s.name === only);
+  return (
+    <Page
+      title={only ? `Segment ${only}` : "Segments"}
+      lead="A segment is a VLAN that gateways bridge to the overlay. At most one of them has its gate open."
+      tools={only && segments.data.length > 1 && <a class="button" href="/segments">All segments</a>}
+    >
+      {segments.data.length === 0
+        ? (
+          <Empty icon="segment" title="No segment is bridged">
+            <p>Give a peer with the role gateway a segment port in its node file, and restart it:</p>
+            <Command>{"[[segment]]\nname = \"office\"\ninterface = \"eth1\"".replace(/\n/g, "   ")}</Command>
+          </Empty>
+        )
+        : shown.length === 0
+        ? <Empty icon="segment" title={`There is no segment ${only}`}><a href="/segments">Show those that are</a></Empty>
+        : <div class="stack">{shown.map((s) => <One key={s.name} segment={s} status={status} ports={ports} events={events} />)}</div>}
+    </Page>
+  );
+}
+
+function One({ segment: s, status, ports, events }: { segment: Segment; status: Status; ports: Port[]; events: Event[] }) {
+  const tone = carrierTone(s);
+  const last = moves(events, s.name)[0];
+  const ours = events.filter((e) => e.segment === s.name).slice(-6).reverse();
+  return (
+    <Card
+      title={s.name} aside={(
+        <State tone={tone}>{s.active ? <><b>{s.active}</b>&nbsp;carries it</> : "nobody carries it"}</State>
+      )}
+    >
+      <Facts>
+        <Fact name="Since"><Time at={s.since} /> (<Age at={s.since} />)</Fact>
+        <Fact name="Why">{s.cause || <span class="none">not told</span>}</Fact>
+        <Fact name="Redundancy">{redundancy(s)}</Fact>
+        <Fact name="Tenure (epoch)"><span class="mono">{s.epoch}</span></Fact>
+        <Fact name="Overlay"><span class="mono">{s.overlay}</span>{s.overlay !== String(s.vni) && <>, VNI {s.vni}</>}</Fact>
+        <Fact name="Stations"><a href={`/macs?segment=${encodeURIComponent(s.name)}`}>MAC addresses behind it</a></Fact>
+      </Facts>
+      <div class="gateways">
+        {s.gateways.map((g) => (
+          <Gate key={g.peer} gateway={g} segment={s} own={g.peer === status.name} port={g.peer === status.name ? ports.find((p) => p.segment === s.name) : undefined} />
+        ))}
+      </div>
+      <div class="grid inner">
+        <section>
+          <h3>Last move</h3>
+          {last ? <Ruler move={last} /> : <p class="quiet-text">No move is among the events that {status.name} keeps.</p>}
+        </section>
+        <section>
+          <h3>What happened to it</h3>
+          {ours.length === 0 ? <p class="quiet-text">Nothing that {status.name} remembers.</p> : (
+            <ul class="recent">
+              {ours.map((e) => (
+                <li key={e.id}>
+                  <a href={`/timeline?open=${e.id}`}>
+                    <Time at={e.time} millis />
+                    <State tone={levelTone(e.level)}><span class="recent-text">{e.text}{e.reason && <span class="quiet-text"> · {e.reason}</span>}</span></State>
+                  </a>
+                </li>
+              ))}
+            </ul>
+          )}
+        </section>
+      </div>
+    </Card>
+  );
+}
+
+function Gate({ gateway: g, segment: s, own, port }: { gateway: Gateway; segment: Segment; own: boolean; port?: Port }) {
+  const tone = gatewayTone(g, s);
+  return (
+    <article class={["gateway-card", own ? "own" : "", g.peer === s.active ? "active" : ""].join(" ")} aria-label={`Gateway ${g.peer}`}>
+      <header>
+        <strong>{g.peer}{own && <span class="quiet-text"> · this node</span>}</strong>
+        <State tone={tone}>{gatewayWord(g, s)}</State>
+      </header>
+      <GatePicture open={g.gate === "open"} from={g.peer} to={s.name} />
+      <dl class="lines">
+        <div><dt>Gate</dt><dd>{g.gate}{port && port.gate_kind !== "none" && <>, checked {port.gate_kind === "hard" ? "by the kernel" : "by the daemon"}</>}</dd></div>
+        <div><dt>Could take over</dt><dd>{g.peer === s.active ? "carries it" : g.ready ? "yes" : "no"}</dd></div>
+        <div><dt>Mode</dt><dd>{modeWords(g.mode)}</dd></div>
+        {port && <div><dt>Port</dt><dd><a href={`/ports?open=${encodeURIComponent(port.name)}`}>{port.name}</a>, {port.up ? "up" : "down"}</dd></div>}
+      </dl>
+      {g.reasons.length > 0 && (
+        <div class="why">
+          <h4>Why</h4>
+          <ul>{g.reasons.map((r) => <li key={r}>{r}</li>)}</ul>
+        </div>
+      )}
+    </article>
+  );
+}
+
+function modeWords(mode: string | undefined): string {
+  switch (mode) {
+    case "auto": return "automatic";
+    case "passive": return "passive: never opens";
+    case "active-manual": return "active by hand";
+    default: return mode || "not told";
+  }
 }

@@ -1,0 +1,112 @@
+// Package browser drives a real browser through the console: against a node of values, which is fast, or against any
+// console that runs. Its tests need Chromium; without it they are skipped and say so.
+package browser
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/console"
+	"github.com/drawbridge-net/drawbridge/web/webtest"
+)
+
+// Network is a node of values behind a real HTTP server, with its console.
+type Network struct {
+	*webtest.Node
+	URL string
+
+	server *httptest.Server
+	began  time.Time
+	cut    atomic.Bool
+}
+
+// NewNetwork starts a node to look at. Close ends it.
+func NewNetwork() *Network {
+	n := &Network{Node: webtest.New(), began: time.Now()}
+	n.Node.Change(func(v *webtest.Values) { v.MACs = append(v.MACs, stations(6)...) })
+	for _, e := range history() {
+		n.Add(e)
+	}
+	answer := web.New(n, slog.New(slog.DiscardHandler), web.WithConsole(console.Handler()))
+	n.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n.cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		answer.ServeHTTP(w, r)
+	}))
+	n.URL = n.server.URL
+	return n
+}
+
+// Close ends the node and everything that asks it.
+func (n *Network) Close() {
+	n.server.CloseClientConnections()
+	n.server.Close()
+}
+
+// Status is that of the values, by a clock that goes.
+func (n *Network) Status() web.Status {
+	s := n.Node.Status()
+	s.UptimeS += time.Since(n.began).Seconds()
+	return s
+}
+
+// Cut lets all connections break, and new ones too until it is undone.
+func (n *Network) Cut(cut bool) {
+	n.cut.Store(cut)
+	if cut {
+		n.server.CloseClientConnections()
+	}
+}
+
+// Carry lets peer carry the segment office from now on.
+func (n *Network) Carry(peer, cause string) {
+	now := webtest.Now.Add(time.Since(n.began))
+	n.Change(func(v *webtest.Values) {
+		for i := range v.Segments {
+			s := &v.Segments[i]
+			if s.Name != "office" {
+				continue
+			}
+			s.Active, s.Since, s.Cause, s.Epoch = &peer, now, cause, "3.8"
+			for k := range s.Gateways {
+				s.Gateways[k].Gate = web.GateShut
+				if s.Gateways[k].Peer == peer {
+					s.Gateways[k].Gate = web.GateOpen
+				}
+			}
+		}
+	})
+	n.Happen(web.Event{Time: now, Level: web.LevelInfo, Kind: "segment_active", Segment: "office", Peer: peer, Epoch: "3.8", Reason: cause, Text: peer + " carries office"})
+}
+
+// stations are n addresses behind the segment office.
+func stations(n int) (macs []web.MAC) {
+	for i := range n {
+		macs = append(macs, web.MAC{
+			MAC: fmt.Sprintf("52:54:00:%02x:%02x:%02x", i>>16&255, i>>8&255, i&255), VNI: 1, At: web.AtSegment, Segment: "office", Peer: "a",
+			Port: "eth1.42", Learned: webtest.Now.Add(-time.Duration(i) * time.Second), Seen: webtest.Now.Add(-time.Duration(i%60) * time.Second),
+		})
+	}
+	return macs
+}
+
+// history is a start, a loss and a move of two hours ago.
+func history() []web.Event {
+	at := func(ago, ms time.Duration) time.Time { return webtest.Now.Add(-ago + ms*time.Millisecond) }
+	return []web.Event{
+		{Time: at(76*time.Hour, 0), Level: web.LevelInfo, Kind: "started", Text: "peer a of network home started"},
+		{Time: at(75*time.Hour, 0), Level: web.LevelInfo, Kind: "peer_up", Peer: "b", Text: "b: link is up over UDP"},
+		{Time: at(75*time.Hour, 900), Level: web.LevelInfo, Kind: "segment_active", Segment: "office", Peer: "b", Epoch: "3.6", Reason: "first of the list", Text: "b carries office"},
+		{Time: at(2*time.Hour, 0), Level: web.LevelWarn, Kind: "segment_inactive", Segment: "office", Peer: "b", Epoch: "3.6", Reason: "switchover to a", Text: "b no longer carries office"},
+		{Time: at(2*time.Hour, 41), Level: web.LevelInfo, Kind: "segment_active", Segment: "office", Peer: "a", Epoch: "3.7", Reason: "switchover from b", Text: "a carries office"},
+		{Time: at(2*time.Hour, 47), Level: web.LevelInfo, Kind: "gate_open", Segment: "office", Port: "eth1.42", Epoch: "3.7", Reason: "switchover from b", Text: "the gate of eth1.42 is open"},
+		{Time: at(3*time.Minute, 0), Level: web.LevelWarn, Kind: "peer_down", Peer: "z", Reason: "no heartbeat for 3 s", Text: "z: unreachable, no heartbeat for 3 s"},
+		{Time: at(40*time.Second, 0), Level: web.LevelWarn, Kind: "path_changed", Peer: "x", Reason: "UDP is blocked", Text: "x: frames take the control connection, because UDP is blocked"},
+	}
+}

@@ -1,0 +1,67 @@
+package browser
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+var screensTo = flag.String("screens", "", "folder to put pictures of all screens into")
+
+// screens are all that the console has.
+var screens = []string{"/", "/segments", "/timeline", "/peers", "/macs", "/ports", "/routes", "/capture", "/tokens", "/about"}
+
+func nameOf(path string) string {
+	if path == "/" {
+		return "home"
+	}
+	return strings.NewReplacer("/", "-", "?", "-", "=", "-").Replace(strings.TrimPrefix(path, "/"))
+}
+
+// aConsole is the one that the environment names, or of a node of our own.
+func aConsole(t *testing.T) string {
+	t.Helper()
+	if url := os.Getenv("DRAWBRIDGE_CONSOLE"); url != "" {
+		return url
+	}
+	n := NewNetwork()
+	t.Cleanup(n.Close)
+	return n.URL
+}
+
+// TestScreenshots takes the pictures of the documentation (`make screens`).
+func TestScreenshots(t *testing.T) {
+	if *screensTo == "" {
+		t.Log("no -screens: no pictures")
+		return
+	}
+	if err := os.MkdirAll(*screensTo, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b := newTab(t, aConsole(t))
+	only := os.Getenv("SCREENS")
+	for _, look := range []struct {
+		name, theme string
+		w, h        int64
+	}{{"light", "light", 1280, 860}, {"dark", "dark", 1280, 860}, {"phone", "light", 360, 780}} {
+		b.theme(look.theme)
+		b.size(look.w, look.h)
+		for _, s := range screens {
+			if only != "" && !strings.Contains(only, nameOf(s)) {
+				continue
+			}
+			b.open(s)
+			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(*screensTo, nameOf(s)+"-"+look.name+".png"), png, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package browser
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// patience is how long a page may take to show what a test waits for, on a machine that does other things too.
+const patience = 20 * time.Second
+
+// tab is one page of a browser, and what it complained about.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+	url string
+
+	mu       sync.Mutex
+	problems []string // errors on its console, exceptions, requests to other hosts
+	ignored  string   // what a test expects of them
+}
+
+// program is where Chromium is.
+func program(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Skip("needs chromium; `make browser` installs it")
+	return ""
+}
+
+// newTab opens a browser for pages of url. The test fails at its end if a page complained.
+func newTab(t *testing.T, url string) *tab {
+	t.Helper()
+	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(program(t)), chromedp.Flag("hide-scrollbars", true)}
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox)
+	}
+	ctx, cancel := chromedp.NewContext(t.Context(), chromedp.WithAllocatorOptions(options...))
+	b := &tab{t: t, ctx: ctx, url: strings.TrimSuffix(url, "/")}
+	t.Cleanup(func() {
+		cancel()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, p := range b.problems {
+			t.Error(p)
+		}
+	})
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// hear collects what no page of ours may do.
+func (b *tab) hear(event any) {
+	complaint := ""
+	switch e := event.(type) {
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == "error" || e.Type == "warning" {
+			complaint = "console: " + text(e.Args)
+		}
+	case *runtime.EventExceptionThrown:
+		complaint = "exception: " + text(e.ExceptionDetails)
+	case *log.EventEntryAdded:
+		if e.Entry.Level == "error" || e.Entry.Level == "warning" {
+			complaint = "log: " + e.Entry.Text + " " + e.Entry.URL
+		}
+	case *network.EventRequestWillBeSent:
+		if u := e.Request.URL; !strings.HasPrefix(u, b.url+"/") && !strings.HasPrefix(u, "blob:"+b.url) {
+			complaint = "foreign request: " + u
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if complaint != "" && (b.ignored == "" || !strings.Contains(complaint, b.ignored)) {
+		b.problems = append(b.problems, complaint)
+	}
+}
+
+func text(v any) string {
+	out, _ := json.Marshal(v) // it came as JSON
+	return string(out)
+}
+
+// ignore expects complaints that contain words.
+func (b *tab) ignore(words string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ignored = words
+}
+
+func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// run evaluates an expression, and waits if it is a promise.
+func run[T any](b *tab, expression string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// open goes to a screen and waits until it is live.
+func (b *tab) open(path string) {
+	b.t.Helper()
+	b.do("open "+path, chromedp.Navigate(b.url+path))
+	b.await("a live page", `document.querySelector(".frame")?.dataset.live === "live" && document.querySelector("h1") !== null && !document.querySelector(".loading")`)
+}
+
+// await waits until an expression is true.
+func (b *tab) await(what, expression string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(0))); err != nil {
+		shown, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.body.innerText.slice(0, 2000)`))
+		b.t.Fatalf("no %s: %v; the page shows:\n%s", what, err, shown)
+	}
+}
+
+// awaitText waits until an element contains words.
+func (b *tab) awaitText(selector, words string) {
+	b.t.Helper()
+	b.await(words+" in "+selector, `[...document.querySelectorAll(`+text(selector)+`)].some(e => e.textContent.includes(`+text(words)+`))`)
+}
+
+// click clicks the element of that kind whose words are these.
+func (b *tab) click(selector, words string) {
+	b.t.Helper()
+	b.awaitText(selector, words)
+	run[bool](b, `[...document.querySelectorAll(`+text(selector)+`)].find(e => e.textContent.includes(`+text(words)+`)).click() ?? true`)
+}
+
+// fill types into a field.
+func (b *tab) fill(selector, words string) {
+	b.t.Helper()
+	b.do("fill "+selector, chromedp.Clear(selector), chromedp.SendKeys(selector, words))
+}
+
+// theme makes the system prefer light or dark, without motion.
+func (b *tab) theme(name string) {
+	b.t.Helper()
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}}
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *tab) size(width, height int64) {
+	b.t.Helper()
+	b.do("resize", chromedp.EmulateViewport(width, height))
+}
