@@ -15,7 +15,8 @@ type book struct {
 	first   map[netip.Prefix]netip.Addr
 	of      map[netip.Addr]entry
 	foreign map[netip.Addr]bool
-	fail    error // what every call answers, if set
+	fail    error         // what every call answers, if set
+	most    time.Duration // for which a lease is given; 0: as long as is asked for
 	calls   []string
 	hosts   map[string]string
 }
@@ -88,6 +89,11 @@ func (b *book) Renew(_ context.Context, _ netip.Prefix, c Client, addr netip.Add
 	} else if e.key != c.Key {
 		return time.Time{}, ErrTaken
 	}
+	if b.most > 0 {
+		b.now = time.Now()
+		delete(b.of, addr)
+		return b.keep(addr, c, b.most), nil
+	}
 	return b.keep(addr, c, lease), nil
 }
 
@@ -116,6 +122,12 @@ func (b *book) Decline(_ context.Context, _ netip.Prefix, c Client, addr netip.A
 	delete(b.of, addr)
 	b.foreign[addr] = true
 	return nil
+}
+
+func (b *book) giveAtMost(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.most = d
 }
 
 func (b *book) has(t *testing.T, a string, key string) {
