@@ -30,7 +30,7 @@ program. Needs root. Nothing outside of the lab's namespaces is touched.`,
 		nodeCommand(name, "kill", "Kill the daemon of a node (SIGKILL), as a crash would", Kill),
 		nodeCommand(name, "freeze", "Stop the daemon of a node in its tracks (SIGSTOP), as a paused virtual machine would", Freeze),
 		nodeCommand(name, "thaw", "Let a frozen daemon go on (SIGCONT)", Thaw),
-		startCommand(name), cutCommand(name), healCommand(name), routerCommand())
+		startCommand(name), cutCommand(name), healCommand(name), routerCommand(), consolesCommand())
 	return c
 }
 
@@ -51,6 +51,7 @@ func upCommand(name *string) *cobra.Command {
 			return err
 		},
 	}
+	c.Flags().StringVar(&o.Console, "console", "", "serve the nodes' consoles to browsers at IP:port and the ports that follow, for instance 127.0.0.1:7630; without a password")
 	c.Flags().StringVar(&o.Topology, "topology", "default", "file, or one of "+strings.Join(BuiltIn(), ", "))
 	c.Flags().StringVar(&o.Binary, "binary", os.Getenv("DRAWBRIDGE_BIN"), "program that the nodes run (default: this one, or $DRAWBRIDGE_BIN)")
 	return c

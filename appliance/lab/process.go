@@ -60,6 +60,16 @@ const socketVariable = "DRAWBRIDGE_SOCKET"
 // launch starts a program in the namespace of a node or router, in a session of its own, so that it outlives us, with
 // its output in the node's log.
 func (l *Lab) launch(name string, args ...string) error {
+	n, err := netlab.Open(l.plan.space(name))
+	if err != nil {
+		return err
+	}
+	defer n.Close()
+	return l.detach(name, n.Start, args)
+}
+
+// detach starts a program by start, in a session of its own.
+func (l *Lab) detach(name string, start func(*exec.Cmd) error, args []string) error {
 	d := l.dirOf(name)
 	if err := os.MkdirAll(string(d), 0o755); err != nil {
 		return err
@@ -69,24 +79,19 @@ func (l *Lab) launch(name string, args ...string) error {
 		return err
 	}
 	defer log.Close()
-	n, err := netlab.Open(l.plan.space(name))
-	if err != nil {
-		return err
-	}
-	defer n.Close()
 	cmd := exec.Command(l.Binary, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = string(d), log, log
 	cmd.Env = environment(socketVariable + "=" + d.socket())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := n.Start(cmd); err != nil {
+	if err := start(cmd); err != nil {
 		return err
 	}
-	start, err := netlab.StartTime(cmd.Process.Pid)
+	at, err := netlab.StartTime(cmd.Process.Pid)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	go cmd.Wait() // so that it leaves no zombie while we live; its end is told by its state
-	l.Processes[name] = proc{cmd.Process.Pid, start}
+	l.Processes[name] = proc{cmd.Process.Pid, at}
 	return l.save()
 }
 

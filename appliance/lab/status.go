@@ -32,6 +32,7 @@ type NodeStatus struct {
 
 	state    string
 	segments []string
+	console  string // URL
 }
 
 // HostStatus is a computer that knows nothing of Drawbridge.
@@ -97,7 +98,7 @@ func (l *Lab) statusOf(n Node) NodeStatus {
 	p, d := l.Processes[n.Name], l.dirOf(n.Name)
 	s := NodeStatus{
 		Name: n.Name, Roles: rolesOf(n), Netns: l.plan.space(n.Name), Pid: p.Pid, API: d.socket(),
-		Underlay: []string{}, StateDir: d.state(), state: p.state(),
+		Underlay: []string{}, StateDir: d.state(), state: p.state(), console: l.ConsoleOf(n.Name),
 	}
 	if s.state == dead {
 		s.Pid = 0
@@ -141,6 +142,12 @@ func (s Status) Print(w io.Writer) error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if s.Console != "" {
+		fmt.Fprintln(w)
+		for _, n := range s.Nodes {
+			fmt.Fprintf(w, "console of %s: %s\n", n.Name, n.console)
+		}
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", s.cuts)
 	return err

@@ -25,6 +25,7 @@ type Options struct {
 	Topology string    // a built-in name or a file; empty: "default"
 	Binary   string    // what the nodes run; empty: this program
 	Progress io.Writer // hears what is being done; nil: nobody
+	Console  string    // IP:port of the first node's console, the others' follow it; empty: none
 }
 
 // Limits of waiting. A lab of six nodes takes 1 to 3 seconds on two cores; a loaded machine may take much longer.
@@ -53,7 +54,7 @@ func Up(ctx context.Context, o Options) (l *Lab, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := l.rise(ctx, o.Progress); err != nil {
+	if err := errors.Join(l.rise(ctx, o.Progress), l.openConsole(ctx, o)); err != nil {
 		return nil, errors.Join(fmt.Errorf("lab %s: %w", l.Name, err), remove(l.Name))
 	}
 	return l, nil
@@ -80,6 +81,11 @@ func begin(o Options) (*Lab, error) {
 		}
 	}
 	if err := os.MkdirAll(labDir(o.Name), 0o755); err != nil {
+	if o.Console != "" {
+		if err := l.checkConsole(o.Console); err != nil {
+			return nil, err
+		}
+	}
 		return nil, err
 	}
 	return l, l.save()
