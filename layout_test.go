@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"failover/lease/warden":     {"", "failover", "failover/lease", "failover/lease/agent", "failover/lease/agent/pipe", "failover/gate"},
 	"failover/alone":            {""},
 	"failover/alone/runner":     {"", "failover/alone"},
+	"failover/handover":         {""},
 	"failover/announce":         {""},
 	"failover/raftgroup":        {"", "failover"},
 	"failover/steward":          {"", "failover", "failover/raftgroup"},

@@ -44,6 +44,7 @@ func (n *Node) leaseKey(other drawbridge.PeerID) ([]byte, bool) {
 
 // leaseChanged hears in the warden's goroutine that a tenure began or ended here, and hands that on.
 func (n *Node) leaseChanged(c warden.Change) {
+	n.moves.tenure(c.Segment, c.Epoch, c.Held)
 	select {
 	case n.voter.changes <- c:
 	default: // the gate is right whatever is told of it; whoever looks next sees it

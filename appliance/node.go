@@ -44,10 +44,15 @@ type Node struct {
 	journal *web.Journal
 	ports   []*port
 	changed notifier
+	moves   moves
+
+	operations operations
+	readiness  readiness
 
 	// Set by Run before anything else runs; nil on a peer that does not vote.
 	voter *voter
 	alone *runner.Runner
+	life  context.Context // ends with the run
 
 	mu       sync.Mutex // guards what follows
 	segments map[string]segmentNews
@@ -97,6 +102,7 @@ func (n *Node) build() (err error) {
 		return err
 	}
 	n.router.Register(flushChannel, flushes{n})
+	n.handleMoves()
 	for _, s := range n.cfg.Segments {
 		n.ports = append(n.ports, n.segmentPort(s))
 	}
@@ -158,6 +164,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	n.life = run
 	var group sync.WaitGroup
 	failed := make(chan error, 8)
 	start := func(what string, part func(context.Context) error) {
@@ -169,7 +176,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	start("data plane", n.plane.Run)
 	start("mesh", n.router.Run)
-	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, web.New(n, n.log, web.WithConsole(console.Handler()))) })
+	start("API", func(ctx context.Context) error {
+		return web.Serve(ctx, socket, web.New(n, n.log, web.WithConsole(console.Handler())))
+	})
 	if n.voter != nil {
 		if n.alone = n.openALONE(); n.alone != nil {
 			start("ALONE", n.alone.Run)
@@ -180,6 +189,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	start("housekeeping", n.keepHouse)
 	start("segments", n.followSegments)
+	start("readiness", n.tellTakeovers)
 	for _, p := range n.ports {
 		start("port "+p.name(), p.run)
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
 	"github.com/drawbridge-net/drawbridge/failover"
-	"github.com/drawbridge-net/drawbridge/failover/announce"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease/warden"
 	"github.com/drawbridge-net/drawbridge/forwarder"
@@ -51,6 +50,7 @@ type port struct {
 
 	usable    atomic.Bool   // the device is open
 	toldEpoch atomic.Uint64 // the epoch that ALONE was last told of
+	stations  stationsTold  // by the active gateway
 
 	mu       sync.Mutex // guards what follows
 	attached *forwarder.Attached
@@ -406,26 +406,4 @@ func (p *port) yield() {
 	if p.segment != nil && p.node.voter != nil {
 		p.node.voter.agent.Yield(drawbridge.SegmentIDOf(p.segment.Name), 0)
 	}
-}
-
-// announce tells the segment's switches where the stations of the overlay are now.
-func (p *port) announce() {
-	p.mu.Lock()
-	a := p.attached
-	p.mu.Unlock()
-	if a == nil {
-		return
-	}
-	var batch []drawbridge.Packet
-	for _, m := range p.node.sw.MACs() {
-		if m.VNI != p.vni() || m.Segment == drawbridge.SegmentIDOf(p.segment.Name) {
-			continue
-		}
-		batch = append(batch, drawbridge.Packet{Frame: announce.Frame(m.MAC)})
-		if len(batch) == announce.Burst {
-			a.Inject(batch)
-			batch = nil
-		}
-	}
-	a.Inject(batch)
 }

@@ -31,10 +31,11 @@ const Forever = Boottime(1 << 62)
 //	24  passed    frames that the kernel let through
 //	32  refused   frames that the kernel stopped
 //	40  last      CLOCK_BOOTTIME ns of the last frame let through
-//	48  reserved  two words, zero
+//	48  hold      CLOCK_BOOTTIME ns until which frames may be read although the gate is shut; 0: they may not
+//	56  reserved  one word, zero
 type Cell struct {
-	Until, Epoch, Fence, Passed, Refused, Last atomic.Uint64
-	_                                          [2]uint64
+	Until, Epoch, Fence, Passed, Refused, Last, Hold atomic.Uint64
+	_                                                uint64
 }
 
 // Gate is the door of one segment port. Any goroutine may use it; only the failover controller opens it.
@@ -51,6 +52,7 @@ func NewGate(cell *Cell, now func() Boottime) *Gate {
 	}
 	g := &Gate{cell: cell, now: now}
 	g.Shut()
+	g.Hold(0)
 	return g
 }
 
@@ -84,6 +86,10 @@ func (g *Gate) Open(epoch drawbridge.Epoch, until Boottime) bool {
 // Shut stops all frames from this moment on. What had passed the check before may still be on its way out:
 // whoever promises that nothing more will come waits a grace period after Shut (docs/protocol/lease.md).
 func (g *Gate) Shut() { g.cell.Until.Store(0) }
+
+// Hold lets frames be read from the segment until the given time although the gate is shut, for a handover to keep
+// them in memory; 0: no longer. Whether they may go on is still for Permit to say, and nothing is written.
+func (g *Gate) Hold(until Boottime) { g.cell.Hold.Store(uint64(until)) }
 
 // Fence records that epoch was heard from somebody else. A gate that is open under an older one is shut by it.
 func (g *Gate) Fence(epoch drawbridge.Epoch) {

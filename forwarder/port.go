@@ -83,6 +83,7 @@ type Attached struct {
 	drops       drops
 	before      atomic.Pointer[[]*watcher]
 	after       atomic.Pointer[[]*watcher]
+	holder      atomic.Pointer[holding]
 	macs        atomic.Int32
 	rxFrames    atomic.Uint64
 	rxBytes     atomic.Uint64
@@ -105,11 +106,22 @@ func (a *Attached) permit() (drawbridge.Epoch, bool) {
 }
 
 // write sends a batch to the port, if its gate is open. The gate is asked once more for each batch, and after
-// everybody else has written: it may have shut since the frames were taken in.
-func (a *Attached) write(ps []drawbridge.Packet) {
+// everybody else has written: it may have shut since the frames were taken in. floods says of each frame whether
+// other gateways of the segment have it, too.
+func (a *Attached) write(ps []drawbridge.Packet, floods []bool) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	a.show(&a.before, Outbound, ps)
+	if h := a.holder.Load(); h != nil {
+		if ps = h.Injected(ps, floods); len(ps) == 0 {
+			return
+		}
+	}
+	a.inject(ps)
+}
+
+// inject is write without the holder. The caller holds writing.
+func (a *Attached) inject(ps []drawbridge.Packet) {
 	if why, ok := a.mayWrite(); !ok {
 		a.drops.add(why, len(ps))
 		return
@@ -207,9 +219,7 @@ func (s *Switch) changeTaps(side *atomic.Pointer[[]*watcher], change func([]*wat
 
 // Inject writes frames of our own to the port, through its gate like all others.
 func (a *Attached) Inject(ps []drawbridge.Packet) {
-	if len(ps) > 0 {
-		a.write(ps)
-	}
+	a.InjectHeld(ps)
 }
 
 // Gone is closed when the port has been detached.

@@ -87,6 +87,17 @@ func (u *pump) take(ps []drawbridge.Packet) {
 		return
 	}
 	a.show(&a.before, Inbound, ps)
+	if h := a.holder.Load(); h != nil {
+		if ps = h.Captured(ps); len(ps) == 0 {
+			return
+		}
+	}
+	u.forward(ps)
+}
+
+// forward is take without the holder.
+func (u *pump) forward(ps []drawbridge.Packet) {
+	a := u.from
 	epoch, open := a.permit()
 	if !open {
 		a.drops.add(dropGateShut, len(ps))
@@ -164,7 +175,7 @@ func (u *pump) unicast(p *drawbridge.Packet, to *place) {
 			a.drops.add(dropSplitHorizon, 1)
 			return
 		}
-		u.local.add(to.port, p)
+		u.local.add(to.port, p, false)
 		return
 	case to.segment.refuses(a.cfg.Segment): // both ends are on the segment
 		a.drops.add(dropSplitHorizon, 1)
@@ -172,7 +183,7 @@ func (u *pump) unicast(p *drawbridge.Packet, to *place) {
 	case to.segment != nil:
 		own, gateway := to.segment.gateway(u.sw.cfg.Self)
 		if own != nil {
-			u.local.add(own, p)
+			u.local.add(own, p, false)
 			return
 		}
 		if gateway == 0 {
@@ -209,7 +220,7 @@ func (u *pump) flood(p *drawbridge.Packet) {
 		if mine.Frame == nil {
 			mine.Frame = u.kept.keep(p.Frame)
 		}
-		u.local.add(to, &mine)
+		u.local.add(to, &mine, true)
 	}
 	u.header.Dest = 0
 	u.out.Send(&u.header, p)
@@ -231,18 +242,19 @@ type queues struct {
 }
 
 type queue struct {
-	port *Attached
-	ps   []drawbridge.Packet
+	port   *Attached
+	ps     []drawbridge.Packet
+	floods []bool // of each frame, whether everybody was sent it
 }
 
-func (q *queues) add(to *Attached, p *drawbridge.Packet) {
+func (q *queues) add(to *Attached, p *drawbridge.Packet, flood bool) {
 	for i := range q.of {
-		if q.of[i].port == to {
-			q.of[i].ps = append(q.of[i].ps, *p)
+		if e := &q.of[i]; e.port == to {
+			e.ps, e.floods = append(e.ps, *p), append(e.floods, flood)
 			return
 		}
 	}
-	q.of = append(q.of, queue{to, append(make([]drawbridge.Packet, 0, 64), *p)})
+	q.of = append(q.of, queue{to, append(make([]drawbridge.Packet, 0, 64), *p), append(make([]bool, 0, 64), flood)})
 }
 
 // flush writes what was collected. Ports that were detached are forgotten.
@@ -255,9 +267,9 @@ func (q *queues) flush() {
 			continue
 		}
 		if len(e.ps) > 0 {
-			e.port.write(e.ps)
+			e.port.write(e.ps, e.floods)
 			clear(e.ps)
-			e.ps = e.ps[:0]
+			e.ps, e.floods = e.ps[:0], e.floods[:0]
 		}
 		kept = append(kept, e)
 	}

@@ -106,7 +106,7 @@ func (r *Receiver) unicast(h *drawbridge.Header, p *drawbridge.Packet) {
 	}
 	switch {
 	case port != nil:
-		r.local.add(port, p)
+		r.local.add(port, p, h.Dest == 0)
 	case h.Dest == 0:
 		r.flood(h, p)
 	default:
@@ -121,7 +121,7 @@ func (r *Receiver) flood(h *drawbridge.Header, p *drawbridge.Packet) {
 			to.drops.add(dropSplitHorizon, 1)
 			continue
 		}
-		r.local.add(to, p)
+		r.local.add(to, p, h.Dest == 0)
 	}
 }
 

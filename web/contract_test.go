@@ -73,6 +73,10 @@ var requests = map[string]struct{ path, body string }{
 	"create-token": {"/tokens", `{"roles":["voter"],"ttl_s":60}`}, "revoke-token": {"/tokens/0102030405", ""},
 	"forget-peer": {"/peers/z", ""}, "flush-macs": {"/macs/flush", `{"mac":"02-00-00-00-00-01"}`},
 	"get-capture": {"/capture?port=tap0", ""},
+	"switchover":  {"/segments/office/switchover", `{"to":"b"}`}, "drill": {"/segments/office/drill", `{}`},
+	"maintenance": {"/peers/a/maintenance", `{"on":true}`}, "flush-everywhere": {"/flush", `{"peer":"x"}`},
+	"get-operations": {"/operations", ""}, "get-operation": {"/operations/00000000000000a1", ""},
+	"get-drills": {"/drills", ""}, "get-takeovers": {"/takeovers", ""},
 }
 
 func TestEveryOperationIsReachable(t *testing.T) {

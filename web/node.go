@@ -37,6 +37,8 @@ type Node interface {
 	// Capture writes frames of a port as pcapng, packet by packet, until ctx ends (then it returns nil) or the
 	// port goes away. What is wrong with the request is reported before anything is written.
 	Capture(ctx context.Context, r CaptureRequest, w io.Writer) error
+
+	Mover
 }
 
 // Conditions that a Node reports by wrapping them; the API turns them into the status code behind each. Any

@@ -56,6 +56,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.api = humagin.New(engine, document(node.Version().Version))
 	s.reads()
 	s.changes()
+	s.moves()
 	s.streams()
 	s.health(engine)
 	return watching{s, engine}

@@ -12,6 +12,7 @@ const (
 	offPassed  = 24
 	offRefused = 32
 	offLast    = 40
+	offHold    = 48
 )
 
 // Verdicts. A socket filter answers how many bytes to keep, a direct-action classifier one of the TC_ACT values
@@ -25,9 +26,13 @@ const (
 // skbMark is the offset of mark in struct __sk_buff (linux/bpf.h).
 const skbMark = 8
 
-// captureProgram keeps a frame only while the gate is open.
+// captureProgram keeps a frame only while the gate is open, or while a handover keeps frames in memory.
 func captureProgram(state int) asm.Instructions {
-	return judge(asm.Mov.Reg(asm.R6, asm.R1), nil, state, captureDrop)
+	held := asm.Instructions{
+		asm.LoadMem(asm.R1, asm.R7, offHold, asm.DWord),
+		asm.JLT.Reg(asm.R8, asm.R1, "pass"),
+	}
+	return judge(asm.Mov.Reg(asm.R6, asm.R1), nil, held, state, captureDrop)
 }
 
 // injectProgram drops a frame that carries Mark unless the gate is open, and leaves all others alone.
@@ -36,14 +41,16 @@ func injectProgram(state int) asm.Instructions {
 		asm.LoadMem(asm.R2, asm.R6, skbMark, asm.Word),
 		asm.JNE.Imm(asm.R2, Mark, "pass"),
 	}
-	return judge(asm.Mov.Reg(asm.R6, asm.R1), unmarked, state, injectDrop)
+	return judge(asm.Mov.Reg(asm.R6, asm.R1), unmarked, nil, state, injectDrop)
 }
 
 // judge is the check itself, kept in step with failover.Gate.Permit: open when now < until and fence <= epoch.
-// R6 holds the context, R7 the cell, R8 the time.
-func judge(first asm.Instruction, exempt asm.Instructions, state int, drop int32) asm.Instructions {
+// R6 holds the context, R7 the cell, R8 the time. exempt comes before the check, mercy after it has failed.
+func judge(first asm.Instruction, exempt, mercy asm.Instructions, state int, drop int32) asm.Instructions {
 	code := append(asm.Instructions{first}, exempt...)
-	return append(code,
+	refuse := append(mercy, asm.Mov.Imm(asm.R1, 1))
+	refuse[0] = refuse[0].WithSymbol("refuse")
+	code = append(code,
 		asm.StoreImm(asm.RFP, -4, 0, asm.Word),
 		asm.Mov.Reg(asm.R2, asm.RFP),
 		asm.Add.Imm(asm.R2, -4),
@@ -65,8 +72,9 @@ func judge(first asm.Instruction, exempt asm.Instructions, state int, drop int32
 		asm.StoreMem(asm.R7, offLast, asm.R8, asm.DWord),
 		asm.Mov.Imm(asm.R0, pass).WithSymbol("pass"),
 		asm.Return(),
-
-		asm.Mov.Imm(asm.R1, 1).WithSymbol("refuse"),
+	)
+	code = append(code, refuse...)
+	return append(code,
 		asm.AddAtomic.Mem(asm.R7, asm.R1, asm.DWord, offRefused),
 		asm.Mov.Imm(asm.R0, drop).WithSymbol("drop"),
 		asm.Return(),

@@ -80,6 +80,36 @@ func (c *Client) FlushMACs(ctx context.Context, f web.Flush) (done web.Flushed, 
 	return done, c.send(ctx, http.MethodPost, "macs/flush", f, &done)
 }
 
+// Switchover moves a segment to another gateway, and answers when that has begun.
+func (c *Client) Switchover(ctx context.Context, segment string, r web.SwitchoverRequest) (o web.Operation, err error) {
+	return o, c.send(ctx, http.MethodPost, "segments/"+url.PathEscape(segment)+"/switchover", r, &o)
+}
+
+// Drill begins a rehearsal.
+func (c *Client) Drill(ctx context.Context, segment string, r web.DrillRequest) (o web.Operation, err error) {
+	return o, c.send(ctx, http.MethodPost, "segments/"+url.PathEscape(segment)+"/drill", r, &o)
+}
+
+// Maintain sends a gateway into maintenance, or back.
+func (c *Client) Maintain(ctx context.Context, peer string, r web.MaintenanceRequest) (o web.Operation, err error) {
+	return o, c.send(ctx, http.MethodPost, "peers/"+url.PathEscape(peer)+"/maintenance", r, &o)
+}
+
+// FlushEverywhere makes all peers forget where stations are.
+func (c *Client) FlushEverywhere(ctx context.Context, r web.FlushRequest) (o web.Operation, err error) {
+	return o, c.send(ctx, http.MethodPost, "flush", r, &o)
+}
+
+// Drills are the reports of rehearsals, the newest first.
+func (c *Client) Drills(ctx context.Context) ([]web.DrillReport, error) {
+	return get[[]web.DrillReport](ctx, c, "drills", nil)
+}
+
+// Operation is how an operation stands.
+func (c *Client) Operation(ctx context.Context, id string) (web.Operation, error) {
+	return get[web.Operation](ctx, c, "operations/"+url.PathEscape(id), nil)
+}
+
 // Query is a filter as the API takes it.
 func Query(f web.MACFilter) url.Values {
 	q := url.Values{}

@@ -40,7 +40,8 @@ type Values struct {
 	Tokens   []web.Token
 	Ready    web.Readiness
 	Capture  []byte // what a capture writes
-	Failure  error  // what every change returns
+	Moves    Moves
+	Failure  error // what every change returns
 }
 
 // New returns a node of a small network: gateways a and b of the segment office, a witness and two peers.

@@ -13,6 +13,7 @@ func ago(d time.Duration) time.Time { return Now.Add(-d) }
 func sample() Values {
 	active := "a"
 	return Values{
+		Moves:   sampleMoves(),
 		Version: web.Version{Version: "1.2.3", Go: "go1.26.0", OS: "linux/amd64", Kernel: "6.12.0"},
 		Status: web.Status{
 			Name: "a", ID: "0a0b0c0d", UID: "00112233aabbccdd", Roles: []string{"voter", "gateway"},

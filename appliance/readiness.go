@@ -1,0 +1,308 @@
+package appliance
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/failover/alone"
+	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
+	"github.com/drawbridge-net/drawbridge/failover/lease"
+	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
+	"github.com/drawbridge-net/drawbridge/mesh"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// readinessChannel is the name under which gateways tell everybody how ready they are.
+const readinessChannel = "readiness"
+
+// tellReadiness is how often they do so, changed or not; the measurements in it move all the time.
+const tellReadiness = 2 * time.Second
+
+// readiness is what the gateways told last.
+type readiness struct {
+	mu      sync.Mutex // guards what follows
+	told    map[drawbridge.PeerID][]web.Takeover
+	planned map[string]time.Duration // how long the last planned move to a gateway held frames, by segment and gateway
+}
+
+// checks looks at everything that a gateway needs to take a segment over. from is the gateway that it would take it
+// from; 0: whoever is active.
+func (n *Node) checks(p *port, from drawbridge.PeerID) []web.Check {
+	c := checklist{peer: string(n.creds.Name)}
+	if err := p.broken(); err != nil {
+		c.bad("port", err.Error(), "an interface that works")
+	} else {
+		c.good("port", p.name()+" works")
+	}
+	c.check("certificate", n.creds.Self().Roles.Has(secure.Gateway), strings.Join(n.creds.Self().Roles.Words(), ", "), "gateway")
+	c.check("mode", p.segment.Mode != config.ModePassive, string(p.segment.Mode), "mode = \"auto\" in the node file")
+	if n.voter == nil {
+		c.bad("voter", "no", "the role voter")
+		return c.all
+	}
+	state, _ := n.voter.group.State()
+	n.checkDecisions(&c, p, &state)
+	n.checkLease(&c)
+	n.checkWire(&c, p, from)
+	n.checkOverlay(&c)
+	n.checkStations(&c, p)
+	return c.all
+}
+
+type checklist struct {
+	peer string
+	all  []web.Check
+}
+
+func (c *checklist) good(name, value string) { c.check(name, true, value, "") }
+
+func (c *checklist) bad(name, value, need string) { c.check(name, false, value, need) }
+
+func (c *checklist) check(name string, ok bool, value, need string) {
+	if ok {
+		need = ""
+	}
+	c.all = append(c.all, web.Check{Name: name, Peer: c.peer, OK: ok, Value: value, Need: need})
+}
+
+// checkDecisions looks at what was decided about this gateway.
+func (n *Node) checkDecisions(c *checklist, p *port, state *raftgroup.State) {
+	c.check("voter", slices.Contains(state.Sets.Present, n.creds.ID()),
+		fmt.Sprintf("generation %d, %d voters", state.Generation, len(state.Sets.Present)), "this gateway among the voters")
+	if g := state.Gateways[n.creds.Name]; g.Maintenance {
+		c.bad("maintenance", "since "+g.Since.UTC().Format(time.RFC3339)+" by "+g.By, "drawbridge maintenance off "+string(n.creds.Name))
+	} else {
+		c.good("maintenance", "off")
+	}
+	s, known := state.Segments[p.segment.Name]
+	if known && len(s.Eligible) > 0 {
+		c.check("eligible", slices.Contains(s.Eligible, n.creds.Name), fmt.Sprint(s.Eligible), "this gateway among them")
+	} else {
+		c.good("eligible", "every gateway of the segment")
+	}
+}
+
+// checkLease looks whether a majority would answer, and how fast.
+func (n *Node) checkLease(c *checklist) {
+	status := n.voter.agent.Status()
+	var worst time.Duration
+	answering := 0
+	for _, v := range status.Voters {
+		if v.Age >= 0 && v.Age < time.Second {
+			answering++
+			worst = max(worst, v.RTT)
+		}
+	}
+	c.check("lease-round-trip", status.Quorum, fmt.Sprintf("%d of %d voters answer, the slowest in %.2f ms", answering, len(status.Voters), worst.Seconds()*1000), "a majority")
+}
+
+// checkWire looks whether the segment is heard and hears us.
+func (n *Node) checkWire(c *checklist, p *port, from drawbridge.PeerID) {
+	s, ok := n.wire(p)
+	switch {
+	case !ok:
+		c.bad("vlan", "not watched", "a port that works")
+		return
+	case s.Problem != "":
+		c.bad("vlan", s.Problem, "hellos on the wire")
+		return
+	case s.State == alone.Blocked:
+		c.bad("vlan", "blocked: "+string(s.Reason), "an end of its reason")
+	case s.State == alone.Init || s.State == alone.Listen:
+		c.bad("vlan", "listening", "the end of listening")
+	default:
+		c.good("vlan", s.State.String())
+	}
+	c.check("carrier", s.Carrier, fmt.Sprint(s.Carrier), "true")
+	if from == 0 {
+		from = n.activeOf(p.segment.Name)
+	}
+	if from != 0 && from != n.creds.ID() {
+		n.checkNeighbour(c, &s, from)
+	}
+}
+
+// checkNeighbour looks whether the active gateway is heard on the wire, both ways.
+func (n *Node) checkNeighbour(c *checklist, s *runner.PortStatus, from drawbridge.PeerID) {
+	name := string(n.names()[from])
+	for _, b := range s.Neighbours {
+		if b.Peer != from {
+			continue
+		}
+		c.check("vlan-both-ways", b.BothWays, fmt.Sprintf("%s was heard %d ms ago; it hears us: %v", name, b.Silent.Milliseconds(), b.BothWays), "hellos both ways")
+		return
+	}
+	c.bad("vlan-both-ways", name+" is not heard on the segment", "hellos both ways: one layer-2 domain")
+}
+
+func (n *Node) wire(p *port) (runner.PortStatus, bool) {
+	if n.alone != nil {
+		for _, s := range n.alone.Ports() {
+			if s.ID == p.aloneID() {
+				return s, true
+			}
+		}
+	}
+	return runner.PortStatus{}, false
+}
+
+func (n *Node) activeOf(segment string) drawbridge.PeerID {
+	for _, v := range n.segmentViews() {
+		if v.name == segment {
+			return v.activeID
+		}
+	}
+	return 0
+}
+
+// checkOverlay looks whether every peer is reached.
+func (n *Node) checkOverlay(c *checklist) {
+	_, others := n.peers()
+	reached, total := 0, 0
+	var worst time.Duration
+	var missing []string
+	for _, p := range others {
+		if p.State == mesh.StateLeft || p.Membership == mesh.MemberDead {
+			continue
+		}
+		total++
+		if p.State == mesh.StateUnreachable {
+			missing = append(missing, string(p.Name))
+			continue
+		}
+		reached++
+		worst = max(worst, p.RTT)
+	}
+	value := fmt.Sprintf("%d of %d peers, the farthest in %.2f ms", reached, total, worst.Seconds()*1000)
+	if len(missing) > 0 {
+		value += "; not " + strings.Join(missing, ", ")
+	}
+	c.check("overlay", reached == total, value, "all peers that are alive")
+}
+
+// settle is how long frames may still be on their way from a peer over the old gateway after the peer has turned.
+func (n *Node) settle() time.Duration {
+	const scheduling = 2 * time.Millisecond
+	_, others := n.peers()
+	var worst time.Duration
+	for _, p := range others {
+		if p.State != mesh.StateUnreachable && p.State != mesh.StateLeft {
+			worst = max(worst, p.RTT)
+		}
+	}
+	return scheduling + min(worst, maxSettle)
+}
+
+// maxSettle bounds the wait for one far peer: its flows may then be out of order.
+const maxSettle = 20 * time.Millisecond
+
+// moved notes how long a planned move held frames.
+func (n *Node) moved(segment, to string, pause time.Duration) {
+	n.readiness.mu.Lock()
+	defer n.readiness.mu.Unlock()
+	if n.readiness.planned == nil {
+		n.readiness.planned = map[string]time.Duration{}
+	}
+	n.readiness.planned[segment+"\x00"+to] = pause
+}
+
+// ownTakeovers says how ready this gateway is, for each of its segments.
+func (n *Node) ownTakeovers() (all []web.Takeover) {
+	leases := map[drawbridge.SegmentID]lease.SegmentStatus{}
+	if n.voter != nil {
+		for _, s := range n.voter.agent.Status().Segments {
+			leases[s.Segment] = s
+		}
+	}
+	for _, p := range n.ports {
+		if p.segment == nil {
+			continue
+		}
+		_, open := p.gate.Permit()
+		t := web.Takeover{Segment: p.segment.Name, Peer: string(n.creds.Name), Active: open, Told: time.Now().UTC(), Checks: n.checks(p, 0)}
+		t.Ready = !slices.ContainsFunc(t.Checks, func(c web.Check) bool { return !c.OK })
+		if !open {
+			t.Predicted = web.MillisecondsOf(leases[drawbridge.SegmentIDOf(p.segment.Name)].Takeover)
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+// Takeovers implements web.Node.
+func (n *Node) Takeovers() []web.Takeover {
+	all := n.ownTakeovers()
+	n.readiness.mu.Lock()
+	defer n.readiness.mu.Unlock()
+	for id, told := range n.readiness.told {
+		if id != n.creds.ID() {
+			all = append(all, told...)
+		}
+	}
+	for i := range all {
+		all[i].Planned = web.MillisecondsOf(n.readiness.planned[all[i].Segment+"\x00"+all[i].Peer])
+	}
+	slices.SortFunc(all, func(a, b web.Takeover) int {
+		return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Peer, b.Peer))
+	})
+	return all
+}
+
+// tellTakeovers tells everybody how ready this gateway is, now and then.
+func (n *Node) tellTakeovers(ctx context.Context) error {
+	tick := time.NewTicker(tellReadiness)
+	defer tick.Stop()
+	for {
+		if own := n.ownTakeovers(); len(own) > 0 {
+			if msg, err := json.Marshal(own); err == nil && len(msg) <= mesh.MaxBroadcast {
+				if err := n.router.Broadcast(readinessChannel, msg); err != nil {
+					n.log.Debug("readiness was not told", "err", err)
+				}
+			}
+			n.tellStations()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// readinessNews is the channel on which others tell.
+type readinessNews struct{ node *Node }
+
+var _ mesh.Channel = readinessNews{}
+
+// Receive keeps what another gateway told.
+func (c readinessNews) Receive(from drawbridge.PeerID, msg []byte) {
+	var told []web.Takeover
+	if err := json.Unmarshal(msg, &told); err != nil {
+		c.node.log.Warn("readiness not understood", "peer", from, "err", err)
+		return
+	}
+	name := string(c.node.names()[from])
+	told = slices.DeleteFunc(told, func(t web.Takeover) bool { return t.Peer != name || name == "" })
+	r := &c.node.readiness
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.told == nil {
+		r.told = map[drawbridge.PeerID][]web.Takeover{}
+	}
+	r.told[from] = told
+}
+
+// State is empty: it is told again soon.
+func (readinessNews) State() []byte { return nil }
+
+// Merge has nothing to do.
+func (readinessNews) Merge(drawbridge.PeerID, []byte) {}

@@ -1,0 +1,120 @@
+package forwarder
+
+import (
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+)
+
+// Holder sees the frames of a segment port while its segment is being moved from one gateway to another, and may
+// keep them instead of letting the shut gate drop them (docs/protocol/handover.md). It copies what it keeps. It is
+// called from several goroutines at once, must not wait, and must not call the port back.
+type Holder interface {
+	// Captured is shown what the port read before the gate is asked, and answers what it does not keep, in the
+	// same memory.
+	Captured(ps []drawbridge.Packet) (rest []drawbridge.Packet)
+	// Injected is shown what is to be written before the gate is asked, and answers what it does not keep, in the
+	// same memory. floods says of each frame whether other gateways have been sent it as well; nil: none.
+	Injected(ps []drawbridge.Packet, floods []bool) (rest []drawbridge.Packet)
+}
+
+// holding is a holder that was set.
+type holding struct{ Holder }
+
+// SetHolder has h see the port's frames from now on; nil: nobody.
+func (a *Attached) SetHolder(h Holder) {
+	if h == nil {
+		a.holder.Store(nil)
+		return
+	}
+	a.holder.Store(&holding{h})
+}
+
+// Quiesce returns when everything has been written that was taken for writing before.
+func (a *Attached) Quiesce() {
+	a.writing.Lock()
+	defer a.writing.Unlock()
+}
+
+// InjectHeld writes frames that a holder kept, past the holder but through the gate.
+func (a *Attached) InjectHeld(ps []drawbridge.Packet) {
+	if len(ps) == 0 {
+		return
+	}
+	a.writing.Lock()
+	defer a.writing.Unlock()
+	a.inject(ps)
+}
+
+// Releaser forwards captured frames that were kept. It belongs to one goroutine.
+type Releaser struct{ pump *pump }
+
+// Releaser makes one.
+func (a *Attached) Releaser() *Releaser { return &Releaser{newPump(a, a.cfg.Port)} }
+
+// Capture forwards frames as if the port had just read them, past the holder but through the gate.
+func (r *Releaser) Capture(ps []drawbridge.Packet) {
+	if len(ps) == 0 {
+		return
+	}
+	r.pump.now = r.pump.sw.now()
+	r.pump.forward(ps)
+}
+
+// Close is the last call.
+func (r *Releaser) Close() { r.pump.out.Close() }
+
+// Station says where an address of an overlay is: at a peer, or behind a segment.
+type Station struct {
+	MAC     drawbridge.MAC
+	Peer    drawbridge.PeerID    // 0: behind Segment
+	Segment drawbridge.SegmentID // 0: at Peer
+	Age     time.Duration        // since it was heard
+}
+
+// Teach notes stations that another gateway of the overlay has heard. What is known by hearing is not changed, as it
+// may be newer; an address that was only taught is kept from ageing. It answers how many were new.
+func (s *Switch) Teach(vni drawbridge.VNI, stations []Station) (learned int) {
+	now := s.now()
+	for _, st := range stations {
+		if st.MAC.Group() || st.MAC == (drawbridge.MAC{}) || st.Age >= maxAge {
+			continue
+		}
+		at := s.place(vni, &st)
+		if at == nil {
+			continue
+		}
+		k, seen := keyOf(vni, st.MAC[:], 0), now-st.Age
+		if e := s.table.find(k); e != nil {
+			if e.at.Load().same(at) && seen > time.Duration(e.seen.Load()) {
+				e.seen.Store(int64(seen))
+			}
+			continue
+		}
+		if e, fresh := s.table.insert(k, at, now); fresh {
+			e.seen.Store(int64(seen))
+			learned++
+		}
+	}
+	return learned
+}
+
+// place is where a station is said to be; nil when that is nowhere: our own ports are known better here.
+func (s *Switch) place(vni drawbridge.VNI, st *Station) *place {
+	switch {
+	case st.Segment != 0:
+		return &s.segment(st.Segment, vni).at
+	case st.Peer != 0 && st.Peer != s.cfg.Self:
+		return &place{peer: st.Peer}
+	}
+	return nil
+}
+
+// Where answers whether an address is known, and whether it is behind a segment.
+func (s *Switch) Where(vni drawbridge.VNI, m drawbridge.MAC) (known, behind bool) {
+	e := s.table.find(keyOf(vni, m[:], 0))
+	if e == nil {
+		return false, false
+	}
+	return true, e.at.Load().segment != nil
+}
