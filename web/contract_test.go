@@ -88,6 +88,9 @@ func TestEveryOperationIsReachable(t *testing.T) {
 	seen := map[string]bool{}
 	for path, methods := range doc.Paths {
 		for method, op := range methods {
+			if entrance[op.OperationID] {
+				continue // TestEntrance asks
+			}
 			r, ok := requests[op.OperationID]
 			seen[op.OperationID] = true
 			if !ok || op.OperationID == "get-capture" { // has no end; TestCapture asks

@@ -12,6 +12,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
 	"github.com/gin-gonic/gin"
+
+	"github.com/drawbridge-net/drawbridge/web/access"
 )
 
 // base is where version 1 of the API begins.
@@ -24,6 +26,7 @@ type server struct {
 	api  huma.API
 
 	console http.Handler // nil: there is none
+	entrance
 }
 
 // Option is something that not every handler has.
@@ -57,9 +60,10 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.reads()
 	s.changes()
 	s.moves()
+	s.people()
 	s.streams()
 	s.health(engine)
-	return watching{s, engine}
+	return s.guarded(watching{s, engine})
 }
 
 // document is what the OpenAPI document begins with.
@@ -137,6 +141,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnContext:       access.ConnContext,
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()

@@ -2,6 +2,7 @@ package access
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 )
 
@@ -21,6 +22,9 @@ type Record struct {
 	Before  json.RawMessage `json:"before,omitempty"`
 	After   json.RawMessage `json:"after,omitempty"`
 }
+
+// Below reports whether the record is about a path that begins with prefix.
+func (r Record) Below(prefix string) bool { return strings.HasPrefix(r.Path, prefix) }
 
 // Audit keeps records of changes.
 type Audit interface {

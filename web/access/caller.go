@@ -42,6 +42,9 @@ func (c Caller) Address() string {
 	return c.From.String()
 }
 
+// Expires is when the session or token ends at the latest; zero: never, or nobody asks.
+func (c Caller) Expires() time.Time { return c.expires }
+
 // account reports whether a user of the directory asks.
 func (c Caller) account() bool { return c.By == BySession && !c.external }
 

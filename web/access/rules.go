@@ -52,12 +52,19 @@ var Rules = []Rule{
 	{http.MethodGet, "/api/v1/ports", Viewer},
 	{http.MethodGet, "/api/v1/segments", Viewer},
 	{http.MethodGet, "/api/v1/events", Viewer},
+	{http.MethodGet, "/api/v1/operations", Viewer},
+	{http.MethodGet, "/api/v1/drills", Viewer},
+	{http.MethodGet, "/api/v1/takeovers", Viewer},
 	{http.MethodGet, "/api/v1/config", Operator}, // may name networks and people
+	{http.MethodGet, "/api/v1/config/export", Admin},
+	{http.MethodPost, "/api/v1/config/check", Operator},
 	{http.MethodGet, "/api/v1/tokens", Operator},
 
 	// Running the network.
 	{http.MethodPost, "/api/v1/macs", Operator},
-	{"*", "/api/v1/capture", Operator}, // shows everybody's traffic
+	{http.MethodPost, "/api/v1/flush", Operator},
+	{http.MethodPost, "/api/v1/peers", Operator}, // maintenance; removing one is DELETE
+	{"*", "/api/v1/capture", Operator},           // shows everybody's traffic
 	{"*", "/api/v1/captures", Operator},
 	{http.MethodPost, "/api/v1/segments", Operator},
 	{http.MethodPut, "/api/v1/segments", Operator},
@@ -83,6 +90,9 @@ func least(rules []Rule, method, p string) Role {
 	}
 	return role
 }
+
+// LeastRole is what the API's rules ask for.
+func LeastRole(method, p string) Role { return least(Rules, method, p) }
 
 // plainPath refuses paths of which the guard and the router behind it could think differently.
 func plainPath(p string) bool {
