@@ -212,6 +212,7 @@ func (m *Machine) Lease(now time.Duration, id PortID, epoch drawbridge.Epoch) Ou
 	switch {
 	case p.state == Active && epoch == 0:
 		p.enter(now, Passive)
+		p.nextHello = now // the successor waits for as long as it believes that we carry the segment
 	case (p.state == Passive || p.state == Fenced) && epoch != 0 && epoch >= p.highest:
 		p.enter(now, Active)
 		p.nextHello = now // the others hear of the new tenure at once
@@ -268,6 +269,7 @@ func (m *Machine) tick(now time.Duration, p *port) {
 		return
 	}
 	p.forgetDead(now)
+	p.waitTo = min(p.waitTo, p.silentAt(now))
 	if p.state == Init && p.hellosDue == 0 {
 		p.enter(now, Listen)
 		p.listenTo = now + m.cfg.Timers.Listen

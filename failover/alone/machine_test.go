@@ -117,6 +117,41 @@ func TestANewTenureWaitsForTheOldHolderToFallSilent(t *testing.T) {
 	}
 }
 
+// The wait is for silence and no longer: a takeover that wins the lease a moment before the dead holder counts as dead
+// must not cost another lease.
+func TestTheWaitEndsWhenTheOldHolderIsSilent(t *testing.T) {
+	for name, leaves := range map[string]func(*world, *wire){
+		"it died":    func(_ *world, x *wire) { x.places = []Place{b1} },
+		"it gave up": func(w *world, _ *wire) { w.lease(a1, 0) },
+	} {
+		w := newWorld(t, 1, 2)
+		x := w.join(a1, b1)
+		w.run(2 * time.Second)
+		w.lease(a1, 1)
+		w.run(25 * time.Millisecond)
+		leaves(w, x)
+		w.run(30 * time.Millisecond)
+		w.lease(b1, 2)
+		w.run(8 * time.Millisecond)
+		if !w.clear(b1, 2) {
+			t.Errorf("%s: b waits although nobody carries the segment", name)
+		}
+	}
+}
+
+func TestAHolderThatGivesUpSaysSoAtOnce(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.join(a1, b1)
+	w.run(2 * time.Second)
+	w.lease(a1, 1)
+	w.run(25 * time.Millisecond)
+	w.lease(a1, 0)
+	w.lease(b1, 2)
+	if !w.clear(b1, 2) {
+		t.Error("b waits for a, which has given up")
+	}
+}
+
 func TestTwoPortsOfOnePeerOnOneWire(t *testing.T) {
 	w := newWorld(t, 1)
 	w.join(a1, a2)

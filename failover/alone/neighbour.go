@@ -113,6 +113,17 @@ func (p *port) olderHolder(now time.Duration, epoch drawbridge.Epoch) *neighbour
 	return nil
 }
 
+// silentAt is when no older holder of the segment will be left, if none is heard again.
+func (p *port) silentAt(now time.Duration) time.Duration {
+	at := now
+	for _, n := range p.neighbours {
+		if (n.state == Active || n.state == Drain) && n.segment == p.Segment && n.epoch < p.held {
+			at = max(at, n.heardAt+n.dead)
+		}
+	}
+	return at
+}
+
 func (p *port) forgetDead(now time.Duration) {
 	for place, n := range p.neighbours {
 		if now-n.heardAt >= n.dead {
