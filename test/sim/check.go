@@ -1,0 +1,163 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover/alone"
+	"github.com/drawbridge-net/drawbridge/failover/lease"
+)
+
+// What must always hold, and when it need not.
+
+// maxCopies is how often one frame may be written to segments, whatever happens: three layers make it one, and the last
+// of them alone makes it at most three.
+const maxCopies = 3
+
+// alarm is one of ALONE's.
+type alarm struct {
+	n *node
+	alone.Alarm
+}
+
+// excuse says when a station may hear a frame twice. docs/how-to/simulate.md lists the cases.
+type excuse struct {
+	standing int   // faults under way that excuse it
+	until    int64 // and until when others do
+}
+
+func (e *excuse) now(t int64) bool { return e.standing > 0 || t < e.until }
+
+// thawed is how long copies are excused after a paused machine goes on: a hello interval and what it takes to be
+// woken.
+const thawed = 15 * ms
+
+func (w *world) excused(d int64) { w.excuse.until = max(w.excuse.until, w.now+d) }
+
+// checkCopy looks at a frame that a station has heard for the nth time.
+func (w *world) checkCopy(r *record, s *station, n int) {
+	switch {
+	case n > maxCopies:
+		w.violated("%s heard probe %d of %v %d times", s.name, r.sequence, r.flow, n)
+	case !r.forgiving && !w.excuse.now(w.now):
+		w.violated("%s heard probe %d of %v twice", s.name, r.sequence, r.flow)
+	}
+	w.duplicates++
+}
+
+// checkLoop looks at a frame that its sender has heard.
+func (w *world) checkLoop(r *record, s *station) {
+	if !r.forgiving && !w.excuse.now(w.now) {
+		w.violated("%s heard its own probe %d", s.name, r.sequence)
+	}
+	w.loops++
+}
+
+// checkPassage looks at a frame that a segment port captures or injects.
+func (w *world) checkPassage(p *port, f *frame, e drawbridge.Epoch, verb string) {
+	s := p.segment
+	if f.kind == probe && verb == "injects" {
+		r := f.record
+		r.written++
+		w.copies = max(w.copies, int(r.written))
+		if r.written > maxCopies || r.written > 1 && !r.forgiving && !w.excuse.now(w.now) {
+			w.violated("probe %d of %v was written to segments %d times", r.sequence, r.flow, r.written)
+		}
+	}
+	switch {
+	case p.forced:
+	case e != p.held && !p.n.leaseless(p):
+		w.violated("%s %s on segment %d under %v and holds %v", p.n.name, verb, s.id, e, p.held)
+	case e < s.passed || e == s.passed && s.passedBy != p.n:
+		if !p.shaky() {
+			w.violated("%s %s on segment %d under %v after %s did under %v", p.n.name, verb, s.id, e, s.passedBy.name, s.passed)
+		} else if late := w.now - p.n.wokenAt; late > thawed {
+			w.violated("%s %s on segment %d under %v, %v after it went on", p.n.name, verb, s.id, e, time.Duration(late))
+		}
+	default:
+		s.passed, s.passedBy = e, p.n
+	}
+}
+
+// leaseless is when a gate may be open that no lease holds: between the end of a process and its next start nothing
+// passes, so never.
+func (n *node) leaseless(*port) bool { return n.w.plan.Without.ShutFirst }
+
+// shaky reports whether the deadline of a gate may rest on promises from before the machine was paused with its clock:
+// then premise P1 of lease.md does not hold.
+func (p *port) shaky() bool {
+	return p.n.pausedAt != 0 && p.until <= lease.Instant(p.n.pausedAt).Add(p.n.w.raft.config.Longest)
+}
+
+// emits reports whether a frame of the port may still come out onto the segment: until d after the deadline or the
+// shutting.
+func (p *port) emits() bool {
+	if p.until == 0 || p.shutAt >= 0 && p.n.w.now >= p.shutAt+int64(lease.Default.Grace) {
+		return false
+	}
+	return p.n.instant() < p.until.Add(lease.Default.Grace)
+}
+
+// checkOverlap looks at a gate that opens or stays open: nobody else's may be.
+func (w *world) checkOverlap(p *port) {
+	for _, o := range w.nodes {
+		q := o.gateOf(p.segment.id)
+		if q == nil || q == p || q.shaky() || p.shaky() || !q.emits() {
+			continue
+		}
+		w.violated("%s opens segment %d under %v while %s has it open under %v", p.n.name, p.segment.id, p.held, o.name, q.last)
+	}
+	p.shutAt, p.last = -1, p.held
+}
+
+// checkTenure looks at the number of a tenure that begins.
+func (w *world) checkTenure(p *port) {
+	s := p.segment
+	if p.held <= s.newest && !p.shaky() {
+		w.violated("%s begins tenure %v of segment %d after %v", p.n.name, p.held, s.id, s.newest)
+	}
+	s.newest = max(s.newest, p.held)
+	w.tenures++
+}
+
+// open lists the gates of a segment that let frames pass now.
+func (s *segment) open() (ports []*port) {
+	for _, n := range s.host.w.nodes {
+		if p := n.gateOf(s.id); p != nil && n.alive() {
+			if _, ok := p.permit(); ok && p.usable {
+				ports = append(ports, p)
+			}
+		}
+	}
+	return ports
+}
+
+// healed tells what is still wrong when all trouble is over: one gate is open, everybody who runs points to it, probes
+// arrive once.
+func (w *world) healed() error {
+	for _, s := range w.segments {
+		gates := s.open()
+		if len(gates) != 1 {
+			return fmt.Errorf("segment %d has %d open gates", s.id, len(gates))
+		}
+		active := gates[0].n
+		for _, n := range w.nodes {
+			if t := n.sw.tenures[s.id]; n.alive() && (t.active != active.id || t.epoch != gates[0].held) {
+				return fmt.Errorf("%s believes that peer %d is active on segment %d under %v, and %s is under %v", n.name, t.active, s.id, t.epoch, active.name, gates[0].held)
+			}
+		}
+	}
+	w.mark()
+	w.quickUntil = w.now + second
+	w.run(200 * ms)
+	for _, f := range w.flows {
+		if f.to != nil && (f.got < f.sent-1 || f.got == 0) {
+			return fmt.Errorf("%v: %d of %d probes arrived", f, f.got, f.sent)
+		}
+	}
+	if len(w.violations) > 0 {
+		return fmt.Errorf("%s", w.violations[0])
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package sim
+
+// link is one direction between two machines.
+type link struct {
+	delay int64
+	loss  float64
+	cut   bool
+}
+
+// layLinks gives every pair a delay of its own: a LAN, or two sites of a town.
+func (w *world) layLinks() {
+	for i := range w.nodes {
+		for k := range i {
+			d := 50e3 + w.rnd.Int64N(400e3)
+			w.links[i][k].delay, w.links[k][i].delay = d, d
+		}
+	}
+}
+
+// transmit sends a datagram.
+func (w *world) transmit(from, to *node, t thread, hear func()) {
+	l := &w.links[from.index][to.index]
+	if l.cut || l.loss > 0 && w.rnd.Float64() < l.loss {
+		return
+	}
+	w.queue.push(w.now+l.delay+w.rnd.Int64N(30e3), func() { to.enter(t, hear) })
+}
+
+// cut takes a direction away or gives it back.
+func (w *world) cut(from, to *node, cut bool) {
+	w.links[from.index][to.index].cut = cut
+	w.note("%s to %s cut: %v", from.name, to.name, cut)
+}
+
+func (w *world) cutBoth(a, b *node, cut bool) {
+	w.cut(a, b, cut)
+	w.cut(b, a, cut)
+}
+
+// reach reports whether datagrams pass both ways between two running processes.
+func (w *world) reach(a, b *node) bool {
+	return a == b || a.alive() && b.alive() && !b.stopped[control] && !a.stopped[control] &&
+		!w.links[a.index][b.index].cut && !w.links[b.index][a.index].cut
+}

@@ -1,0 +1,191 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/failover/alone"
+)
+
+// The driver of an alone.Machine, as failover/alone/runner is one.
+
+func (n *node) tickALONE() { n.carryOut(n.alone.Tick(n.since())) }
+
+// since is the clock in ALONE's words.
+func (n *node) since() time.Duration { return time.Duration(n.read()) }
+
+func (n *node) portOf(id alone.PortID) *port {
+	for _, p := range n.ports {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// carryOut does what the machine asks for.
+func (n *node) carryOut(out alone.Output) {
+	n.perform(out)
+	for _, p := range n.ports {
+		if p.segment != nil && p.held != 0 && (p.told != p.held || p.opened == 0) {
+			p.tellALONE()
+		}
+		if p.segment != nil && p.held != 0 && p.opened == 0 && n.alone.IsClear(n.since(), p.id, p.held) {
+			n.later(n.w.now+50e3, leases, p.lookAgain)
+		}
+	}
+}
+
+func (n *node) perform(out alone.Output) {
+	for _, f := range out.Fence {
+		p := n.portOf(f.Port)
+		p.fence(f.Epoch)
+		n.w.signal(n, "newer tenure on the wire")
+		n.heardTenure(p.segment.id, f.Epoch)
+	}
+	for _, id := range out.Shut {
+		n.vetoed(n.portOf(id))
+	}
+	for _, a := range out.Alarms {
+		n.w.signal(n, "alarm "+string(a.Reason))
+		n.w.alarms = append(n.w.alarms, alarm{n, a})
+	}
+	for _, s := range out.Send {
+		f := s.Frame
+		n.portOf(s.Port).put(&frame{src: n.portOf(s.Port).mac, dst: everybody, kind: hello, alone: &f})
+	}
+	n.armALONE(out.Wake)
+}
+
+// vetoed shuts a gate at once, when its machine is against it.
+func (n *node) vetoed(p *port) {
+	if p.gate == nil || n.w.plan.Without.Veto {
+		return
+	}
+	if n.w.plan.Without.Fence && p.usable && n.stateOf(p) == alone.Fenced {
+		return
+	}
+	n.w.signal(n, "veto")
+	p.gate.Shut()
+	p.shutAt = n.w.now
+	n.later(n.w.now+20e3, control, n.stand)
+}
+
+func (n *node) armALONE(wake time.Duration) {
+	at := max(n.clock.when(n.w.now, int64(wake)), n.w.now+20e3)
+	if n.aloneWake >= n.w.now && n.aloneWake <= at {
+		return
+	}
+	n.aloneWake = at
+	n.later(at+n.w.rnd.Int64N(50e3), watching, func() {
+		if n.aloneWake == at {
+			n.aloneWake = -1
+			n.tickALONE()
+		}
+	})
+}
+
+// hearALONE takes a hello off a wire.
+func (p *port) hearALONE(f *alone.Frame) {
+	n := p.n
+	var verdict error
+	if f.Network != [8]byte{} {
+		verdict = alone.ErrNetwork
+	}
+	n.carryOut(n.alone.Hear(n.since(), p.id, *f, verdict))
+}
+
+func (n *node) stateOf(p *port) alone.State {
+	for _, s := range n.alone.Ports(n.since()) {
+		if s.ID == p.id {
+			return s.State
+		}
+	}
+	return alone.Init
+}
+
+// tellALONE tells the machine of the lease once the port has listened, and again after whatever made it forget.
+func (p *port) tellALONE() {
+	n, now := p.n, p.n.since()
+	if p.held == p.told && (p.held == 0 || n.alone.IsClear(now, p.id, p.told)) {
+		return
+	}
+	switch state := n.stateOf(p); {
+	case p.held == 0:
+		p.told = 0
+		n.perform(n.alone.Lease(now, p.id, 0))
+	case state == alone.Init || state == alone.Listen || state == alone.Blocked:
+		p.told = 0
+	case p.held != p.told || state == alone.Passive:
+		p.told = p.held
+		n.perform(n.alone.Lease(now, p.id, p.held))
+	}
+}
+
+// carrier tells that the cable of a port came or went.
+func (p *port) carrier(up bool) {
+	n := p.n
+	if p.usable == up {
+		return
+	}
+	p.usable = up
+	n.perform(n.alone.Carrier(n.since(), p.id, up))
+	if !up && p.gate != nil {
+		n.w.signal(n, "carrier lost")
+		p.gate.Shut()
+		p.shutAt = n.w.now
+		p.yield(0)
+	}
+	n.w.note("%s port %d has carrier: %v", n.name, p.id, up)
+	n.stand()
+}
+
+// beat looks after the interfaces: a loss is told by the kernel at once, what comes back is found by trying.
+func (n *node) beat() {
+	for _, p := range n.ports {
+		if !p.jack.down {
+			p.carrier(true)
+		}
+	}
+	n.later(n.w.now+reopenAfter, control, n.beat)
+}
+
+// setCarrier plugs a cable or pulls it.
+func (p *port) setCarrier(up bool) {
+	p.jack.setDown(!up)
+	if !up {
+		p.n.later(p.n.w.now+100e3, control, func() {
+			if p.jack.down {
+				p.carrier(false)
+			}
+		})
+	}
+}
+
+// whyNot is what speaks against taking the lease of a port; empty: nothing.
+func (n *node) whyNot(p *port) string {
+	switch state := n.stateOf(p); {
+	case !p.usable:
+		return "no carrier"
+	case p.maintenance:
+		return "maintenance"
+	case n.unwell:
+		return "the data path stands still"
+	case !n.w.plan.Without.Veto && state == alone.Blocked:
+		return "blocked by ALONE"
+	case state == alone.Init || state == alone.Listen:
+		return "listening"
+	case !slices.Contains(n.w.raft.config.Sets[0], n.id):
+		return "not a voter"
+	}
+	return ""
+}
+
+// clearPorts takes verdicts of ALONE back, as an operator does after the repair.
+func (n *node) clearPorts() {
+	n.enter(watching, func() {
+		for _, p := range n.ports {
+			n.perform(n.alone.Clear(n.since(), p.id))
+		}
+	})
+}

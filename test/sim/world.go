@@ -1,0 +1,184 @@
+// Package sim is the whole failover in simulated time: gateways, a witness and guests' peers, each made of the real
+// state machines of lease, ALONE and topology and of a model of gate, switch and mesh around them, on simulated machines,
+// switches and links that fail by schedule. One goroutine, one seed, no clock: what went wrong once goes wrong again.
+// How to use it and what it cannot see: docs/how-to/simulate.md.
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover/alone"
+	"github.com/drawbridge-net/drawbridge/failover/lease"
+)
+
+const (
+	ms          = int64(time.Millisecond)
+	second      = int64(time.Second)
+	maxPeers    = 8
+	maxStations = 32
+	maxSegments = 2
+)
+
+// Plan is the network to be simulated.
+type Plan struct {
+	Gateways int
+	Guests   int // peers with guests
+	Segments int
+	Shared   bool // two segments are in one overlay
+	Drift    int64
+	Pace     int64 // ns between two probes of a flow
+	Without  Rules
+}
+
+// Rules that a run is without. All of them break a driver or the model, none the state machines: what a machine
+// believes is then not true.
+type Rules struct {
+	StampOfRequest bool // answers are stamped on arrival, so that a lease counts from the answer
+	RestartRule    bool // a run begins as if it had been there for long
+	ShutFirst      bool // the gate is shut some milliseconds after it was reported shut
+	Fence          bool // tenures of others shut no gate, and peers follow any
+	SplitHorizon   bool
+	Echo           bool // copies are believed and written
+	Veto           bool // the gate does not ask ALONE
+	Births         bool // a run takes part in generations from before it began
+}
+
+// world is one simulation.
+type world struct {
+	plan  Plan
+	rnd   *rand.Rand
+	queue queue
+	now   int64
+	steps int
+
+	nodes    []*node
+	links    [maxPeers][maxPeers]link
+	segments []*segment
+	lans     []*lan // of guests
+	stations []*station
+	macs     mac
+	flows    []*flow
+
+	raft raft
+
+	violations []string
+	journal    []string // what happened, for the trace
+	verbose    bool
+	excuse     excuse
+	copies     int // most that any frame was written to segments
+	duplicates int
+	loops      int
+	tenures    int
+	alarms     []alarm
+	signals    map[string]int
+	quickUntil int64 // probes are frequent until then
+}
+
+// segment is a VLAN: two switches with a trunk, so that it can be split.
+type segment struct {
+	id    drawbridge.SegmentID
+	vni   drawbridge.VNI
+	near  *ethernet // gateways of even index, and the host
+	far   *ethernet // the others
+	trunk *jack
+	patch *jack // to another segment's near switch
+	host  *station
+
+	passed   drawbridge.Epoch // highest tenure under which a frame passed a gate
+	passedBy *node
+	newest   drawbridge.Epoch // highest tenure that ever began
+}
+
+// lan is what is behind a guest port.
+type lan struct {
+	*ethernet
+	port  *port
+	patch *jack // to the VLAN
+	guest *station
+}
+
+// NewWorld builds a network that has just been switched on.
+func newWorld(seed uint64, p Plan) *world {
+	w := &world{plan: p, rnd: rand.New(rand.NewPCG(seed, 7)), signals: map[string]int{}}
+	for i := range w.plan.Segments {
+		s := &segment{id: drawbridge.SegmentID(i + 1), vni: drawbridge.VNI(i + 1), near: w.newSwitch(), far: w.newSwitch()}
+		if p.Shared {
+			s.vni = 1
+		}
+		s.trunk = cable(s.near, s.far)
+		s.trunk.setDown(false)
+		s.host = w.newStation(fmt.Sprintf("host%d", i+1), s.near)
+		w.segments = append(w.segments, s)
+	}
+	if len(w.segments) > 1 {
+		w.segments[0].patch = cable(w.segments[0].near, w.segments[1].near)
+	}
+	w.raft.config = lease.Config{Generation: 1, Floor: 1, Timing: lease.Default, Longest: lease.Default.Term}
+	names := []string{"A", "B", "C"}[:p.Gateways]
+	names = append(names, "W", "P", "Q", "R")[:p.Gateways+1+p.Guests]
+	for i, name := range names {
+		n := w.newNode(i, name)
+		if i <= p.Gateways {
+			w.raft.config.Sets = append(w.raft.config.Sets, nil)[:1]
+			w.raft.config.Sets[0] = append(w.raft.config.Sets[0], n.id)
+		}
+	}
+	w.layLinks()
+	for _, n := range w.nodes {
+		n.clock.value = 1e9 + w.rnd.Int64N(5e9)
+		n.clock.ppm = w.someRate()
+		n.start()
+	}
+	w.newFlows()
+	return w
+}
+
+// someRate is one of the bounds, mostly, because what can go wrong goes wrong there.
+func (w *world) someRate() int64 {
+	return []int64{-w.plan.Drift, w.plan.Drift, 0}[w.rnd.IntN(3)]
+}
+
+// at plans something.
+func (w *world) at(t int64, do func()) { w.queue.push(max(t, w.now), do) }
+
+func (w *world) after(d int64, do func()) { w.queue.push(w.now+d, do) }
+
+// run lets time pass, until something is violated.
+func (w *world) run(d int64) {
+	until := w.now + d
+	for len(w.queue.list) > 0 && w.queue.list[0].at <= until && len(w.violations) == 0 {
+		m := w.queue.pop()
+		w.now = m.at
+		w.steps++
+		m.do()
+	}
+	if len(w.violations) == 0 {
+		w.now = until
+	}
+}
+
+// note writes into the journal.
+func (w *world) note(format string, args ...any) {
+	if w.verbose {
+		w.journal = append(w.journal, fmt.Sprintf("%12.3fms  ", float64(w.now)/1e6)+fmt.Sprintf(format, args...))
+	}
+}
+
+// signal counts something by which a part of the system noticed a fault.
+func (w *world) signal(n *node, what string) {
+	w.signals[n.name+" "+what]++
+	w.note("%s: %s", n.name, what)
+}
+
+// violated ends the run.
+func (w *world) violated(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.note("VIOLATED %s", text)
+	w.violations = append(w.violations, fmt.Sprintf("at %.3f ms: %s", float64(w.now)/1e6, text))
+}
+
+// timersOfALONE go with the lease's.
+var timersOfALONE = alone.Default
