@@ -54,7 +54,7 @@ func New(c Config) *Server {
 	if c.Advertise == 0 {
 		c.Advertise = 200 * time.Second
 	}
-	s := &Server{config: c, clients: newLimiter(clientRate, 1<<15), ports: newLimiter(portRate, 1<<12), bound: make(chan string, 64)}
+	s := &Server{config: c, clients: newLimiter(clientRate, 1<<13), ports: newLimiter(portRate, 1<<12), bound: make(chan string, 64)}
 	for i := range s.queues {
 		s.queues[i] = make(chan job, queueLength)
 	}
