@@ -20,7 +20,6 @@ import (
 	"github.com/drawbridge-net/drawbridge/mesh/transit"
 	"github.com/drawbridge-net/drawbridge/systemd"
 	"github.com/drawbridge-net/drawbridge/web"
-	"github.com/drawbridge-net/drawbridge/web/console"
 )
 
 // ageEvery is how often the MAC table is swept.
@@ -162,6 +161,8 @@ func (n *Node) Run(ctx context.Context) error {
 	if err := relaxTimers(); err != nil {
 		n.log.Warn("timers keep the kernel's slack: an idle peer takes a few per cent of a core more", "err", err)
 	}
+	door := n.openDoor()
+	defer door.close()
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	n.life = run
@@ -176,9 +177,11 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	start("data plane", n.plane.Run)
 	start("mesh", n.router.Run)
-	start("API", func(ctx context.Context) error {
-		return web.Serve(ctx, socket, web.New(n, n.log, web.WithConsole(console.Handler())))
-	})
+	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, door.handler()) })
+	start("access", door.access.Run)
+	if door.listener != nil {
+		start("console", door.serve)
+	}
 	if n.voter != nil {
 		if n.alone = n.openALONE(); n.alone != nil {
 			start("ALONE", n.alone.Run)

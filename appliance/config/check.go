@@ -72,6 +72,10 @@ func (k *checker) addresses(c *Config) {
 			k.refuse(fmt.Sprintf("listen[%d]", i+1), "%s stands there twice", a)
 		}
 	}
+	if c.Console != "" {
+		at, err := netip.ParseAddrPort(c.Console)
+		k.want(err == nil && at.Port() != 0, "console", c.Console)
+	}
 	for i, a := range c.Advertise {
 		ok := validHostPort(a)
 		if at, err := netip.ParseAddrPort(a); err == nil && at.Addr().IsUnspecified() {
@@ -85,12 +89,12 @@ func (k *checker) addresses(c *Config) {
 }
 
 // withPort completes an address that names no port, as people write them.
-func withPort(a string) string {
+func withPort(a, port string) string {
 	if _, err := netip.ParseAddr(a); err == nil {
-		return net.JoinHostPort(a, DefaultPort)
+		return net.JoinHostPort(a, port)
 	}
 	if !strings.Contains(a, ":") && a != "" {
-		return a + ":" + DefaultPort
+		return a + ":" + port
 	}
 	return a
 }

@@ -17,6 +17,9 @@ const DefaultPath = "/etc/drawbridge/drawbridge.toml"
 // DefaultPort is the TCP and UDP port between peers, completed where an address names none.
 const DefaultPort = "6630"
 
+// ConsolePort is the TCP port of the console, completed where its address names none.
+const ConsolePort = "8630"
+
 // Config is a node file that has been read and checked. Every field has its default filled in.
 type Config struct {
 	Path string `toml:"-"` // the file that it came from
@@ -27,6 +30,7 @@ type Config struct {
 	Listen    []string            `toml:"listen"`    // IP:port, at least one
 	Advertise []string            `toml:"advertise"` // host:port; nil: found out; empty: this peer only calls others
 	Join      []string            `toml:"join"`      // host:port
+	Console   string              `toml:"console"`   // IP:port; empty: no HTTPS
 	Log       Log                 `toml:"log"`
 	Data      Data                `toml:"data"`
 	Segments  []Segment           `toml:"segment"`
@@ -143,9 +147,10 @@ func (c *Config) complete(given places) {
 			c.Guests[i].VNI = 1
 		}
 	}
+	c.Console = withPort(c.Console, ConsolePort)
 	for _, list := range [][]string{c.Listen, c.Advertise, c.Join} {
 		for i, a := range list {
-			list[i] = withPort(a)
+			list[i] = withPort(a, DefaultPort)
 		}
 	}
 }

@@ -23,6 +23,8 @@ var Keys = []Key{
 	{"advertise", "", "a list of host:port; [] when no peer can call this one", "Addresses that other peers are told. Left out: found out by itself. Empty list: this peer only makes calls, as behind NAT."},
 	{"join", "[]", "a list of host:port, such as [\"192.0.2.1:6630\"]", "Peers to call at the start. One that answers is enough; the rest is learned from it."},
 
+	{"console", "", "IP:port, such as \"0.0.0.0:8630\"", "Where browsers and API clients reach this peer, by HTTPS; port 8630 when none is named. Left out: only the unix socket."},
+
 	{"log.level", `"info"`, `"debug", "info", "warn" or "error"`, "The least serious messages that are written."},
 	{"log.format", `"text"`, `"text" or "json"`, "How a message is written to standard error."},
 

@@ -44,6 +44,7 @@ func Write(path string, v Values) (wrote bool, err error) {
 // examples stand behind commented keys that have no default.
 var examples = map[string]string{
 	"name": `"a"`, "advertise": `["192.0.2.1:6630"]`, "join": `["192.0.2.2:6630", "gw.example.net:6630"]`,
+	"console":        `"0.0.0.0:8630"`,
 	"segment[].name": `"office"`, "segment[].interface": `"eth1"`, "segment[].vlan": "42",
 	"guest[].tap": `"tap0"`, "guest[].bridge": `"br0"`,
 }
