@@ -1,58 +1,76 @@
 package appliance
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
+	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
-// openALONE prepares the watch over the segments' wires, on a peer that shares the key of the hellos.
+// openALONE prepares the watch over the wires of all ports.
 func (n *Node) openALONE() *runner.Runner {
-	if n.creds.CA == nil {
-		return nil
-	}
 	return runner.New(runner.Config{
-		Peer: n.creds.ID(), Network: n.creds.Network.ID, Key: [32]byte(n.creds.CA.Secret("alone v1", nil)),
+		Peer: n.creds.ID(), Network: n.creds.Network.ID,
 		Boot: uint32(time.Now().Unix()), Timers: alone.Default, Log: n.log,
 		Now:   func() time.Duration { return time.Duration(gate.Now()) },
-		Hooks: runner.Hooks{Fence: n.fenced, Shut: n.vetoed, Alarm: n.alarmed},
+		Hooks: runner.Hooks{Fence: n.fenced, Shut: n.vetoed, Clear: n.cleared, Alarm: n.alarmed},
 	})
 }
 
-// aloneID numbers the segment ports of the node file from 1.
-func (p *port) aloneID() alone.PortID {
-	for i, other := range p.node.ports {
-		if other == p {
-			return alone.PortID(i + 1)
-		}
+// watchWires runs ALONE from when this peer has its key. Until then no port is clear.
+func (n *Node) watchWires(ctx context.Context) error {
+	if len(n.ports) == 0 {
+		return nil
 	}
-	return 0
+	key, err := n.aloneKey(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	n.alone.SetKey(key)
+	return n.alone.Run(ctx)
+}
+
+// aloneID numbers the ports of the node file from 1, and tells guest ports by the number's first bit.
+func (p *port) aloneID() alone.PortID {
+	first := alone.PortID(1)
+	if p.guest != nil {
+		first = alone.FirstGuest
+	}
+	return first + alone.PortID(slices.Index(p.node.ports, p))
 }
 
 // portOf is the reverse.
 func (n *Node) portOf(id alone.PortID) *port {
-	if id == 0 || int(id) > len(n.ports) {
+	i := int(id) - 1
+	if id.Guest() {
+		i = int(id - alone.FirstGuest)
+	}
+	if i < 0 || i >= len(n.ports) || n.ports[i].aloneID() != id {
 		return nil
 	}
-	return n.ports[id-1]
+	return n.ports[i]
 }
 
 // watchWire has ALONE speak and listen on the port's wire while the port is open.
-func (p *port) watchWire() (stop func()) {
-	r := p.node.alone
-	if r == nil || p.segment == nil {
-		return func() {}
+func (p *port) watchWire(a *forwarder.Attached) (stop func()) {
+	r, id := p.node.alone, p.aloneID()
+	c := runner.PortConfig{ID: id, Interface: p.interfaceName(), Score: 100}
+	if p.segment != nil {
+		c.VLAN, c.Segment = p.segment.VLAN, drawbridge.SegmentIDOf(p.segment.Name)
+	} else {
+		c.Open = p.wireOf(a)
 	}
-	id := p.aloneID()
-	err := r.AddPort(runner.PortConfig{
-		ID: id, Interface: p.segment.Interface, VLAN: p.segment.VLAN, Segment: drawbridge.SegmentIDOf(p.segment.Name), Score: 100,
-	})
-	if err != nil {
+	if err := r.AddPort(c); err != nil {
 		p.node.log.Error("the wire is not watched", "port", p.name(), "err", err)
 		return func() {}
 	}
@@ -68,8 +86,8 @@ func (p *port) watchWire() (stop func()) {
 // against it. The lease agent asks at every renewal.
 func (p *port) allowed(epoch drawbridge.Epoch) bool {
 	r := p.node.alone
-	if r == nil || !p.usable.Load() {
-		return p.usable.Load()
+	if !p.usable.Load() {
+		return false
 	}
 	if p.toldEpoch.Swap(uint64(epoch)) != uint64(epoch) {
 		r.Lease(p.aloneID(), epoch)
@@ -79,7 +97,7 @@ func (p *port) allowed(epoch drawbridge.Epoch) bool {
 
 // released tells ALONE that this peer holds the segment no longer.
 func (p *port) released() {
-	if p.node.alone != nil && p.segment != nil {
+	if p.segment != nil {
 		p.toldEpoch.Store(0)
 		p.node.alone.Lease(p.aloneID(), 0)
 	}
@@ -87,9 +105,6 @@ func (p *port) released() {
 
 // wireReasons is what speaks against taking the lease, on the wire itself.
 func (p *port) wireReasons() (reasons []string) {
-	if p.node.alone == nil {
-		return nil
-	}
 	id := p.aloneID()
 	for _, s := range p.node.alone.Ports() {
 		switch {
@@ -112,19 +127,52 @@ func (n *Node) fenced(id alone.PortID, segment drawbridge.SegmentID, epoch drawb
 		return
 	}
 	p.gate.Fence(epoch)
-	n.voter.agent.Heard(segment, epoch)
+	if n.voter != nil {
+		n.voter.agent.Heard(segment, epoch)
+	}
 	n.log.Warn("a newer tenure was heard on the segment", "port", p.name(), "epoch", epoch, "peer", by.Peer)
 }
 
 // vetoed hears that the gate of a port must shut.
 func (n *Node) vetoed(id alone.PortID, reason alone.Reason) {
 	p := n.portOf(id)
-	if p == nil || p.gate == nil {
+	switch {
+	case p == nil:
+		return
+	case p.segment == nil:
+		p.block(true)
 		return
 	}
 	p.gate.Shut()
-	n.voter.agent.Veto(drawbridge.SegmentIDOf(p.segment.Name))
+	if n.voter != nil {
+		n.voter.agent.Veto(drawbridge.SegmentIDOf(p.segment.Name))
+	}
 	n.log.Warn("ALONE shut the gate", "port", p.name(), "reason", reason)
+}
+
+// cleared hears that a guest port may carry frames.
+func (n *Node) cleared(id alone.PortID) {
+	if p := n.portOf(id); p != nil && p.guest != nil {
+		p.block(false)
+	}
+}
+
+// block stops or passes frames on a guest port, and tells so.
+func (p *port) block(on bool) {
+	p.mu.Lock()
+	a := p.attached
+	p.mu.Unlock()
+	if a != nil {
+		a.Block(on)
+		go p.node.publish() // it takes locks of the mesh, and ALONE must not wait
+	}
+}
+
+// strayed hears, from goroutines of the mesh, of a neighbour's frame that came out of the overlay.
+func (n *Node) strayed(f drawbridge.Frame) {
+	if body := forwarder.ALONE(f); body != nil {
+		n.alone.HearOverlay(body)
+	}
 }
 
 // alarmed puts what ALONE found out into the journal.

@@ -43,6 +43,7 @@ type Node struct {
 	journal *web.Journal
 	ports   []*port
 	changed notifier
+	alone   *runner.Runner
 	moves   moves
 
 	operations operations
@@ -50,7 +51,6 @@ type Node struct {
 
 	// Set by Run before anything else runs; nil on a peer that does not vote.
 	voter *voter
-	alone *runner.Runner
 	life  context.Context // ends with the run
 
 	mu       sync.Mutex // guards what follows
@@ -86,7 +86,7 @@ func (n *Node) build() (err error) {
 	}
 	lay := &overlay{}
 	n.sw = forwarder.New(forwarder.Config{
-		Self: n.creds.ID(), Overlay: lay, Batch: n.cfg.Data.Batch, MayBridge: n.mayBridge,
+		Self: n.creds.ID(), Overlay: lay, Batch: n.cfg.Data.Batch, MayBridge: n.mayBridge, Strayed: n.strayed,
 	})
 	if err := n.listen(); err != nil {
 		return err
@@ -101,6 +101,10 @@ func (n *Node) build() (err error) {
 		return err
 	}
 	n.router.Register(flushChannel, flushes{n})
+	if n.creds.CA != nil {
+		n.router.Handle(aloneKeyService, n.giveAloneKey)
+	}
+	n.alone = n.openALONE()
 	n.handleMoves()
 	for _, s := range n.cfg.Segments {
 		n.ports = append(n.ports, n.segmentPort(s))
@@ -182,10 +186,8 @@ func (n *Node) Run(ctx context.Context) error {
 	if door.listener != nil {
 		start("console", door.serve)
 	}
+	start("ALONE", n.watchWires)
 	if n.voter != nil {
-		if n.alone = n.openALONE(); n.alone != nil {
-			start("ALONE", n.alone.Run)
-		}
 		start("voters", n.voter.run)
 		start("lease agent", n.voter.agent.Run)
 		start("leases", n.followLeases)

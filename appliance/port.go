@@ -48,9 +48,10 @@ type port struct {
 	kernel  *gate.Kernel   // nil when the gate is soft
 	note    string         // why it is
 
-	usable    atomic.Bool   // the device is open
-	toldEpoch atomic.Uint64 // the epoch that ALONE was last told of
-	stations  stationsTold  // by the active gateway
+	usable    atomic.Bool           // the device is open
+	toldEpoch atomic.Uint64         // the epoch that ALONE was last told of
+	heard     chan drawbridge.Frame // what neighbours on a guest port's wire said, for ALONE
+	stations  stationsTold          // by the active gateway
 
 	mu       sync.Mutex // guards what follows
 	attached *forwarder.Attached
@@ -89,7 +90,7 @@ func (p *port) softGate(why error) {
 }
 
 func (n *Node) guestPort(g config.Guest) *port {
-	return &port{node: n, guest: &g, since: time.Now(), problem: errOpening}
+	return &port{node: n, guest: &g, since: time.Now(), problem: errOpening, heard: make(chan drawbridge.Frame, overheardFrames)}
 }
 
 var errOpening = errors.New("not open yet")
@@ -170,13 +171,15 @@ func (p *port) once(ctx context.Context) error {
 	cfg := forwarder.PortConfig{Port: d, Queues: queues, VNI: p.vni()}
 	if p.segment != nil {
 		cfg.Segment, cfg.SegmentName, cfg.Gate = drawbridge.SegmentIDOf(p.segment.Name), p.segment.Name, p.gate
+	} else { // until ALONE has listened
+		cfg.Blocked, cfg.Overhear = true, p.overhear
 	}
 	a, err := p.node.sw.Attach(cfg)
 	if err != nil {
 		return err
 	}
 	defer a.Detach()
-	defer p.watchWire()()
+	defer p.watchWire(a)()
 	p.opened(d, a)
 	defer p.closed()
 	stop := context.AfterFunc(ctx, func() { _ = d.Close() })
@@ -339,6 +342,9 @@ func (p *port) record() wire.Port {
 		w.Reasons = []string{p.problem.Error()}
 	}
 	if p.segment == nil {
+		if why := p.wireReasons(); w.Ready && len(why) > 0 {
+			w.Ready, w.Reasons = false, why
+		}
 		return w
 	}
 	w.Kind, w.Segment, w.SegmentName = wire.PortSegment, drawbridge.SegmentIDOf(p.segment.Name), p.segment.Name

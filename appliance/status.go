@@ -352,6 +352,7 @@ func (p *port) status() web.Port {
 	p.mu.Unlock()
 	if p.guest != nil {
 		w.Bridge = p.guest.Bridge
+		p.fillGuest(&w)
 	} else {
 		w.Kind, w.VLAN, w.Segment, w.Mode, w.Gate = web.PortSegment, p.segment.VLAN, p.segment.Name, p.segment.Mode, web.GateShut
 		if epoch, open := p.gate.Permit(); open {
@@ -362,6 +363,17 @@ func (p *port) status() web.Port {
 		p.fill(&w, a.Status(), d)
 	}
 	return w
+}
+
+// fillGuest tells why a guest port that works carries nothing.
+func (p *port) fillGuest(w *web.Port) {
+	if p.node.alone.IsClear(p.aloneID(), 0) || !w.Up {
+		return
+	}
+	w.Gate = web.GateShut
+	for _, why := range p.wireReasons() {
+		w.Problems = append(w.Problems, web.Problem{Summary: why, Remedy: "it opens by itself when it has listened; a port that ALONE blocks is cabled to another wire of this network: take that cable away, then restart the interface " + p.interfaceName()})
+	}
 }
 
 func (p *port) fill(w *web.Port, st forwarder.PortStatus, d device) {

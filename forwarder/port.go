@@ -68,6 +68,12 @@ type PortConfig struct {
 	Segment     drawbridge.SegmentID
 	SegmentName string
 	Gate        *failover.Gate
+
+	// Overhear is shown what neighbours on a guest port's wire say to each other, which never crosses; nil: nobody is.
+	// The goroutine that reads the port calls it. It must not wait, nor keep the frame.
+	Overhear func(drawbridge.Frame)
+	// Blocked is how a guest port begins; see Attached.Block.
+	Blocked bool
 }
 
 // Attached is a port on the switch.
@@ -90,6 +96,7 @@ type Attached struct {
 	txFrames    atomic.Uint64
 	txBytes     atomic.Uint64
 	detached    atomic.Bool
+	blocked     atomic.Bool
 	stormTokens storm
 	answers     storm
 	echoes      echoes
@@ -97,10 +104,10 @@ type Attached struct {
 	writing sync.Mutex // held from asking the gate until WriteBatch is over
 }
 
-// permit asks the gate; a guest port has none and is always open.
+// permit asks the gate; a guest port has none and is open unless it is blocked.
 func (a *Attached) permit() (drawbridge.Epoch, bool) {
 	if a.cfg.Gate == nil {
-		return 0, true
+		return 0, !a.blocked.Load()
 	}
 	return a.cfg.Gate.Permit()
 }

@@ -100,6 +100,7 @@ func (u *pump) forward(ps []drawbridge.Packet) {
 	a := u.from
 	epoch, open := a.permit()
 	if !open {
+		a.overhearBlocked(ps)
 		a.drops.add(dropGateShut, len(ps))
 		return
 	}
@@ -138,6 +139,9 @@ func (u *pump) frame(p *drawbridge.Packet, epoch drawbridge.Epoch) {
 	}
 	if r, ok := admit(f); !ok {
 		a.drops.add(r, 1)
+		if r == dropLinkLocal {
+			a.overhear(f)
+		}
 		if r == dropLinkLocal && a.segment != nil {
 			// The hellos of other gateways: as long as they come, nobody else speaks with the gateway's address.
 			u.macs.learn(keyOf(a.cfg.VNI, f, 6), at, u.now)

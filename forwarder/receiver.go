@@ -30,6 +30,9 @@ func (r *Receiver) Deliver(h *drawbridge.Header, p *drawbridge.Packet) {
 		return
 	}
 	if why, ok := r.accept(h, p.Frame); !ok {
+		if why == dropLinkLocal {
+			r.sw.strayed(p.Frame)
+		}
 		r.sw.drops.add(why, 1)
 		return
 	}

@@ -21,6 +21,9 @@ type Config struct {
 	// configuration say of it; nil: whoever claims it. Without it any peer could draw the traffic of a segment
 	// by claiming a high epoch. It is asked when a frame claims a new tenure, without locks held, and must be quick.
 	MayBridge func(drawbridge.PeerID, drawbridge.SegmentID, drawbridge.VNI) bool
+	// Strayed is shown frames between neighbours that came out of the overlay; nil: nobody is. Goroutines of the mesh
+	// call it. It must not wait, nor keep the frame.
+	Strayed func(drawbridge.Frame)
 	// Now is the time since some fixed moment; nil: since New.
 	Now func() time.Duration
 
@@ -69,6 +72,7 @@ func New(cfg Config) *Switch {
 // Attach adds a port. Frames go to it at once; none are read from it before Run.
 func (s *Switch) Attach(cfg PortConfig) (*Attached, error) {
 	a := &Attached{cfg: cfg, sw: s, name: cfg.Port.Name(), gone: make(chan struct{})}
+	a.blocked.Store(cfg.Blocked)
 	if (cfg.Segment != 0) != (cfg.Gate != nil) {
 		return nil, fmt.Errorf("port %s: a segment port has a gate, and nothing else has", a.name)
 	}

@@ -33,6 +33,7 @@ const (
 	startLimit  = 20 * time.Second // until a daemon answers
 	meetLimit   = 60 * time.Second // until all peers see each other
 	bridgeLimit = 20 * time.Second // until a segment has an active gateway
+	guestLimit  = 10 * time.Second // until guest ports have listened
 	settleLimit = time.Second      // until nobody complains any more that others were late
 )
 
@@ -81,11 +82,11 @@ func begin(o Options) (*Lab, error) {
 		}
 	}
 	if err := os.MkdirAll(labDir(o.Name), 0o755); err != nil {
-	if o.Console != "" {
-		if err := l.checkConsole(o.Console); err != nil {
-			return nil, err
+		if o.Console != "" {
+			if err := l.checkConsole(o.Console); err != nil {
+				return nil, err
+			}
 		}
-	}
 		return nil, err
 	}
 	return l, l.save()
@@ -130,6 +131,9 @@ func (l *Lab) rise(ctx context.Context, progress io.Writer) error {
 	} else if len(l.segments()) > 0 {
 		say("%s", l.describeActive(ctx))
 	}
+	if late := l.awaitGuests(ctx); late != "" {
+		say("guest port %s carries nothing yet; `drawbridge ports` says why", late)
+	}
 	var problems []string
 	_ = until(settleLimit, func() (bool, error) {
 		problems = l.problems(ctx)
@@ -140,6 +144,31 @@ func (l *Lab) rise(ctx context.Context, progress io.Writer) error {
 	}
 	l.Up = true
 	return l.save()
+}
+
+// awaitGuests waits until guests can speak, for their ports listen first, and answers which one cannot.
+func (l *Lab) awaitGuests(ctx context.Context) (late string) {
+	_ = until(guestLimit, func() (bool, error) {
+		late = l.shutGuest(ctx)
+		return late == "", ctx.Err()
+	})
+	return late
+}
+
+// shutGuest is a guest port that carries nothing, "" when there is none.
+func (l *Lab) shutGuest(ctx context.Context) string {
+	for _, n := range l.plan.topo.Nodes {
+		ports, err := client.New(l.dirOf(n.Name).socket()).Ports(ctx)
+		if err != nil {
+			continue // killed, or frozen
+		}
+		for _, p := range ports {
+			if p.Kind == web.PortGuest && p.Gate == web.GateShut {
+				return p.Name + " of " + n.Name
+			}
+		}
+	}
+	return ""
 }
 
 // problems are what the nodes say is wrong with themselves.

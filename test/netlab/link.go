@@ -196,3 +196,12 @@ func LoopbackUp() error {
 	}
 	return netlink.LinkSetUp(l)
 }
+
+// Received is how many frames an interface has received.
+func (n *Namespace) Received(name string) (uint64, error) {
+	l, err := n.link(name)
+	if err != nil {
+		return 0, err
+	}
+	return l.Attrs().Statistics.RxPackets, nil
+}

@@ -13,8 +13,8 @@ import (
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 )
 
-// wire is an open port. The kernel's is a packet socket; tests have one in memory.
-type wire interface {
+// Wire is an open port. Without PortConfig.Open it is a packet socket.
+type Wire interface {
 	// Receive waits for a frame of ALONE or of a bridge protocol, without its VLAN tag. The bytes stay until the next call.
 	Receive() (drawbridge.Frame, error)
 	// Send sends a whole frame, or says at once why not. Only one goroutine sends.
@@ -50,7 +50,7 @@ func (r *Runner) keep(ctx context.Context, p *port) {
 			return
 		case <-retry.C:
 		}
-		if w, err := r.open(p.PortConfig, r.cfg.EtherType); err != nil {
+		if w, err := r.wireOf(p.PortConfig); err != nil {
 			r.hand(ctx, event{kind: wireLost, port: p, verdict: err})
 		} else if err := r.read(ctx, p, w); err != nil {
 			r.cfg.Log.Warn("alone: close the port's socket", "port", p.ID, "err", err)
@@ -59,8 +59,16 @@ func (r *Runner) keep(ctx context.Context, p *port) {
 	}
 }
 
+// wireOf opens the wire of a port.
+func (r *Runner) wireOf(c PortConfig) (Wire, error) {
+	if c.Open != nil {
+		return c.Open()
+	}
+	return r.open(c, r.cfg.EtherType)
+}
+
 // read hands over what a wire hears until it fails, and closes it.
-func (r *Runner) read(ctx context.Context, p *port, w wire) error {
+func (r *Runner) read(ctx context.Context, p *port, w Wire) error {
 	stop := context.AfterFunc(ctx, w.Interrupt)
 	defer stop()
 	r.hand(ctx, event{kind: wireOpened, port: p, wire: w})
@@ -149,7 +157,7 @@ func (r *Runner) readOverlay(ctx context.Context) {
 }
 
 // opened takes over a wire.
-func (r *Runner) opened(p *port, w wire) {
+func (r *Runner) opened(p *port, w Wire) {
 	p.wire, p.problem = w, nil
 	r.own.changed = true
 	if p.losses > 0 {
@@ -159,7 +167,7 @@ func (r *Runner) opened(p *port, w wire) {
 }
 
 // lost lets go of a wire, or notes why none could be opened.
-func (r *Runner) lost(p *port, w wire, err error) {
+func (r *Runner) lost(p *port, w Wire, err error) {
 	if p.problem == nil || p.problem.Error() != err.Error() {
 		r.cfg.Log.Warn("alone: the port cannot be used", "port", p.ID, "err", err)
 		r.own.changed = true

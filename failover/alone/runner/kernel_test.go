@@ -70,7 +70,7 @@ func must(t testing.TB, errs ...error) {
 
 // inside opens packet sockets in a namespace.
 func inside(n *netlab.Namespace) opener {
-	return func(c PortConfig, etherType uint16) (w wire, err error) {
+	return func(c PortConfig, etherType uint16) (w Wire, err error) {
 		err = n.Do(func() (err error) {
 			w, err = openPacket(c, etherType)
 			return err
@@ -228,7 +228,7 @@ func TestKernelReflectedFrames(t *testing.T) {
 }
 
 // wire opens a plain socket, for tests that speak on their own.
-func (f *floor) wire(t testing.TB, host, name string, vlan uint16) wire {
+func (f *floor) wire(t testing.TB, host, name string, vlan uint16) Wire {
 	t.Helper()
 	w, err := inside(f.hosts[host])(PortConfig{Interface: name, VLAN: vlan}, alone.EtherType)
 	must(t, err)
@@ -408,7 +408,7 @@ func TestKernelSocketIgnoresWhatLeaves(t *testing.T) {
 }
 
 // talking sends a frame until it is heard: the kernel drops what is sent before it has noticed that a wire is up.
-func talking(t *testing.T, from wire, f drawbridge.Frame, to wire) {
+func talking(t *testing.T, from Wire, f drawbridge.Frame, to Wire) {
 	t.Helper()
 	heard, done := make(chan struct{}), make(chan error)
 	go func() {
@@ -438,7 +438,7 @@ func marked(f drawbridge.Frame, mark byte) drawbridge.Frame {
 }
 
 // takes reports whether a socket takes a frame, by what arrives until a known one sent behind it does.
-func takes(t *testing.T, to, from wire, f, known drawbridge.Frame) (took bool) {
+func takes(t *testing.T, to, from Wire, f, known drawbridge.Frame) (took bool) {
 	t.Helper()
 	watch := time.AfterFunc(patience, to.Interrupt)
 	defer watch.Stop()

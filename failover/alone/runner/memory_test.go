@@ -33,7 +33,7 @@ func (h *hub) refuses() bool {
 	return refuse
 }
 
-func (h *hub) open(c PortConfig, _ uint16) (wire, error) {
+func (h *hub) open(c PortConfig, _ uint16) (Wire, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.down[c.Interface] {
@@ -172,7 +172,7 @@ type node struct {
 	done chan struct{}
 }
 
-type opener func(PortConfig, uint16) (wire, error)
+type opener func(PortConfig, uint16) (Wire, error)
 
 // bubbleTime is the fake clock of a bubble.
 func bubbleTime() time.Duration { return time.Duration(time.Now().UnixNano()) }

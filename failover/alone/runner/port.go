@@ -19,6 +19,9 @@ type PortConfig struct {
 	VLAN    uint16
 	Segment drawbridge.SegmentID // 0 for a guest port
 	Score   uint8                // readiness, for the hellos
+	// Open makes the wire of a port that is no interface to the kernel; nil: a packet socket on Interface. It is called
+	// again whenever the wire has failed.
+	Open func() (Wire, error)
 }
 
 // port is a port as the runner has it. The atomics are how other goroutines tell their latest word: nobody waits for
@@ -36,7 +39,7 @@ type port struct {
 	clear    atomic.Uint64 // verdict of the machine, see verdict; 0 not clear
 	stopped  atomic.Bool   // Run has ended
 
-	wire      wire // nil: none open
+	wire      Wire // nil: none open
 	mac       drawbridge.MAC
 	up        bool             // the machine believes in a carrier
 	told      drawbridge.Epoch // what the machine knows of lease

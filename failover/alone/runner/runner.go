@@ -23,7 +23,7 @@ import (
 type Config struct {
 	Peer    drawbridge.PeerID
 	Network drawbridge.NetworkID
-	Key     [32]byte // of the tags: HKDF of the network's secret (docs/protocol/alone.md)
+	Key     [32]byte // of the tags: HKDF of the network's secret (docs/protocol/alone.md); SetKey may come later
 	Boot    uint32   // larger at every start, or neighbours take the hellos for a replay
 	Timers  alone.Timers
 	// EtherType of ALONE frames; 0 is alone.EtherType. The forwarder keeps the same one off the overlay.
@@ -41,6 +41,9 @@ type Hooks struct {
 	Fence func(port alone.PortID, segment drawbridge.SegmentID, epoch drawbridge.Epoch, by alone.Place)
 	// Shut tells that the gate of a port is to be shut at once. By then IsClear answers no.
 	Shut func(port alone.PortID, reason alone.Reason)
+	// Clear tells that a guest port may carry frames, which it may not before it has listened. A segment port has the
+	// lease, and whoever holds it asks IsClear.
+	Clear func(port alone.PortID)
 	// Alarm tells what an operator should know.
 	Alarm func(alone.Alarm)
 }
@@ -70,7 +73,7 @@ const (
 type Runner struct {
 	cfg     Config
 	codec   alone.Codec
-	open    func(PortConfig, uint16) (wire, error)
+	open    func(PortConfig, uint16) (Wire, error)
 	started atomic.Bool
 
 	events  chan event
@@ -100,7 +103,7 @@ type core struct {
 type event struct {
 	kind    eventKind
 	port    *port
-	wire    wire
+	wire    Wire
 	frame   alone.Frame
 	verdict error
 }
@@ -142,12 +145,18 @@ func New(cfg Config) *Runner {
 	return r
 }
 
+// SetKey gives the key of the tags before Run, when New did not have it yet.
+func (r *Runner) SetKey(key [32]byte) { r.codec = alone.NewCodec(r.cfg.Network, key) }
+
 func (h Hooks) filled() Hooks {
 	if h.Fence == nil {
 		h.Fence = func(alone.PortID, drawbridge.SegmentID, drawbridge.Epoch, alone.Place) {}
 	}
 	if h.Shut == nil {
 		h.Shut = func(alone.PortID, alone.Reason) {}
+	}
+	if h.Clear == nil {
+		h.Clear = func(alone.PortID) {}
 	}
 	if h.Alarm == nil {
 		h.Alarm = func(alone.Alarm) {}
@@ -267,6 +276,9 @@ func (r *Runner) publish() {
 		}
 		if p.clear.Swap(verdict) != verdict {
 			r.own.changed = true
+			if p.ID.Guest() && verdict != 0 {
+				r.cfg.Hooks.Clear(p.ID)
+			}
 		}
 	}
 }

@@ -39,7 +39,7 @@ type packetWire struct {
 const priority = 6
 
 // openPacket opens the packet socket of a port. It needs CAP_NET_RAW. An interface that is down is an error.
-func openPacket(c PortConfig, etherType uint16) (wire, error) {
+func openPacket(c PortConfig, etherType uint16) (Wire, error) {
 	w := &packetWire{name: c.Interface, vlan: c.VLAN}
 	// Protocol 0: nothing is received before bind, when the filter is in place.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
