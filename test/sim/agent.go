@@ -17,6 +17,9 @@ const (
 	lookEvery = 100 * ms
 	// reopenAfter is how often an interface without carrier is tried; as in appliance.
 	reopenAfter = 500 * ms
+	// stuckFor is how long the data path may stand still, guardEvery how often it is looked at; as in failover/lease/agent.
+	stuckFor   = 500 * ms
+	guardEvery = 10 * ms
 	// lateShut is how late the mutation of Rules.ShutFirst shuts the gate: longer than d and a round trip.
 	lateShut = 6 * ms
 )
@@ -269,4 +272,27 @@ func (p *port) yield(heir drawbridge.PeerID) {
 	p.n.withLease(func(now lease.Instant, l *lease.Node, out *lease.Output) {
 		l.Yield(now, p.segment.id, heir, out)
 	})
+}
+
+// guard watches the data path, as the lease agent does: a stopped process is noticed within a renewal, a hung one after
+// stuckFor.
+func (n *node) guard() {
+	stopped := n.asleep[control] && n.asleep[capture] && n.asleep[overlay]
+	switch {
+	case !n.asleep[capture] && !n.asleep[overlay]:
+		n.movedAt = n.read()
+	case stopped || n.read()-n.movedAt > stuckFor:
+		stopped = true
+	}
+	if stopped != n.unwell {
+		n.unwell = stopped
+		n.w.signal(n, map[bool]string{true: "the data path stands still", false: "the data path is back"}[stopped])
+		for _, p := range n.ports {
+			if p.segment != nil && stopped {
+				p.shut("the data path stands still")
+			}
+		}
+		n.stand()
+	}
+	n.later(n.w.now+guardEvery, leases, n.guard)
 }

@@ -59,10 +59,11 @@ func (w *world) checkPassage(p *port, f *frame, e drawbridge.Epoch, verb string)
 	s := p.segment
 	if f.kind == probe && verb == "injects" {
 		r := f.record
-		r.written++
-		w.copies = max(w.copies, int(r.written))
-		if r.written > maxCopies || r.written > 1 && !r.forgiving && !w.excuse.now(w.now) {
-			w.violated("probe %d of %v was written to segments %d times", r.sequence, r.flow, r.written)
+		r.written[s.id]++
+		written := int(r.written[s.id])
+		w.copies = max(w.copies, written)
+		if written > maxCopies || written > 1 && !r.forgiving && !w.excuse.now(w.now) {
+			w.violated("probe %d of %v was written to segment %d %d times", r.sequence, r.flow, s.id, written)
 		}
 	}
 	switch {
@@ -133,9 +134,8 @@ func (s *segment) open() (ports []*port) {
 	return ports
 }
 
-// healed tells what is still wrong when all trouble is over: one gate is open, everybody who runs points to it, probes
-// arrive once.
-func (w *world) healed() error {
+// settled tells what is wrong when all trouble is over: one gate of each segment is open, and everybody points to it.
+func (w *world) settled() error {
 	for _, s := range w.segments {
 		gates := s.open()
 		if len(gates) != 1 {
@@ -148,16 +148,30 @@ func (w *world) healed() error {
 			}
 		}
 	}
+	return nil
+}
+
+// probeAll looks whether probes arrive, all of them.
+func (w *world) probeAll() error {
+	w.quickUntil = max(w.quickUntil, w.now+60*ms)
+	w.run(20 * ms) // those that were sent before
 	w.mark()
-	w.quickUntil = w.now + second
-	w.run(200 * ms)
+	w.run(40 * ms)
+	if len(w.violations) > 0 {
+		return fmt.Errorf("%s", w.violations[0])
+	}
 	for _, f := range w.flows {
 		if f.to != nil && (f.got < f.sent-1 || f.got == 0) {
 			return fmt.Errorf("%v: %d of %d probes arrived", f, f.got, f.sent)
 		}
 	}
-	if len(w.violations) > 0 {
-		return fmt.Errorf("%s", w.violations[0])
-	}
 	return nil
+}
+
+// healed is both.
+func (w *world) healed() error {
+	if err := w.settled(); err != nil {
+		return err
+	}
+	return w.probeAll()
 }

@@ -35,8 +35,9 @@ type node struct {
 	clock clock
 	wall  int64 // seconds that the wall clock is ahead of true time
 
-	run     int // of the process; odd while there is one
-	stopped [threads]bool
+	run     int           // of the process; odd while there is one
+	stopped [threads]bool // its work waits
+	asleep  [threads]bool // it is stopped, and not only about to go on
 	backlog [threads][]func()
 
 	lease     *lease.Node
@@ -54,7 +55,8 @@ type node struct {
 	pausedAt int64 // clock, when the machine was paused with it last; 0: never
 	wokenAt  int64 // true time, when it went on
 
-	unwell bool // the agent has seen the data path stand still
+	movedAt int64 // clock, when the data path was last seen to move
+	unwell  bool  // the agent has seen the data path stand still
 }
 
 // port is one port of a node: on a segment, with a gate, or to a guest.
@@ -157,7 +159,7 @@ func (n *node) start() {
 	w := n.w
 	n.run++
 	n.w.note("%s starts", n.name)
-	n.stopped, n.backlog, n.unwell = [threads]bool{}, [threads][]func(){}, false
+	n.stopped, n.asleep, n.backlog, n.unwell = [threads]bool{}, [threads]bool{}, [threads][]func(){}, false
 	began := n.instant()
 	if w.plan.Without.RestartRule {
 		began = began.Add(-20 * w.raft.config.Longest)
@@ -179,6 +181,8 @@ func (n *node) start() {
 	n.leaseWake, n.aloneWake = -1, -1
 	n.beat()
 	n.poll()
+	n.movedAt = n.read()
+	n.guard()
 	n.look()
 	n.tickALONE()
 }
@@ -226,7 +230,7 @@ func (n *node) freeze(clock bool, which ...thread) {
 		which = []thread{leases, watching, capture, overlay, control}
 	}
 	for _, t := range which {
-		n.stopped[t] = true
+		n.stopped[t], n.asleep[t] = true, true
 	}
 	if clock && !n.clock.stopped {
 		n.clock.stop(n.w.now)
@@ -244,7 +248,8 @@ func (n *node) thaw() {
 	}
 	n.w.note("%s goes on", n.name)
 	for t := range threads {
-		if n.stopped[t] {
+		if n.asleep[t] {
+			n.asleep[t] = false
 			n.goOn(t)
 		}
 	}
@@ -253,7 +258,7 @@ func (n *node) thaw() {
 func (n *node) goOn(t thread) {
 	run := n.run
 	n.w.after(n.w.rnd.Int64N(300e3), func() {
-		if n.run != run {
+		if n.run != run || n.asleep[t] {
 			return
 		}
 		all := n.backlog[t]

@@ -1,8 +1,11 @@
 package sim
 
 import (
+	"flag"
+	"os"
 	"strings"
 	"testing"
+	"time"
 )
 
 // calm is a network with a host, two guests' peers and all gateways up, long after it was switched on.
@@ -50,5 +53,41 @@ func TestCrashOfTheActive(t *testing.T) {
 		}
 		active.start()
 		w.mustHeal(t)
+	}
+}
+
+var (
+	seeds   = flag.Int("seeds", 0, "how many random schedules; 0: 200, or 10,000 with DRAWBRIDGE_LONG=1")
+	first   = flag.Uint64("first", 0, "the first of them")
+	journal = flag.Bool("journal", false, "print the journal of the schedule that fails")
+)
+
+// TestSimFailover runs random schedules of faults.
+func TestSimFailover(t *testing.T) {
+	n := *seeds
+	switch {
+	case n > 0:
+	case os.Getenv("DRAWBRIDGE_LONG") == "1":
+		n = 10000
+	default:
+		n = 200
+	}
+	began := time.Now()
+	sum := &Outcome{Silence: map[string]int64{}}
+	for seed := *first; seed < *first+uint64(n); seed++ {
+		o := simulate(seed, Rules{}, 12, *journal)
+		sum.Steps, sum.Tenures, sum.Faults = sum.Steps+o.Steps, sum.Tenures+o.Tenures, sum.Faults+o.Faults
+		sum.Duplicates, sum.Loops, sum.End = sum.Duplicates+o.Duplicates, sum.Loops+o.Loops, sum.End+o.End
+		for name, silence := range o.Silence {
+			sum.Silence[name] = max(sum.Silence[name], silence)
+		}
+		if o.Violation != "" {
+			t.Errorf("%s\n%s", o.Violation, strings.Join(o.Trace, "\n"))
+		}
+	}
+	t.Logf("%d schedules, %d faults, %d tenures, %d events, %d s of simulated time in %v; excused: %d copies, %d frames heard by their sender",
+		n, sum.Faults, sum.Tenures, sum.Steps, sum.End/second, time.Since(began).Round(time.Millisecond), sum.Duplicates, sum.Loops)
+	for _, k := range troubles {
+		t.Logf("%6.1f ms at most of silence after %s", float64(sum.Silence[k.name])/1e6, k.name)
 	}
 }

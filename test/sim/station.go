@@ -17,7 +17,7 @@ type record struct {
 	sequence  int
 	sent      int64
 	got       [maxStations / 2]uint8 // by station
-	written   uint8                  // to segments, by gateways
+	written   [maxSegments + 1]uint8 // to each segment, by gateways
 	forgiving bool                   // copies are excused
 }
 
@@ -64,6 +64,17 @@ func (w *world) addFlow(from, to *station, s *segment, pace int64) {
 	f := &flow{w: w, from: from, to: to, segment: s, pace: pace}
 	w.flows = append(w.flows, f)
 	w.after(w.rnd.Int64N(pace), f.probe)
+}
+
+// cut reports whether the guest's own peer does not run, or listens before it carries anything.
+func (f *flow) cut() bool {
+	for _, l := range f.w.lans {
+		if f.from == l.guest || f.to == l.guest {
+			n := l.port.n
+			return !n.alive() || !n.alone.IsClear(n.since(), l.port.id, 0)
+		}
+	}
+	return false
 }
 
 func (f *flow) String() string {
@@ -127,14 +138,14 @@ func (f *flow) arrived(now int64) {
 // mark begins a measurement.
 func (w *world) mark() {
 	for _, f := range w.flows {
-		f.gap, f.sent, f.got = 0, 0, 0
+		f.gap, f.sent, f.got, f.lastGot = 0, 0, 0, w.now
 	}
 }
 
 // silence is the longest of all flows over a segment since the mark.
 func (w *world) silence(s *segment) (longest int64, of *flow) {
 	for _, f := range w.flows {
-		if f.segment != s || f.to == nil {
+		if f.segment != s || f.to == nil || f.cut() {
 			continue
 		}
 		gap := max(f.gap, w.now-f.lastGot)

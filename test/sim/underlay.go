@@ -4,6 +4,7 @@ package sim
 type link struct {
 	delay int64
 	loss  float64
+	slow  float64 // probability of a delay of up to a tenth of a second
 	cut   bool
 }
 
@@ -23,7 +24,11 @@ func (w *world) transmit(from, to *node, t thread, hear func()) {
 	if l.cut || l.loss > 0 && w.rnd.Float64() < l.loss {
 		return
 	}
-	w.queue.push(w.now+l.delay+w.rnd.Int64N(30e3), func() { to.enter(t, hear) })
+	delay := l.delay + w.rnd.Int64N(30e3)
+	if l.slow > 0 && w.rnd.Float64() < l.slow {
+		delay = w.rnd.Int64N(100 * ms)
+	}
+	w.queue.push(w.now+delay, func() { to.enter(t, hear) })
 }
 
 // cut takes a direction away or gives it back.

@@ -169,13 +169,15 @@ func (n *node) whyNot(p *port) string {
 		return "no carrier"
 	case p.maintenance:
 		return "maintenance"
+	case n.lease.Unfit():
+		return "the clock is not trusted"
 	case n.unwell:
 		return "the data path stands still"
 	case !n.w.plan.Without.Veto && state == alone.Blocked:
 		return "blocked by ALONE"
 	case state == alone.Init || state == alone.Listen:
 		return "listening"
-	case !slices.Contains(n.w.raft.config.Sets[0], n.id):
+	case p.segment != nil && !slices.Contains(n.w.raft.config.Sets[0], n.id):
 		return "not a voter"
 	}
 	return ""
