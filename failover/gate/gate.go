@@ -59,7 +59,7 @@ func New() (*Kernel, error) {
 }
 
 func (k *Kernel) load() (err error) {
-	if k.Gate, err = Join(k.state.FD()); err != nil {
+	if k.Gate, err = Join(k.state.FD(), Now); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotSupported, err)
 	}
 	if k.capture, err = program("gate_capture", ebpf.SocketFilter, captureProgram(k.state.FD())); err != nil {

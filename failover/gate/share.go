@@ -28,7 +28,7 @@ func NewSoft() (*Soft, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("memory for a soft gate: %w", os.NewSyscallError("ftruncate", err))
 	}
-	if s.Gate, err = Join(fd); err != nil {
+	if s.Gate, err = Join(fd, Now); err != nil {
 		_ = unix.Close(fd)
 		return nil, err
 	}
@@ -47,12 +47,13 @@ func (s *Soft) Close() error {
 // Memory is the descriptor of the gate's map, for another process to Join.
 func (k *Kernel) Memory() int { return k.state.FD() }
 
-// Join returns a gate over memory that another process made, and shuts it. The descriptor may be closed afterwards: the
-// page stays mapped until the process ends, because a reader that asks late must find memory, shut.
-func Join(memory int) (*failover.Gate, error) {
+// Join returns a gate over memory that another process made, and shuts it. The clock is Now, or one that its owner has just
+// read. The descriptor may be closed afterwards: the page stays mapped until the process ends, because a reader that
+// asks late must find memory, shut.
+func Join(memory int, now func() failover.Boottime) (*failover.Gate, error) {
 	page, err := unix.Mmap(memory, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map the gate into memory: %w", os.NewSyscallError("mmap", err))
 	}
-	return failover.NewGate((*failover.Cell)(unsafe.Pointer(unsafe.SliceData(page))), Now), nil
+	return failover.NewGate((*failover.Cell)(unsafe.Pointer(unsafe.SliceData(page))), now), nil
 }

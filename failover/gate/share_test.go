@@ -17,7 +17,7 @@ func TestASharedGateIsOneGate(t *testing.T) {
 	defer s.Close()
 	epoch := drawbridge.MakeEpoch(1, 1)
 	s.Open(epoch, failover.Forever)
-	other, err := Join(s.Memory())
+	other, err := Join(s.Memory(), Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestASharedGateIsOneGate(t *testing.T) {
 // TestAKernelGateIsJoined: the programs obey who joined.
 func TestAKernelGateIsJoined(t *testing.T) {
 	k := load(t)
-	other, err := Join(k.Memory())
+	other, err := Join(k.Memory(), Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +55,10 @@ func TestJoinRefusesWhatIsNoMemory(t *testing.T) {
 	}
 	defer r.Close()
 	defer w.Close()
-	if _, err := Join(int(r.Fd())); err == nil {
+	if _, err := Join(int(r.Fd()), Now); err == nil {
 		t.Error("a pipe was taken for memory")
 	}
-	if _, err := Join(-1); err == nil {
+	if _, err := Join(-1, Now); err == nil {
 		t.Error("no descriptor was taken for memory")
 	}
 }

@@ -23,15 +23,18 @@ import (
 
 // Agent is one run of this peer's part in the leases. One thread owns all of it.
 type Agent struct {
-	pipe  int
-	board *pipe.Board
-	link  *link
-	guard guard
+	pipe    int
+	board   *pipe.Board
+	link    *link
+	answers *inlet // of answers; nil: they come with everything else
+	guard   guard
+	pace    pace
 
 	self    drawbridge.PeerID
 	node    *lease.Node
 	out     lease.Output
 	doors   map[drawbridge.SegmentID]*door
+	moved   failover.Boottime // when gates were last moved
 	peers   []*peer
 	session uint64
 	msg     lease.Message
@@ -52,6 +55,7 @@ type peer struct {
 	key     string
 	channel *lease.Channel
 	batch   []lease.Entry
+	rtt     time.Duration // of the last answer that was read at once
 }
 
 // Serve is the life of the process. The descriptor is its end of the pipe; when the other end closes, the daemon is gone
@@ -86,9 +90,9 @@ func random() uint64 {
 
 func (a *Agent) now() lease.Instant { return lease.Instant(gate.Now()) }
 
-// meet waits for the first two messages: who we are, with the socket, and the board.
+// meet waits for the first messages: who we are, with the sockets, and the board.
 func (a *Agent) meet() error {
-	for a.link == nil || a.board == nil {
+	for a.board == nil {
 		n, passed, err := pipe.Receive(a.pipe, a.inbox)
 		switch {
 		case err != nil:
@@ -112,12 +116,14 @@ func (a *Agent) greet(n, passed int) (err error) {
 	case a.order.Kind == pipe.Hello && passed >= 0:
 		a.self = a.order.Peer
 		a.link, err = newLink(passed)
-	case a.order.Kind == pipe.Shared && passed >= 0:
+	case a.order.Kind == pipe.Answers && passed >= 0:
+		a.answers = newInlet(passed)
+	case a.order.Kind == pipe.Shared && passed >= 0 && a.link != nil:
 		a.board, err = pipe.JoinBoard(passed)
 		_ = unix.Close(passed)
 		a.guard = watch(unix.Getppid(), &a.board.Daemon)
 	default:
-		err = fmt.Errorf("order %d before the first two: %w", a.order.Kind, pipe.ErrMessage)
+		err = fmt.Errorf("order %d before the first ones: %w", a.order.Kind, pipe.ErrMessage)
 	}
 	return err
 }
@@ -125,15 +131,14 @@ func (a *Agent) greet(n, passed int) (err error) {
 // keep keeps the leases until the daemon is gone and everything is given up. A turn reads what has come, does what the
 // clock demands, and sleeps.
 func (a *Agent) keep() error {
-	fds := []unix.PollFd{{Fd: int32(a.link.fd), Events: unix.POLLIN}, {Fd: int32(a.pipe), Events: unix.POLLIN}}
-	orders := true
+	events := a.events()
 	for {
-		if orders {
+		if events.orders {
 			if err := a.obey(); err != nil {
 				return err
 			}
 		}
-		if err := a.receive(); err != nil {
+		if err := a.receive(events.requests); err != nil {
 			return err
 		}
 		now := a.now()
@@ -146,25 +151,8 @@ func (a *Agent) keep() error {
 		}
 		a.reports.send(a.pipe)
 		a.board.Agent.Add(1)
-		if orders = a.rest(fds); a.ending != 0 {
-			fds, orders = fds[:1], false // the pipe stays readable for ever: its end is what there is to read
-		}
+		a.rest(&events)
 	}
-}
-
-// rest sleeps until something comes or is due, and reports whether orders have come.
-func (a *Agent) rest(fds []unix.PollFd) bool {
-	due := min(a.node.Deadline(), a.guard.due)
-	for i := range fds {
-		fds[i].Revents = 0
-	}
-	came := wait(fds, due.Sub(a.now()))
-	now := a.now()
-	a.status.Turns++
-	if due != lease.Never && !came {
-		a.status.Late = max(a.status.Late, now.Sub(due))
-	}
-	return fds[len(fds)-1].Revents != 0
 }
 
 // endFor is how long an orderly end may take: closing and three releases are done in a few milliseconds.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
@@ -12,10 +13,22 @@ import (
 // a lease from ending in time.
 const batches = 4
 
-// receive handles what has arrived.
-func (a *Agent) receive() error {
+// receive handles what has arrived: answers first, for they may keep a lease.
+func (a *Agent) receive(requests bool) error {
+	if a.answers != nil {
+		if err := a.drain(a.answers); err != nil {
+			return err
+		}
+	}
+	if requests {
+		return a.drain(&a.link.inlet)
+	}
+	return nil
+}
+
+func (a *Agent) drain(in *inlet) error {
 	for range batches {
-		n, err := a.link.receive(a.take)
+		n, err := in.receive(a.take)
 		if err != nil || n < atOnce {
 			return err
 		}
@@ -52,6 +65,9 @@ func (a *Agent) take(b []byte) {
 		return
 	}
 	now := a.now()
+	if a.msg.Class == lease.Answer && now < a.pace.prompt {
+		p.rtt = now.Sub(a.msg.Stamp)
+	}
 	a.node.Receive(now, from, &a.msg, &a.out)
 	a.moveGates()
 	a.answer(p)
@@ -86,8 +102,10 @@ func (a *Agent) send(now lease.Instant) {
 	if len(a.out.Requests) == 0 {
 		return
 	}
+	renewals := true
 	for i := range a.out.Requests {
 		r := &a.out.Requests[i]
+		renewals = renewals && r.Entry.Kind == lease.Renew
 		p := find(a.peers, r.To)
 		if p == nil {
 			continue
@@ -102,6 +120,18 @@ func (a *Agent) send(now lease.Instant) {
 			a.request(now, p)
 		}
 	}
+	a.pace.asked(now, renewals, a.left(now))
+}
+
+// left is how long the lease lasts that ends first.
+func (a *Agent) left(now lease.Instant) time.Duration {
+	first := lease.Never
+	for _, d := range a.doors {
+		if d.held != 0 {
+			first = min(first, d.until)
+		}
+	}
+	return first.Sub(now)
 }
 
 func (a *Agent) request(now lease.Instant, p *peer) {

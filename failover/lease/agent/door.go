@@ -6,6 +6,7 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover"
+	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
 )
@@ -34,7 +35,15 @@ func (a *Agent) door(segment drawbridge.SegmentID) *door {
 	return d
 }
 
+// recently is the clock of the gates: read once for all that are moved together. To be late by so little only lets a gate
+// be given a deadline that has just passed, which is shut.
+func (a *Agent) recently() failover.Boottime { return a.moved }
+
 func (a *Agent) moveGates() {
+	if len(a.out.Actions) == 0 {
+		return
+	}
+	a.moved = gate.Now()
 	shut := false
 	var useless []drawbridge.SegmentID
 	for _, do := range a.out.Actions {

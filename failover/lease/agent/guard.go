@@ -40,8 +40,6 @@ func watch(pid int, alive *atomic.Uint64) guard {
 	return guard{stat: stat, alive: alive, every: lease.Default.Renew}
 }
 
-func (g *guard) configure(t lease.Timing) { g.every = t.Renew }
-
 // look tells why the daemon must not hold a lease; empty when it may. Whoever holds one looks at every renewal, when it
 // is awake anyway.
 func (g *guard) look(now lease.Instant, holds bool) (why string) {

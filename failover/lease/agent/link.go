@@ -38,9 +38,8 @@ type packets struct {
 // link is the agent's socket. Its calls do not tell the Go runtime that they enter the kernel: none of them waits, but
 // for the one sleep of a turn, and a thread that never gives up its processor never waits for one.
 type link struct {
-	fd     int
+	inlet
 	family int
-	in     packets
 	out    packets
 	queued int
 	unsent uint64
@@ -52,13 +51,25 @@ func newLink(fd int) (*link, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("getsockname", err)
 	}
-	l := &link{fd: fd, family: unix.AF_INET6}
+	l := &link{inlet: *newInlet(fd), family: unix.AF_INET6}
 	if _, ok := bound.(*unix.SockaddrInet4); ok {
 		l.family = unix.AF_INET
 	}
-	l.in.aim()
+	l.in.aim() // it has moved
 	l.out.aim()
 	return l, nil
+}
+
+// inlet is a socket that is read.
+type inlet struct {
+	fd int
+	in packets
+}
+
+func newInlet(fd int) *inlet {
+	i := &inlet{fd: fd}
+	i.in.aim()
+	return i
 }
 
 // aim points the headers at their memory.
@@ -92,7 +103,7 @@ func (l *link) address(at netip.AddrPort) (a address) {
 var hostIsBig = func() bool { one := uint16(1); return *(*byte)(unsafe.Pointer(&one)) == 0 }()
 
 // receive takes up to atOnce datagrams and hands each to take.
-func (l *link) receive(take func([]byte)) (n int, err error) {
+func (l *inlet) receive(take func([]byte)) (n int, err error) {
 	for {
 		got, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(l.fd), uintptr(unsafe.Pointer(&l.in.messages)), atOnce, unix.MSG_DONTWAIT, 0, 0)
 		switch e {

@@ -55,7 +55,7 @@ func (a *Agent) carryOut(now lease.Instant, o *pipe.Order, passed int) error {
 		if err := a.node.SetConfig(now, o.Config, &a.out); err != nil {
 			a.note(slog.LevelError, "lease configuration refused: "+err.Error())
 		}
-		a.guard.configure(o.Config.Timing)
+		a.guard.every, a.pace.timing = o.Config.Renew, o.Config.Timing
 	case pipe.Gate:
 		return a.addGate(o, passed)
 	case pipe.Candidate:
@@ -67,6 +67,7 @@ func (a *Agent) carryOut(now lease.Instant, o *pipe.Order, passed int) error {
 			a.shut(d, "the segment itself speaks against it")
 		}
 	case pipe.Look:
+		a.moved = boottime(now)
 		if d := a.doors[o.Segment]; d != nil && d.held != 0 && !a.open(d) {
 			a.node.Yield(now, o.Segment, 0, &a.out)
 		}
@@ -99,6 +100,11 @@ func (a *Agent) standing(now lease.Instant) pipe.Status {
 	s := a.status
 	s.Generation = a.node.Generation()
 	s.Quorum, s.Voters = a.node.Quorum(now)
+	for i := range s.Voters {
+		if p := find(a.peers, s.Voters[i].Peer); p != nil && p.rtt != 0 {
+			s.Voters[i].RTT = p.rtt
+		}
+	}
 	for _, id := range a.node.Segments() {
 		if len(s.Segments) < pipe.Slots {
 			s.Segments = append(s.Segments, a.node.Status(now, id))
@@ -111,7 +117,7 @@ func (a *Agent) addGate(o *pipe.Order, passed int) error {
 	if passed < 0 {
 		return fmt.Errorf("gate of segment %v without its memory: %w", o.Segment, pipe.ErrMessage)
 	}
-	g, err := gate.Join(passed)
+	g, err := gate.Join(passed, a.recently)
 	if err != nil {
 		return err
 	}

@@ -79,7 +79,10 @@ func (w *Warden) begin() (*life, error) {
 	defer w.mu.Unlock()
 	w.lives++
 	w.life = l
-	l.send(&pipe.Order{Kind: pipe.Hello, Peer: w.cfg.Self}, w.socket)
+	l.send(&pipe.Order{Kind: pipe.Hello, Peer: w.cfg.Self}, w.sockets.requests)
+	if w.sockets.answers >= 0 {
+		l.send(&pipe.Order{Kind: pipe.Answers}, w.sockets.answers)
+	}
 	l.send(&pipe.Order{Kind: pipe.Shared}, w.shared)
 	l.order(&pipe.Order{Kind: pipe.Parties, Parties: w.parties})
 	for _, d := range w.doors {

@@ -68,7 +68,7 @@ func (m memory) Memory() int { return m.fd }
 func beDaemon() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	g, err := gate.Join(3)
+	g, err := gate.Join(3, gate.Now)
 	check(err)
 	d := &daemon{}
 	d.allowed.Store(true)

@@ -77,12 +77,11 @@ type candidate struct {
 // Warden keeps one agent after another.
 type Warden struct {
 	// Set at construction, then constant.
-	cfg    Config
-	socket int
-	addr   netip.AddrPort
-	board  *pipe.Board
-	shared int // the board's descriptor
-	nudge  chan struct{}
+	cfg     Config
+	sockets sockets
+	board   *pipe.Board
+	shared  int // the board's descriptor
+	nudge   chan struct{}
 
 	mu         sync.Mutex // guards what follows, and what is said to the agent
 	life       *life      // nil: no agent
@@ -102,24 +101,24 @@ func New(cfg Config) (*Warden, error) {
 	if len(cfg.Command) == 0 {
 		cfg.Command = []string{"/proc/self/exe", Argument} // this very file, also after an upgrade has replaced it
 	}
-	socket, addr, err := listen(cfg.Listen)
+	s, err := listen(cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
 	board, shared, err := pipe.NewBoard()
 	if err != nil {
-		_ = unix.Close(socket)
+		s.close()
 		return nil, err
 	}
 	return &Warden{
-		cfg: cfg, socket: socket, addr: addr, board: board, shared: shared, nudge: make(chan struct{}, 1),
+		cfg: cfg, sockets: s, board: board, shared: shared, nudge: make(chan struct{}, 1),
 		changed: make(chan struct{}), doors: map[drawbridge.SegmentID]*door{},
 		candidates: map[drawbridge.SegmentID]candidate{}, waiting: map[uint64]chan pipe.Report{},
 	}, nil
 }
 
 // Addr is where the agent listens.
-func (w *Warden) Addr() netip.AddrPort { return w.addr }
+func (w *Warden) Addr() netip.AddrPort { return w.sockets.addr }
 
 const (
 	// restartAfter is how long the end of an agent may be cheap to repeat; it doubles up to restartLimit.
@@ -166,7 +165,7 @@ func (w *Warden) close() {
 		_ = unix.Close(d.memory)
 	}
 	clear(w.doors)
-	_ = unix.Close(w.socket)
+	w.sockets.close()
 	_ = unix.Close(w.shared)
 	// The board stays mapped: whoever still asks for something finds memory.
 }

@@ -12,8 +12,9 @@ type Kind uint8
 
 // Orders, and which fields they have.
 const (
-	Hello     Kind = 1 + iota // Peer: who we are; descriptor: the UDP socket
-	Shared                    // descriptor: the board
+	Hello     Kind = 1 + iota // Peer: who we are; descriptor: the socket of requests, and of all that has no other
+	Answers                   // descriptor: the socket of answers, if they have one of their own
+	Shared                    // descriptor: the board; the last thing before a run begins
 	Parties                   // Parties: all others that take part
 	Configure                 // Config
 	Gate                      // Segment, Slot; descriptor: the gate's memory
