@@ -190,6 +190,9 @@ func (n *Node) caughtUp(ctx context.Context, index uint64) bool {
 // steerAgent hands the agent of that life what was decided.
 func (n *Node) steerAgent(life uint64, state *raftgroup.State) {
 	v := n.voter
+	if newest, ok := state.Newest(); ok { // nobody takes a lease under an older configuration
+		n.network.take(newest)
+	}
 	if c, ok := leaseConfig(state); ok {
 		v.agent.SetConfig(life, c)
 	}
@@ -256,6 +259,7 @@ func (n *Node) whyNot(p *port, state *raftgroup.State) (reasons []string) {
 	if p.segment.Mode == config.ModePassive {
 		reasons = append(reasons, "mode = \"passive\" in the node file")
 	}
+	reasons = append(reasons, n.whyNotConfigured(p.segment.Name)...)
 	reasons = append(reasons, p.wireReasons()...)
 	if g := state.Gateways[n.creds.Name]; g.Maintenance {
 		reasons = append(reasons, "maintenance since "+g.Since.UTC().Format(time.RFC3339))

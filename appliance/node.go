@@ -43,6 +43,7 @@ type Node struct {
 	journal *web.Journal
 	ports   []*port
 	changed notifier
+	network *networkConfig
 	alone   *runner.Runner
 	moves   moves
 
@@ -112,7 +113,7 @@ func (n *Node) build() (err error) {
 	for _, g := range n.cfg.Guests {
 		n.ports = append(n.ports, n.guestPort(g))
 	}
-	return nil
+	return n.openConfiguration()
 }
 
 func (n *Node) listen() (err error) {
@@ -189,9 +190,11 @@ func (n *Node) Run(ctx context.Context) error {
 	start("ALONE", n.watchWires)
 	if n.voter != nil {
 		start("voters", n.voter.run)
+		start("unconfirmed configurations", n.voter.group.RevertUnconfirmed)
 		start("lease agent", n.voter.agent.Run)
 		start("leases", n.followLeases)
 	}
+	start("network configuration", n.followConfig)
 	start("housekeeping", n.keepHouse)
 	start("segments", n.followSegments)
 	start("readiness", n.tellTakeovers)

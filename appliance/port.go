@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -244,7 +245,7 @@ func (p *port) openSegment() (device, []forwarder.Port, func(), error) {
 func (p *port) openTAP() (device, []forwarder.Port, func(), error) {
 	mtu := p.guest.MTU
 	if mtu == 0 {
-		mtu = defaultGuestMTU
+		mtu = cmp.Or(p.node.overlayMTU(p.guest.VNI), defaultGuestMTU)
 	}
 	t, err := tap.Open(tap.Config{Name: p.guest.TAP, MTU: mtu})
 	if err != nil {

@@ -33,6 +33,7 @@ func call(t *testing.T, method, url, accept, body string) (*http.Response, strin
 		t.Fatal(err)
 	}
 	r.Header.Set("Accept", accept)
+	r.Header.Set("If-Match", "*") // changes of the configuration want one
 	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +74,11 @@ var requests = map[string]struct{ path, body string }{
 	"create-token": {"/tokens", `{"roles":["voter"],"ttl_s":60}`}, "revoke-token": {"/tokens/0102030405", ""},
 	"forget-peer": {"/peers/z", ""}, "flush-macs": {"/macs/flush", `{"mac":"02-00-00-00-00-01"}`},
 	"get-capture": {"/capture?port=tap0", ""},
-	"switchover":  {"/segments/office/switchover", `{"to":"b"}`}, "drill": {"/segments/office/drill", `{}`},
+	"get-config":  {"/config", ""}, "get-config-versions": {"/config/versions", ""}, "get-config-version": {"/config/versions/2", ""},
+	"diff-config": {"/config/diff?from=1&to=2", ""}, "export-config": {"/config/export?form=toml", ""}, "get-config-applied": {"/config/versions/3/applied?wait_s=1", ""},
+	"check-config": {"/config/check", `{"text":"format = 1"}`}, "put-config": {"/config", `{"document":{"format":1}}`},
+	"import-config": {"/config/import", "format = 1"}, "rollback-config": {"/config/rollback", `{"to":1}`}, "confirm-config": {"/config/versions/3/confirm", `{}`},
+	"switchover": {"/segments/office/switchover", `{"to":"b"}`}, "drill": {"/segments/office/drill", `{}`},
 	"maintenance": {"/peers/a/maintenance", `{"on":true}`}, "flush-everywhere": {"/flush", `{"peer":"x"}`},
 	"get-operations": {"/operations", ""}, "get-operation": {"/operations/00000000000000a1", ""},
 	"get-drills": {"/drills", ""}, "get-takeovers": {"/takeovers", ""},

@@ -39,6 +39,7 @@ type Node interface {
 	Capture(ctx context.Context, r CaptureRequest, w io.Writer) error
 
 	Mover
+	Configurer
 }
 
 // Conditions that a Node reports by wrapping them; the API turns them into the status code behind each. Any

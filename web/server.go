@@ -61,6 +61,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.changes()
 	s.moves()
 	s.people()
+	s.configuration()
 	s.streams()
 	s.health(engine)
 	return s.guarded(watching{s, engine})

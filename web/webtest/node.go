@@ -41,7 +41,8 @@ type Values struct {
 	Ready    web.Readiness
 	Capture  []byte // what a capture writes
 	Moves    Moves
-	Failure  error // what every change returns
+	Silent   string // a peer that does not answer about the configuration
+	Failure  error  // what every change returns
 }
 
 // New returns a node of a small network: gateways a and b of the segment office, a witness and two peers.

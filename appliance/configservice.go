@@ -1,0 +1,175 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
+	"github.com/drawbridge-net/drawbridge/mesh"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// configService is the name of the streams on which a peer that does not vote asks one that does.
+const configService = "config"
+
+// Operations of a configQuestion.
+const (
+	opGet      = "get"
+	opList     = "list"
+	opPut      = "put"
+	opConfirm  = "confirm"
+	opRollback = "rollback"
+)
+
+// configQuestion is what a voter is asked, one a stream.
+type configQuestion struct {
+	Op       string             `json:"op"`
+	Number   uint64             `json:"number,omitempty"` // 0: the newest
+	Limit    int                `json:"limit,omitempty"`
+	Proposal web.ConfigProposal `json:"proposal,omitzero"`
+}
+
+// configReply is what it answers.
+type configReply struct {
+	Version  *raftgroup.Version  `json:"version,omitempty"` // nil: none yet
+	Versions []raftgroup.Version `json:"versions,omitempty"`
+	Oldest   uint64              `json:"oldest,omitempty"`
+	Newest   uint64              `json:"newest,omitempty"`
+	Problems web.InvalidConfig   `json:"problems,omitempty"`
+	Error    string              `json:"error,omitempty"`
+	Kind     string              `json:"kind,omitempty"` // which condition Error is
+}
+
+// configKinds are the conditions that survive being forwarded.
+var configKinds = map[string]error{
+	"invalid": web.ErrInvalid, "not_found": web.ErrNotFound, "conflict": web.ErrConflict, "stale": web.ErrStale, "unavailable": web.ErrUnavailable,
+}
+
+const (
+	// askFor bounds one question: as long as an election among busy voters may take.
+	askFor = 10 * time.Second
+	// maxReply bounds an answer: a thousand versions without documents, or one with.
+	maxReply = 4 << 20
+)
+
+// serveConfig answers one question of another peer.
+func (n *Node) serveConfig(from drawbridge.PeerID, c net.Conn) {
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(askFor))
+	var q configQuestion
+	if err := json.NewDecoder(io.LimitReader(c, maxReply)).Decode(&q); err != nil {
+		n.log.Debug("question about the configuration not understood", "peer", from, "err", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), askFor)
+	defer cancel()
+	_ = json.NewEncoder(c).Encode(n.replyTo(ctx, q)) // whoever hears nothing asks again
+}
+
+func (n *Node) replyTo(ctx context.Context, q configQuestion) configReply {
+	if n.voter == nil {
+		return replyOf(configReply{}, fmt.Errorf("%w: peer %s does not vote", web.ErrUnavailable, n.creds.Name))
+	}
+	return replyOf(n.decideConfig(ctx, q))
+}
+
+// replyOf puts an error into words that survive the way.
+func replyOf(r configReply, err error) configReply {
+	if err == nil {
+		return r
+	}
+	r.Error = err.Error()
+	var invalid web.InvalidConfig
+	if errors.As(err, &invalid) {
+		r.Problems = invalid
+	}
+	for kind, condition := range configKinds {
+		if errors.Is(err, condition) {
+			r.Kind = kind
+		}
+	}
+	return r
+}
+
+// err is the error that replyOf put into words.
+func (r configReply) err() error {
+	switch {
+	case r.Error == "":
+		return nil
+	case len(r.Problems) > 0:
+		return r.Problems
+	}
+	return repliedError{r.Error, configKinds[r.Kind]}
+}
+
+// repliedError is another peer's error.
+type repliedError struct {
+	text      string
+	condition error // may be nil
+}
+
+func (e repliedError) Error() string { return e.text }
+func (e repliedError) Unwrap() error { return e.condition }
+
+// askConfig has a question answered here, when this peer votes, or by one that does.
+func (n *Node) askConfig(ctx context.Context, q configQuestion) (configReply, error) {
+	if n.voter != nil {
+		return n.decideConfig(ctx, q)
+	}
+	return n.askVoters(ctx, q)
+}
+
+// askVoters asks one voter after the other, until one answers. The id of a change makes that it happens once.
+func (n *Node) askVoters(ctx context.Context, q configQuestion) (configReply, error) {
+	var failed error
+	for _, p := range n.votersNow() {
+		r, err := n.askVoter(ctx, p.ID, q)
+		if err == nil {
+			if err = r.err(); !errors.Is(err, web.ErrUnavailable) {
+				return r, err
+			}
+		}
+		failed = errors.Join(failed, fmt.Errorf("%s: %w", p.Name, err))
+	}
+	if failed == nil {
+		return configReply{}, fmt.Errorf("%w: this peer does not vote, and no voter can be reached: look at drawbridge peers", web.ErrUnavailable)
+	}
+	return configReply{}, fmt.Errorf("%w: no voter answered: %w", web.ErrUnavailable, failed)
+}
+
+// votersNow are the voters that can be reached, the nearest first.
+func (n *Node) votersNow() (voters []mesh.PeerStatus) {
+	for _, p := range n.router.Peers() {
+		if p.ID != n.creds.ID() && p.Roles.Has(secure.Voter) && p.State != mesh.StateUnreachable && p.State != mesh.StateLeft {
+			voters = append(voters, p)
+		}
+	}
+	slices.SortStableFunc(voters, func(a, b mesh.PeerStatus) int { return int(a.RTT - b.RTT) })
+	return voters
+}
+
+// askOne bounds a question to one voter, so that another has its turn when one is frozen.
+const askOne = 4 * time.Second
+
+func (n *Node) askVoter(ctx context.Context, id drawbridge.PeerID, q configQuestion) (r configReply, err error) {
+	c, err := n.router.Open(id, configService)
+	if err != nil {
+		return r, err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+	_ = c.SetDeadline(time.Now().Add(askOne))
+	if err := json.NewEncoder(c).Encode(q); err != nil {
+		return r, err
+	}
+	err = json.NewDecoder(io.LimitReader(c, maxReply)).Decode(&r)
+	return r, err
+}

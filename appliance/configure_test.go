@@ -1,0 +1,205 @@
+package appliance
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
+	"github.com/drawbridge-net/drawbridge/failover/lease"
+	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
+	"github.com/drawbridge-net/drawbridge/mesh"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// TestTimersFollowTheLease: the document takes exactly those timers that the lease can use.
+func TestTimersFollowTheLease(t *testing.T) {
+	for _, renew := range []time.Duration{0, 999 * time.Microsecond, time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 1500 * time.Millisecond, 4 * time.Second, -time.Second} {
+		for _, term := range []time.Duration{-1, 0, 3 * renew, 3*renew + time.Millisecond, 3*renew*1000000/995000 + time.Millisecond, 3*renew*1000000/995000 + 1006*time.Microsecond, 3*renew + 50*time.Millisecond, 5 * time.Second, 10 * time.Second, 10*time.Second + 1, 40*time.Millisecond + 1} {
+			timing := lease.Default
+			timing.Renew, timing.Term, timing.Step = renew, term, renew/2
+			d := netconfig.Default()
+			d.Timers = netconfig.Timers{Profile: netconfig.ProfileCustom, Renew: netconfig.Duration(renew), Term: netconfig.Duration(term)}
+			if lent, said := timing.Validate(), d.Check(); (lent == nil) != (said == nil) {
+				t.Errorf("renew %v, term %v: the lease says %v, the document %v", renew, term, lent, said)
+			}
+		}
+	}
+	for profile, want := range map[string]lease.Timing{"default": lease.Default, "fast": lease.Fast, "wan": lease.Wide} {
+		d, err := netconfig.Parse("", []byte("timers.profile = \""+profile+"\""))
+		if err != nil || time.Duration(d.Timers.Renew) != want.Renew || time.Duration(d.Timers.Term) != want.Term {
+			t.Errorf("profile %s is %+v, want %v and %v: %v", profile, d.Timers, want.Renew, want.Term, err)
+		}
+	}
+}
+
+// opened is a copy of the configuration of a peer that takes a document when fits does.
+func opened(t *testing.T, dir string, fits func(netconfig.Document) error) *networkConfig {
+	t.Helper()
+	c, err := openNetworkConfig(dir, fits, newAcknowledgements(7, func([]byte) {}), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func versionNumber(n uint64, document string) raftgroup.Version {
+	return raftgroup.Version{Number: n, Document: []byte(document)}
+}
+
+func TestTheLastGoodVersionStays(t *testing.T) {
+	dir := t.TempDir()
+	var refuse error
+	fits := func(netconfig.Document) error { return refuse }
+	c := opened(t, dir, fits)
+	c.take(versionNumber(3, `{"timers":{"profile":"wan"}}`))
+	c.take(versionNumber(2, `{"timers":{"profile":"fast"}}`)) // late
+	if c.inForce().Timers.Profile != "wan" {
+		t.Errorf("an older version came into force: %+v", c.inForce())
+	}
+	c.take(versionNumber(4, `{"format":9,"moon":true}`))
+	known, applied, problem := c.standing()
+	if known != 4 || applied != 3 || !strings.Contains(problem, "moon") || !strings.Contains(problem, "update this peer") || c.inForce().Timers.Profile != "wan" {
+		t.Errorf("known %d, applied %d: %s", known, applied, problem)
+	}
+	refuse = errors.New("segment[1].overlay: does not fit")
+	c.take(versionNumber(5, `{}`))
+	if one := c.acks.of(7); one.Known != 5 || one.Applied != 3 || one.Problem != refuse.Error() {
+		t.Errorf("the peer says %+v", one)
+	}
+	refuse = nil
+	again := opened(t, dir, fits)
+	if known, applied, _ := again.standing(); known != 3 || applied != 3 || again.inForce().Timers.Profile != "wan" {
+		t.Errorf("after a restart: known %d, applied %d", known, applied)
+	}
+	again.take(versionNumber(6, `{}`))
+	if _, applied, _ := again.standing(); applied != 6 {
+		t.Errorf("applied %d", applied)
+	}
+	if err := os.WriteFile(filepath.Join(dir, goodConfig), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openNetworkConfig(dir, fits, newAcknowledgements(7, func([]byte) {}), func() {}); err == nil || !strings.Contains(err.Error(), "remove the file") {
+		t.Errorf("a damaged file: %v", err)
+	}
+}
+
+// TestAcknowledgementsMeet: whatever is lost on the way, an exchange of states brings everybody to the same, and a peer
+// that begins anew is believed again.
+func TestAcknowledgementsMeet(t *testing.T) {
+	var lost [][]byte
+	a, b := newAcknowledgements(1, func(m []byte) { lost = append(lost, m) }), newAcknowledgements(2, func([]byte) {})
+	a.own(5, 5, "")
+	a.own(6, 5, "does not fit")
+	b.own(6, 6, "")
+	b.Merge(1, a.State())
+	a.Merge(2, b.State())
+	if a.of(1) != b.of(1) || a.of(2) != b.of(2) || b.of(1).Problem == "" || b.newest() != 6 {
+		t.Errorf("%s and %s", a.State(), b.State())
+	}
+	b.Receive(2, lost[0]) // says that it is from 1, and comes from 2
+	b.Receive(1, lost[0]) // late
+	b.Receive(1, []byte("{"))
+	b.Merge(1, []byte(`[{"peer":0,"serial":9}]`))
+	if b.of(1).Known != 6 || len(b.all) != 2 {
+		t.Errorf("%s", b.State())
+	}
+	anew := newAcknowledgements(1, func(m []byte) { b.Receive(1, m) })
+	anew.own(7, 7, "")
+	if b.of(1).Applied == 7 {
+		t.Error("an earlier run's word should have been newer")
+	}
+	anew.Merge(2, b.State())
+	if b.of(1).Applied != 7 || b.of(1) != anew.of(1) {
+		t.Errorf("a peer that began anew is not believed: %s", b.State())
+	}
+	for i := range maxAcks + 5 {
+		b.Merge(1, []byte(fmt.Sprintf(`[{"peer":%d,"serial":1}]`, i+10)))
+	}
+	if len(b.all) != maxAcks {
+		t.Errorf("%d peers are remembered", len(b.all))
+	}
+}
+
+func TestWhoGoesByAVersion(t *testing.T) {
+	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
+	a := newAcknowledgements(1, func([]byte) {})
+	a.merge([]acknowledgement{
+		{Peer: 2, Serial: 1, Known: 8, Applied: 8, At: now.UnixMilli()},
+		{Peer: 3, Serial: 1, Known: 7, Applied: 7, At: now.UnixMilli()},
+		{Peer: 4, Serial: 1, Known: 8, Applied: 7, Problem: "overlay[1].mtu: no", At: now.UnixMilli()},
+		{Peer: 5, Serial: 1, Known: 7, Applied: 7, At: now.UnixMilli()},
+		{Peer: 6, Serial: 1, Known: 7, Applied: 7, At: now.UnixMilli()},
+	})
+	peers := []mesh.PeerStatus{
+		{Name: "fine", ID: 2},
+		{Name: "late", ID: 3},
+		{Name: "refuses", ID: 4},
+		{Name: "frozen", ID: 5, State: mesh.StateUnreachable, Since: now.Add(-10 * time.Second)},
+		{Name: "off", ID: 6, State: mesh.StateUnreachable, Since: now.Add(-time.Hour)},
+		{Name: "gone", ID: 8, State: mesh.StateLeft},
+		{Name: "mute", ID: 9},
+	}
+	said := func(version uint64, peers []mesh.PeerStatus) (string, bool) {
+		r := a.applied(version, peers, now)
+		var all []string
+		for _, p := range r.Peers {
+			all = append(all, fmt.Sprintf("%s %s %s", p.Peer, p.State, p.Reason))
+		}
+		return strings.Join(all, "; "), r.Complete
+	}
+	want := "refuses refused overlay[1].mtu: no; frozen silent no answer since 2026-03-04T11:59:50Z; late behind it goes by version 7; " +
+		"mute behind it has not said yet which version it goes by; off away no answer since 2026-03-04T11:00:00Z; fine applied "
+	if have, complete := said(8, peers); have != want || complete {
+		t.Errorf("complete %v:\n%s, want\n%s", complete, have, want)
+	}
+	if have, complete := said(8, []mesh.PeerStatus{peers[0], peers[4]}); !complete {
+		t.Errorf("a peer that is away is waited for: %s", have)
+	}
+	if have, complete := said(7, peers[:6]); !complete {
+		t.Errorf("all have version 7: %s", have)
+	}
+}
+
+func TestErrorsSurviveTheWay(t *testing.T) {
+	for _, err := range []error{
+		repliedError{"changed", web.ErrStale},
+		decision(fmt.Errorf("x: %w", raftgroup.ErrConflict)), decision(raftgroup.ErrUnknown), decision(raftgroup.ErrNoLeader),
+		fmt.Errorf("%w: no", web.ErrInvalid), errors.New("other"),
+	} {
+		r := replyOf(configReply{}, err)
+		back := r.err()
+		if back.Error() != err.Error() {
+			t.Errorf("%v came back as %v", err, back)
+		}
+		for _, condition := range configKinds {
+			if errors.Is(err, condition) != errors.Is(back, condition) {
+				t.Errorf("%v came back without its condition", err)
+			}
+		}
+	}
+	_, err := parsed("[[overlay]]\nname = 3\n")
+	var invalid web.InvalidConfig
+	if back := replyOf(configReply{}, err).err(); !errors.As(back, &invalid) || len(invalid) < 2 || invalid[0].Line == 0 || !errors.Is(back, web.ErrInvalid) {
+		t.Errorf("%v came back as %v", err, back)
+	}
+}
+
+func TestOneKeyIsOneChange(t *testing.T) {
+	p := web.ConfigProposal{By: "ann", Key: "k"}
+	state := raftgroup.State{Versions: []raftgroup.Version{{Number: 1, Request: request(p), Document: []byte(`{"a":"\u003cb"}`)}}}
+	if r, done, err := asked(&state, p, []byte(`{"a":"<b"}`)); !done || err != nil || r.Version.Number != 1 {
+		t.Errorf("the same again: %v, %v", done, err)
+	}
+	if _, done, err := asked(&state, p, []byte(`{}`)); !done || !errors.Is(err, web.ErrInvalid) {
+		t.Errorf("another change: %v, %v", done, err)
+	}
+	p.By = "bob"
+	if _, done, err := asked(&state, p, []byte(`{}`)); done || err != nil {
+		t.Errorf("the same key of somebody else: %v, %v", done, err)
+	}
+}
