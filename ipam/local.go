@@ -1,0 +1,343 @@
+package ipam
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+	"unicode/utf8"
+)
+
+// request is a Request that waits for another peer.
+type request struct {
+	Request
+	deadline Instant
+	ask      uint64 // under way; 0: none
+	tried    string // what came of the last one
+	orphan   bool   // asked by ourselves, after a removal
+}
+
+func (p *Peer) until(r *request) Instant {
+	if r.For == 0 {
+		return 0
+	}
+	return p.now + Instant(r.For)
+}
+
+// Allocate answers a request from our own space, or lets it wait for that of others. The same owner gets the
+// same address again, and a later end. Asking for its own address again is how a guest stays.
+func (p *Peer) Allocate(now Instant, r Request) {
+	p.advance(now)
+	w := &request{Request: r, deadline: now + Instant(r.Patience)}
+	pl, err := p.admissible(&w.Request)
+	if err != nil {
+		p.answer(Answer{Number: r.Number, Addr: r.Addr, Err: err})
+		return
+	}
+	if e := pl.space.of(r.Owner); e != nil {
+		p.extend(pl, w, e)
+		return
+	}
+	if p.local(pl, w) {
+		return
+	}
+	pl.requests = append(pl.requests, w)
+	p.feed(pl)
+	p.provide(pl)
+	p.impatient(pl)
+}
+
+// admissible checks a request and finds its subnet.
+func (p *Peer) admissible(r *Request) (*pool, error) {
+	if err := p.Unable(); err != nil {
+		return nil, err
+	}
+	if r.Owner == "" || len(r.Owner) > maxOwner || !utf8.ValidString(r.Owner) {
+		return nil, fmt.Errorf("owner %q: want 1 to %d octets of UTF-8: %w", r.Owner, maxOwner, ErrUnknown)
+	}
+	pl := p.pool(r.Subnet)
+	if r.Addr.IsValid() {
+		pl = p.poolOf(r.Addr)
+	}
+	switch {
+	case pl == nil && r.Addr.IsValid():
+		return nil, fmt.Errorf("%v is in no subnet of the network: %w", r.Addr, ErrOutside)
+	case pl == nil:
+		return nil, fmt.Errorf("%v is no subnet of the network: %w", r.Subnet, ErrOutside)
+	case len(pl.ground.Seeds) == 0:
+		return nil, fmt.Errorf("subnet %v is not seeded; that needs a majority of the voters: %w", pl.ground.Prefix, ErrUnable)
+	}
+	return pl, nil
+}
+
+// extend gives an owner what it has for longer.
+func (p *Peer) extend(pl *pool, r *request, e *Entry) {
+	have := pl.ring.Addr(e.Offset)
+	if r.Addr.IsValid() && r.Addr != have {
+		p.answer(Answer{Number: r.Number, Addr: r.Addr, Err: fmt.Errorf("%q has %v already, release that first: %w", r.Owner, have, ErrTaken)})
+		return
+	}
+	longer := *e
+	if until := p.until(r); e.Until != 0 && (until == 0 || until > e.Until) {
+		longer.Until = until // never earlier: the owner may miss this answer and count on the last one
+		p.set(pl, longer)
+	}
+	p.answer(Answer{Number: r.Number, Addr: have, Until: longer.Until})
+}
+
+// local answers from our own space; false when that cannot be.
+func (p *Peer) local(pl *pool, r *request) bool {
+	at, ok := uint64(0), false
+	if !r.Addr.IsValid() {
+		if p.orphaned(r.Owner) && !r.orphan {
+			return false // what it had is asked for
+		}
+		at, ok = pl.space.pick(r.Owner)
+	} else if offset, err := pl.ring.Offset(r.Addr); err == nil {
+		at, ok = offset, pl.space.held[pl.ring.blockOf(offset)]
+		err = pl.space.obstacle(at)
+		if err != nil && (ok || pl.space.kept.has(at) || pl.space.entries[at].Use.allocated()) {
+			p.finish(pl, r, Answer{Addr: r.Addr, Err: err})
+			return true
+		}
+	}
+	if !ok {
+		return false
+	}
+	p.set(pl, Entry{Use: Mine, Offset: at, Owner: r.Owner, Until: p.until(r)})
+	pl.net++
+	p.finish(pl, r, Answer{Addr: pl.ring.Addr(at), Until: p.until(r)})
+	return true
+}
+
+func (p *Peer) orphaned(owner string) bool {
+	for _, o := range p.orphans {
+		if o.owner == owner {
+			return true
+		}
+	}
+	return false
+}
+
+// finish answers a request that may have been waiting.
+func (p *Peer) finish(pl *pool, r *request, a Answer) {
+	if i := slices.Index(pl.requests, r); i >= 0 {
+		pl.requests = slices.Delete(pl.requests, i, i+1)
+	}
+	delete(pl.asks, r.ask)
+	if r.orphan {
+		p.resolved(r, a)
+		return
+	}
+	a.Number = r.Number
+	p.answer(a)
+}
+
+// feed lets each waiting request try what may be possible now.
+func (p *Peer) feed(pl *pool) {
+	for _, r := range slices.Clone(pl.requests) {
+		if e := pl.space.of(r.Owner); e != nil && r.ask == 0 {
+			p.finish(pl, r, Answer{Addr: pl.ring.Addr(e.Offset), Until: e.Until})
+			continue
+		}
+		if p.local(pl, r) || r.ask != 0 {
+			continue
+		}
+		if r.Addr.IsValid() {
+			p.claimElsewhere(pl, r)
+		} else if !p.orphaned(r.Owner) {
+			p.borrow(pl, r)
+		}
+	}
+	p.impatient(pl)
+}
+
+// claimElsewhere asks the owner of a block for one address of it.
+func (p *Peer) claimElsewhere(pl *pool, r *request) {
+	at, err := pl.ring.Offset(r.Addr)
+	if err != nil {
+		return
+	}
+	owner := pl.ring.regs[pl.ring.blockOf(at)].Owner
+	switch {
+	case owner == p.me:
+		r.tried = "its block is on the way to this peer"
+	case !p.decided.lives(owner):
+		r.tried = fmt.Sprintf("%s was removed, and its heir %s has not adopted its space yet", p.decided.name(owner.Peer), p.decided.name(p.decided.heir(owner).Peer))
+	default:
+		p.ask(pl, owner, r, &Message{Kind: Ask, What: askThis, Offset: at, Owner: r.Owner})
+	}
+}
+
+// borrow asks for a single address when nobody has a free block to give.
+func (p *Peer) borrow(pl *pool, r *request) {
+	if _, ok := p.choose(pl, func(s Status) uint32 { return s.FreeBlocks }); ok {
+		return // provide gets a block
+	}
+	for _, a := range pl.asks {
+		if a.what == askBlocks {
+			return
+		}
+	}
+	if to, ok := p.choose(pl, func(s Status) uint32 { return s.Free }); ok {
+		p.ask(pl, to, r, &Message{Kind: Ask, What: askAny, Many: 1, Owner: r.Owner})
+	}
+}
+
+// impatient refuses requests that have waited long enough.
+func (p *Peer) impatient(pl *pool) {
+	for _, r := range slices.Clone(pl.requests) {
+		if p.now < r.deadline {
+			continue
+		}
+		why := r.tried
+		if why == "" {
+			why = "nobody within reach has any"
+		}
+		err := fmt.Errorf("subnet %v: %s: %w", pl.ground.Prefix, why, ErrExhausted)
+		if r.Addr.IsValid() {
+			err = fmt.Errorf("%v is in the space of %s, which could not be asked: %s: %w", r.Addr, p.ownerName(pl, r.Addr), why, ErrExhausted)
+		}
+		p.finish(pl, r, Answer{Addr: r.Addr, Err: err})
+	}
+}
+
+func (p *Peer) ownerName(pl *pool, a netip.Addr) string {
+	at, err := pl.ring.Offset(a)
+	if err != nil {
+		return "nobody"
+	}
+	return p.decided.name(pl.ring.regs[pl.ring.blockOf(at)].Owner.Peer)
+}
+
+func (p *Peer) refuseAll(err error) {
+	for _, pl := range p.pools {
+		for _, r := range pl.requests {
+			if r.orphan {
+				p.resolved(r, Answer{Err: err})
+			} else {
+				p.out.Answers = append(p.out.Answers, Answer{Number: r.Number, Addr: r.Addr, Err: err})
+			}
+		}
+		pl.requests = nil
+		clear(pl.asks)
+	}
+}
+
+// Release frees an address that was allocated here. The result is valid once it is on disk, with the Output.
+func (p *Peer) Release(now Instant, a netip.Addr) error {
+	p.advance(now)
+	pl := p.poolOf(a)
+	if pl == nil {
+		return fmt.Errorf("%v is in no subnet of the network: %w", a, ErrOutside)
+	}
+	at, err := pl.ring.Offset(a)
+	if err != nil {
+		return err
+	}
+	if e := pl.space.entries[at]; e == nil || !e.allocated() {
+		return fmt.Errorf("%v was not allocated by this peer: %w", a, ErrUnknown)
+	}
+	p.free(pl, at)
+	return nil
+}
+
+// free ends an allocation; a borrowed address goes back to its lender.
+func (p *Peer) free(pl *pool, at uint64) {
+	e := *pl.space.entries[at]
+	pl.net--
+	if e.Use != Borrowed {
+		p.unset(pl, at, true)
+		return
+	}
+	e.Use, e.Until = Returning, 0
+	p.set(pl, e)
+	if owner := pl.ring.regs[pl.ring.blockOf(at)].Owner; p.decided.lives(owner) {
+		p.send(owner, pl, &Message{Kind: Return, Serial: e.Serial, Offset: at})
+	}
+}
+
+// expire frees what nobody has asked for again in time.
+func (p *Peer) expire(pl *pool) {
+	for e, ok := pl.space.expired(p.now); ok; e, ok = pl.space.expired(p.now) {
+		if e.allocated() {
+			p.free(pl, e.Offset)
+		} else {
+			p.unset(pl, e.Offset, false)
+		}
+	}
+}
+
+// Foreign marks an address that was seen on the VLAN at somebody who did not get it from us. It is not given for
+// a day. If it was allocated, its owner gets another one when it asks next.
+func (p *Peer) Foreign(now Instant, a netip.Addr, who string) error {
+	p.advance(now)
+	pl := p.poolOf(a)
+	if pl == nil {
+		return fmt.Errorf("%v is in no subnet of the network: %w", a, ErrOutside)
+	}
+	at, err := pl.ring.Offset(a)
+	if err != nil {
+		return err
+	}
+	if e := pl.space.entries[at]; e != nil {
+		p.tell("conflict", e.Peer.Peer, "%v is %v to %s, and %s uses it on the VLAN", a, e.Use, e.whom(), who)
+		if e.Use != Mine && e.Use != Foreign {
+			return nil // the loan is settled first
+		}
+	}
+	p.tell("foreign", 0, "%v is used on the VLAN by %s", a, who)
+	if len(who) > maxOwner {
+		who = who[:maxOwner]
+	}
+	p.set(pl, Entry{Use: Foreign, Offset: at, Owner: who, Until: p.now + foreignFor})
+	return nil
+}
+
+// claimOrphans asks for the addresses that were allocated before our removal.
+func (p *Peer) claimOrphans() {
+	if p.Unable() != nil {
+		return
+	}
+	for _, a := range slices.SortedFunc(maps.Keys(p.orphans), netip.Addr.Compare) {
+		o, pl := p.orphans[a], p.poolOf(a)
+		switch {
+		case pl == nil || o.until != 0 && o.until <= p.now:
+			p.dropOrphan(a)
+		case o.number == 0:
+			o.number = 1
+			p.orphans[a] = o
+			r := &request{Request: Request{Owner: o.owner, Addr: a}, deadline: p.now + askTimeout, orphan: true}
+			if o.until != 0 {
+				r.For = time.Duration(o.until - p.now)
+			}
+			if !p.local(pl, r) {
+				pl.requests = append(pl.requests, r)
+			}
+		}
+	}
+}
+
+func (p *Peer) dropOrphan(a netip.Addr) {
+	p.logOrphan(a, p.orphans[a], false)
+	delete(p.orphans, a)
+}
+
+// resolved ends the claim of an orphan: kept, or to be renumbered, or to be asked for again.
+func (p *Peer) resolved(r *request, a Answer) {
+	o, ok := p.orphans[r.Addr]
+	switch {
+	case !ok:
+	case a.Err == nil:
+		p.tell("kept", 0, "%q keeps %v after this peer was removed and came back", o.owner, r.Addr)
+		p.dropOrphan(r.Addr)
+	case errors.Is(a.Err, ErrTaken):
+		p.tell("renumbered", 0, "%q loses %v, and gets another address when it asks next: %v", o.owner, r.Addr, a.Err)
+		p.dropOrphan(r.Addr)
+	default:
+		o.number = 0
+		p.orphans[r.Addr] = o
+	}
+}
