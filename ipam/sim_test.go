@@ -84,13 +84,15 @@ type sim struct {
 	bad       string
 	trace     func(string, ...any)
 	favourite int
+	ground    netip.Prefix
 	removals  int
 	answers   int
 	refusals  int
 	reported  map[string]int
 }
 
-var ground = netip.MustParsePrefix("10.1.0.0/25")
+// small has 16 blocks of 8 addresses, large has 32 of 32: about one and a half for each of 20 peers.
+var small, large = netip.MustParsePrefix("10.1.0.0/25"), netip.MustParsePrefix("10.1.0.0/22")
 
 func newSim(seed uint64, n int, broken rules) *sim {
 	s := &sim{
@@ -103,13 +105,17 @@ func newSim(seed uint64, n int, broken rules) *sim {
 		s.boxes = append(s.boxes, b)
 		s.start(b)
 	}
-	shape, _ := NewShape(ground)
+	s.ground = small
+	if n >= 20 {
+		s.ground = large
+	}
+	shape, _ := NewShape(s.ground)
 	s.decided = Decided{Number: 1, Lease: int64(simLease), Longest: int64(simLease)}
 	for _, b := range s.boxes {
 		s.decided.Members = append(s.decided.Members, Member{Holder: b.peer.Me()})
 	}
 	founders := []Holder{s.boxes[0].peer.Me(), s.boxes[1].peer.Me()}
-	s.decided.Grounds = []Ground{{Subnet: Subnet{Shape: shape}, Seeds: []Seed{{ground, 1, founders}}}}
+	s.decided.Grounds = []Ground{{Subnet: Subnet{Shape: shape}, Seeds: []Seed{{s.ground, 1, founders}}}}
 	s.publish()
 	return s
 }
@@ -339,9 +345,14 @@ const (
 	operations
 )
 
-var weights = [operations]int{opAllocate: 50, opRelease: 36, opClaim: 8, opCrash: 4, opRestart: 4, opPartition: 2, opHeal: 2, opRemove: 2, opForge: 1, opForeign: 1, opLag: 1}
+var weights = [operations]int{opAllocate: 50, opRelease: 36, opClaim: 8, opCrash: 4, opRestart: 8, opPartition: 2, opHeal: 6, opRemove: 2, opForge: 1, opForeign: 1, opLag: 1}
 
+// operation draws what happens next. In long histories trouble is twenty times rarer, so that peers get to do
+// their work between two of them.
 func (s *sim) operation() int {
+	if s.favourite < 0 && s.rnd.IntN(20) > 0 {
+		return []int{opAllocate, opAllocate, opAllocate, opRelease, opRelease, opClaim}[s.rnd.IntN(6)]
+	}
 	total := 0
 	for i, w := range weights {
 		if total += w; i == s.favourite {
@@ -365,7 +376,7 @@ func (s *sim) step() {
 	case opAllocate:
 		s.request(netip.Addr{})
 	case opClaim:
-		s.request(netip.AddrFrom4([4]byte{10, 1, 0, byte(s.rnd.IntN(128))}))
+		s.request(s.anyAddr())
 	case opRelease:
 		s.release()
 	case opCrash:
@@ -393,7 +404,7 @@ func (s *sim) step() {
 		s.forge()
 	case opForeign:
 		if b := s.pick(up); b != nil {
-			_ = b.peer.Foreign(s.now, netip.AddrFrom4([4]byte{10, 1, 0, byte(s.rnd.IntN(128))}), "a printer")
+			_ = b.peer.Foreign(s.now, s.anyAddr(), "a printer")
 			s.output(b)
 		}
 	case opLag:
@@ -401,6 +412,11 @@ func (s *sim) step() {
 			b.lag = Instant(s.rnd.Int64N(int64(5 * second)))
 		}
 	}
+}
+
+func (s *sim) anyAddr() netip.Addr {
+	shape := s.decided.Grounds[0].Shape
+	return shape.Addr(s.rnd.Uint64() & shape.last())
 }
 
 func (s *sim) running() (n int) {
@@ -438,7 +454,7 @@ func (s *sim) request(claim netip.Addr) {
 	if b == nil {
 		return
 	}
-	r := Request{Number: s.rnd.Uint64(), Subnet: ground, Owner: fmt.Sprintf("%d-%d", b.id, s.rnd.IntN(30)), Addr: claim, Patience: 5 * time.Second}
+	r := Request{Number: s.rnd.Uint64(), Subnet: s.ground, Owner: fmt.Sprintf("%d-%d", b.id, s.rnd.IntN(30)), Addr: claim, Patience: 5 * time.Second}
 	if s.rnd.IntN(3) == 0 {
 		r.For = time.Duration(1+s.rnd.IntN(30)) * time.Second
 	}
