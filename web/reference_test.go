@@ -55,6 +55,10 @@ HTTP on the unix socket ` + "`/run/drawbridge/drawbridge.sock`" + `, for root an
 
     curl --unix-socket /run/drawbridge/drawbridge.sock http://drawbridge/api/v1/status
 
+With ` + "`console`" + ` in the node file the same is there over HTTPS, for users who log in (` + "`POST /api/v1/login`" + `, a session
+cookie) and programs with an API token (` + "`Authorization: Bearer dbt-api-…`" + `, made by ` + "`drawbridge users token create`" + `).
+[Who may do what](roles.md).
+
 The OpenAPI 3.1 document is at ` + "`/api/v1/openapi.json`" + `; this page is made from it (` + "`go test ./web -update`" + `), and a
 test fails when it is out of date. Fields are added, never changed; clients ignore what they do not know. Lists
 are never null. Times are RFC 3339 in UTC, lengths of time say their unit in the name.

@@ -66,13 +66,23 @@ func withCaller(ctx context.Context, c Caller) context.Context {
 }
 
 // note is what a handler adds to the audit record of its request.
-type note struct{ before, after any }
+type note struct {
+	before, after any
+	who           string // somebody who became known by the request
+}
 
 // Note gives the audit record what was before a change and what is after it, in place of what the guard would
 // find. Secrets do not belong there.
 func Note(ctx context.Context, before, after any) {
 	if n := CallerOf(ctx).note; n != nil {
 		n.before, n.after = before, after
+	}
+}
+
+// became tells the audit record who somebody is who was nobody before.
+func (c Caller) became(name string) {
+	if c.note != nil {
+		c.note.who = name
 	}
 }
 

@@ -59,7 +59,7 @@ func OpenCertificates(dir string, names []string, now func() time.Time) (*Certif
 		return nil, fmt.Errorf("certificate: %w: restore it, or move %s away for a new one", err, dir)
 	}
 	c.shown.Store(&pair)
-	return c, nil
+	return c, c.resume()
 }
 
 func (c *Certificates) path(name string) string { return filepath.Join(c.dir, name) }
@@ -132,14 +132,15 @@ func (c *Certificates) Replace(chain, key []byte) error {
 	if err := c.keep(chain, key); err != nil {
 		return err
 	}
-	c.acme.Store(nil)
-	return nil
+	return c.forgetACME()
 }
 
 // Renew goes back to a new certificate of our own making.
 func (c *Certificates) Renew() error {
-	c.acme.Store(nil)
-	return c.renew()
+	if err := c.renew(); err != nil {
+		return err
+	}
+	return c.forgetACME()
 }
 
 // checkPair reports why browsers would not take a certificate.
@@ -184,25 +185,6 @@ func checkChain(certs []*x509.Certificate, now time.Time) error {
 			return invalid("certificate: number %d of the chain has expired", i+2)
 		}
 	}
-	return nil
-}
-
-// ACME asks an authority for certificates of hosts, and falls back on ours while there is none. directory is
-// the authority's URL; empty: Let's Encrypt. Whoever calls it has agreed to the authority's terms.
-func (c *Certificates) ACME(hosts []string, email, directory string) error {
-	for _, h := range hosts {
-		if net.ParseIP(h) != nil || !strings.Contains(h, ".") || strings.ContainsAny(h, "/:* ") {
-			return invalid("ACME: %q: want a DNS name that resolves to this node from the Internet", h)
-		}
-	}
-	if len(hosts) == 0 {
-		return invalid("ACME: want at least one DNS name of this node")
-	}
-	m := &autocert.Manager{Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(c.path("acme")), HostPolicy: autocert.HostWhitelist(hosts...), Email: email}
-	if directory != "" {
-		m.Client = &acme.Client{DirectoryURL: directory}
-	}
-	c.acme.Store(m)
 	return nil
 }
 

@@ -57,30 +57,30 @@ func TestBrokenCertificateStays(t *testing.T) {
 	}
 }
 
-// authority signs certificates for tests.
-type authority struct {
+// signer signs certificates for tests.
+type signer struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-func sign(t *testing.T, template *x509.Certificate, by *authority) (*authority, []byte, []byte) {
+func sign(t *testing.T, template *x509.Certificate, by *signer) (*signer, []byte, []byte) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template.SerialNumber = big.NewInt(1)
-	parent, signer := template, key
+	parent, pen := template, key
 	if by != nil {
-		parent, signer = by.cert, by.key
+		parent, pen = by.cert, by.key
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), pen)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cert, _ := x509.ParseCertificate(der)
 	bits, _ := x509.MarshalPKCS8PrivateKey(key)
-	return &authority{cert, key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: bits})
+	return &signer{cert, key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: bits})
 }
 
 func TestReplace(t *testing.T) {
@@ -166,11 +166,24 @@ func TestACMEFallsBack(t *testing.T) {
 	if err := c.ACME([]string{"gw.example.com"}, "ops@example.com", "https://127.0.0.1:1/none"); err != nil {
 		t.Fatal(err)
 	}
+	again, err := OpenCertificates(c.dir, nil, c.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown, _ := again.Shown(); !shown.ACME {
+		t.Error("a restart forgets ACME")
+	}
 	for _, name := range []string{"", "other.example.com"} {
 		cert, err := c.get(&tls.ClientHelloInfo{ServerName: name})
 		if err != nil || cert != c.shown.Load() {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+	if err := c.Renew(); err != nil {
+		t.Fatal(err)
+	}
+	if again, _ = OpenCertificates(c.dir, nil, c.now); again.acme.Load() != nil {
+		t.Error("going back to our own does not end ACME")
 	}
 }
 

@@ -118,6 +118,7 @@ func (a *Access) begin(c Caller, s session) http.Cookie {
 	if c.By == BySession {
 		a.sessions.end(func(old session) bool { return old.key == c.key })
 	}
+	c.became(s.user)
 	s.from, s.agent, s.began, s.seen = c.Address(), c.Agent, now, now
 	return sessionCookie(a.sessions.begin(s))
 }

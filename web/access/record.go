@@ -49,6 +49,9 @@ func (a *Access) audited(w http.ResponseWriter, r *http.Request, c Caller, next 
 	out := &outcome{ResponseWriter: w}
 	defer func() {
 		e := a.entry(r, c, out.code(), out.reason())
+		if e.Who == "" {
+			e.Who = n.who
+		}
 		switch {
 		case n.before != nil || n.after != nil:
 			e.Before, e.After = plainJSON(n.before), plainJSON(n.after)
