@@ -27,6 +27,7 @@ type Agent struct {
 	board   *pipe.Board
 	link    *link
 	answers *inlet // of answers; nil: they come with everything else
+	canary  int    // descriptor; negative: none
 	guard   guard
 	pace    pace
 
@@ -62,7 +63,7 @@ type peer struct {
 // or wants it to go, and it gives everything up in order: shut, wait, release.
 func Serve(fd int) error {
 	a := &Agent{
-		pipe: fd, doors: map[drawbridge.SegmentID]*door{}, session: random(),
+		pipe: fd, canary: -1, doors: map[drawbridge.SegmentID]*door{}, session: random(),
 		buf: make([]byte, 0, lease.MaxDatagram), inbox: make([]byte, pipe.MaxMessage),
 	}
 	problem := settle()
@@ -118,6 +119,8 @@ func (a *Agent) greet(n, passed int) (err error) {
 		a.link, err = newLink(passed)
 	case a.order.Kind == pipe.Answers && passed >= 0:
 		a.answers = newInlet(passed)
+	case a.order.Kind == pipe.Canary && passed >= 0:
+		a.canary = passed
 	case a.order.Kind == pipe.Shared && passed >= 0 && a.link != nil:
 		a.board, err = pipe.JoinBoard(passed)
 		_ = unix.Close(passed)
@@ -133,7 +136,10 @@ func (a *Agent) greet(n, passed int) (err error) {
 func (a *Agent) keep() error {
 	events := a.events()
 	for {
-		if events.orders {
+		if events.gone && a.ending == 0 {
+			a.leave()
+		}
+		if events.orders && a.ending == 0 {
 			if err := a.obey(); err != nil {
 				return err
 			}

@@ -65,15 +65,16 @@ func (p *pace) due(other lease.Instant) lease.Instant {
 
 // events are what the agent sleeps for, and what of it has come.
 type events struct {
-	fds              [3]unix.PollFd // requests, pipe, answers
-	requests, orders bool
+	fds                    [4]unix.PollFd // requests, pipe, canary, answers
+	requests, orders, gone bool
 }
 
 func (a *Agent) events() events {
 	e := events{requests: true, orders: true}
 	e.fds[0] = unix.PollFd{Fd: int32(a.link.fd), Events: unix.POLLIN}
 	e.fds[1] = unix.PollFd{Fd: int32(a.pipe), Events: unix.POLLIN}
-	e.fds[2] = unix.PollFd{Fd: -1, Events: unix.POLLIN}
+	e.fds[2] = unix.PollFd{Fd: int32(a.canary), Events: unix.POLLIN}
+	e.fds[3] = unix.PollFd{Fd: -1, Events: unix.POLLIN}
 	return e
 }
 
@@ -81,16 +82,16 @@ func (a *Agent) events() events {
 func (a *Agent) rest(e *events) {
 	now := a.now()
 	due := a.pace.due(min(a.node.Deadline(), a.guard.due))
-	e.fds[2].Fd = -1
+	e.fds[3].Fd = -1
 	if a.answers != nil && now < a.pace.prompt {
-		e.fds[2].Fd = int32(a.answers.fd)
+		e.fds[3].Fd = int32(a.answers.fd)
 	}
 	if a.ending != 0 {
-		e.fds[1].Fd = -1 // it stays readable for ever: its end is what there is to read
+		e.fds[1].Fd, e.fds[2].Fd = -1, -1 // they stay readable for ever: their end is what there is to read
 	}
 	came := wait(e.fds[:], due.Sub(now))
 	a.status.Turns++
-	e.requests, e.orders = came && e.fds[0].Revents != 0, came && e.fds[1].Revents != 0
+	e.requests, e.orders, e.gone = came && e.fds[0].Revents != 0, came && e.fds[1].Revents != 0, came && e.fds[2].Revents != 0
 	if now = a.now(); now >= a.pace.reading {
 		a.pace.reading = 0
 	}

@@ -30,7 +30,8 @@ const (
 type life struct {
 	pipe    *os.File
 	process *exec.Cmd
-	running bool // it has said so
+	canary  *canary // nil: the kernel cannot
+	running bool    // it has said so
 	err     error
 }
 
@@ -75,6 +76,10 @@ func (w *Warden) begin() (*life, error) {
 		_ = l.pipe.Close()
 		return nil, fmt.Errorf("start the lease agent: %w", err)
 	}
+	bird, watched, err := sing()
+	if err != nil {
+		w.cfg.Log.Debug("the end of this process will be told some milliseconds later", "err", err)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lives++
@@ -82,6 +87,10 @@ func (w *Warden) begin() (*life, error) {
 	l.send(&pipe.Order{Kind: pipe.Hello, Peer: w.cfg.Self}, w.sockets.requests)
 	if w.sockets.answers >= 0 {
 		l.send(&pipe.Order{Kind: pipe.Answers}, w.sockets.answers)
+	}
+	if l.canary = bird; bird != nil {
+		l.send(&pipe.Order{Kind: pipe.Canary}, int(watched.Fd()))
+		_ = watched.Close()
 	}
 	l.send(&pipe.Order{Kind: pipe.Shared}, w.shared)
 	l.order(&pipe.Order{Kind: pipe.Parties, Parties: w.parties})
@@ -143,6 +152,9 @@ func (w *Warden) bury(l *life) {
 	}
 	w.mu.Unlock()
 	_ = l.pipe.Close()
+	if l.canary != nil {
+		l.canary.kill()
+	}
 	for _, c := range over {
 		w.cfg.Tell(c)
 	}

@@ -14,6 +14,7 @@ type Kind uint8
 const (
 	Hello     Kind = 1 + iota // Peer: who we are; descriptor: the socket of requests, and of all that has no other
 	Answers                   // descriptor: the socket of answers, if they have one of their own
+	Canary                    // descriptor: ends when the daemon does
 	Shared                    // descriptor: the board; the last thing before a run begins
 	Parties                   // Parties: all others that take part
 	Configure                 // Config

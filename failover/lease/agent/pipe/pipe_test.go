@@ -19,6 +19,8 @@ var key = []byte("0123456789abcdef")
 func orders() []Order {
 	return []Order{
 		{Kind: Hello, Peer: 7},
+		{Kind: Answers},
+		{Kind: Canary},
 		{Kind: Shared},
 		{Kind: Gate, Segment: 3, Slot: 9},
 		{Kind: Candidate, Segment: 3, Rank: 2, Wanted: true},

@@ -1,0 +1,100 @@
+package warden
+
+import (
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// canary is a thread that has one end of a pipe all for itself, so that the pipe ends with the thread. When the process is
+// killed, its sockets are closed only after all its threads have found a processor and its memory is given back: 5 to
+// 20 ms on a busy host. This thread has real-time priority and a table of descriptors of its own: the other end is told
+// within a fraction of a millisecond.
+type canary struct {
+	end  *os.File // closing it ends the thread
+	done chan struct{}
+}
+
+// sing starts the thread and returns the descriptor whose end of file says that the process is gone.
+func sing() (c *canary, watched *os.File, err error) {
+	var pair, stop [2]int
+	if err := unix.Pipe2(pair[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, os.NewSyscallError("pipe2", err)
+	}
+	watched = os.NewFile(uintptr(pair[0]), "canary")
+	if err := unix.Pipe2(stop[:], unix.O_CLOEXEC); err != nil {
+		_ = watched.Close()
+		_ = unix.Close(pair[1])
+		return nil, nil, os.NewSyscallError("pipe2", err)
+	}
+	c = &canary{end: os.NewFile(uintptr(stop[1]), "end of the canary"), done: make(chan struct{})}
+	alone := make(chan error)
+	go c.live(pair[1], stop[0], alone)
+	err = <-alone
+	// The thread has its own by now, or will never have.
+	_ = unix.Close(pair[1])
+	_ = unix.Close(stop[0])
+	if err != nil {
+		_ = watched.Close()
+		_ = c.end.Close()
+		<-c.done
+		return nil, nil, err
+	}
+	return c, watched, nil
+}
+
+// canaryPriority is below the agent's, which it wakes.
+const canaryPriority = 89
+
+// live ends its thread together with the goroutine, because it is never unlocked from it. That does not work with the
+// main thread, whose descriptors are besides what /proc shows of the process: it is kept busy until another one is found.
+func (c *canary) live(held, stop int, alone chan<- error) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		defer runtime.UnlockOSThread()
+		elsewhere := make(chan struct{})
+		go func() {
+			runtime.LockOSThread()
+			close(elsewhere)
+			c.live(held, stop, alone)
+		}()
+		<-elsewhere
+		return
+	}
+	defer close(c.done)
+	err := os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_FILES))
+	if err == nil {
+		err = keepOnly(min(held, stop), max(held, stop))
+	}
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{ // without it the end is told a little later
+		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: canaryPriority, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
+	}, 0)
+	alone <- err
+	if err == nil {
+		var b [1]byte
+		for {
+			if _, err := unix.Read(stop, b[:]); err != unix.EINTR {
+				break
+			}
+		}
+	}
+}
+
+// keepOnly closes all descriptors of this thread but two.
+func keepOnly(low, high int) error {
+	const last = ^uint(0) >> 1 & (1<<31 - 1)
+	err := unix.CloseRange(0, uint(low-1), 0)
+	if err == nil && high > low+1 {
+		err = unix.CloseRange(uint(low+1), uint(high-1), 0)
+	}
+	if err == nil {
+		err = unix.CloseRange(uint(high+1), last, 0)
+	}
+	return os.NewSyscallError("close_range", err)
+}
+
+func (c *canary) kill() {
+	_ = c.end.Close()
+	<-c.done
+}
