@@ -306,12 +306,16 @@ func (p *port) listenEnd(t Timers) time.Duration {
 // probing reports whether the port sends loop probes in its state.
 func (p *port) probing() bool { return p.state == Listen || p.state == Active || p.state == Drain }
 
-func (m *Machine) hello(now time.Duration, p *port) {
-	every := m.cfg.Timers.Hello
+// every is the interval of a port's hellos. All its frames tell it: a neighbour believes the latest of any kind.
+func (m *Machine) every(p *port) time.Duration {
 	if p.state == Active || p.state == Drain {
-		every = m.cfg.Timers.HelloActive
+		return m.cfg.Timers.HelloActive
 	}
-	wait := every
+	return m.cfg.Timers.Hello
+}
+
+func (m *Machine) hello(now time.Duration, p *port) {
+	wait := m.every(p)
 	if p.state == Init && p.hellosDue > 0 {
 		p.hellosDue--
 		wait = initEvery
@@ -319,7 +323,6 @@ func (m *Machine) hello(now time.Duration, p *port) {
 	p.nextHello = now + wait
 	f := m.frame(p, Hello)
 	f.Nonce = uint64(now / time.Microsecond)
-	f.Interval, f.Dead = uint16(every/time.Millisecond), uint16(deadAfter(every)/time.Millisecond)
 	f.Listed = p.listed(now)
 	m.out.Send = append(m.out.Send, Send{Port: p.ID, Broadcast: p.sequence%10 == 0, Frame: f})
 }
@@ -342,10 +345,11 @@ func (m *Machine) probe(now time.Duration, p *port) {
 // frame fills in what every kind carries.
 func (m *Machine) frame(p *port, k Kind) Frame {
 	p.sequence++
+	every := m.every(p)
 	f := Frame{
 		Kind: k, State: p.state, Score: p.Score, Network: m.cfg.Network, From: Place{m.cfg.Peer, p.ID}, Boot: m.cfg.Boot,
 		Segment: p.Segment, Sequence: p.sequence, Injected: p.injected, Captured: p.captured,
-		Interval: uint16(m.cfg.Timers.Hello / time.Millisecond), Dead: uint16(deadAfter(m.cfg.Timers.Hello) / time.Millisecond),
+		Interval: uint16(every / time.Millisecond), Dead: uint16(deadAfter(every) / time.Millisecond),
 	}
 	if p.state == Active || p.state == Drain {
 		f.Epoch = p.held

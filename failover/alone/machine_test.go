@@ -139,6 +139,19 @@ func TestTheWaitEndsWhenTheOldHolderIsSilent(t *testing.T) {
 	}
 }
 
+func TestEveryFrameTellsTheIntervalOfTheHellos(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.join(a1, b1)
+	w.run(2 * time.Second)
+	w.lease(a1, 1)
+	for range 1100 { // past a loop probe
+		w.run(time.Millisecond)
+		if dead := w.machines[2].neighbours(1, a1).dead; dead > 36*time.Millisecond {
+			t.Fatalf("b takes a for alive for %v after its last frame, want 3.5 intervals of an active port", dead)
+		}
+	}
+}
+
 func TestAHolderThatGivesUpSaysSoAtOnce(t *testing.T) {
 	w := newWorld(t, 1, 2)
 	w.join(a1, b1)
