@@ -25,6 +25,7 @@ type alarm struct {
 type excuse struct {
 	standing int   // faults under way that excuse it
 	until    int64 // and until when others do
+	loose    int64 // until then a loop may turn: somebody has just plugged a cable in
 }
 
 func (e *excuse) now(t int64) bool { return e.standing > 0 || t < e.until }
@@ -33,12 +34,25 @@ func (e *excuse) now(t int64) bool { return e.standing > 0 || t < e.until }
 // woken.
 const thawed = 15 * ms
 
+// maxTurns is how often a frame may go round in the time that ALONE needs to hear of a cable, one hello.
+const (
+	noticed  = 60 * ms
+	maxTurns = 200
+)
+
+func (w *world) cap() int {
+	if w.now < w.excuse.loose {
+		return maxTurns
+	}
+	return maxCopies
+}
+
 func (w *world) excused(d int64) { w.excuse.until = max(w.excuse.until, w.now+d) }
 
 // checkCopy looks at a frame that a station has heard for the nth time.
 func (w *world) checkCopy(r *record, s *station, n int) {
 	switch {
-	case n > maxCopies:
+	case n > w.cap():
 		w.violated("%s heard probe %d of %v %d times", s.name, r.sequence, r.flow, n)
 	case !r.forgiving && !w.excuse.now(w.now):
 		w.violated("%s heard probe %d of %v twice", s.name, r.sequence, r.flow)
@@ -62,7 +76,7 @@ func (w *world) checkPassage(p *port, f *frame, e drawbridge.Epoch, verb string)
 		r.written[s.id]++
 		written := int(r.written[s.id])
 		w.copies = max(w.copies, written)
-		if written > maxCopies || written > 1 && !r.forgiving && !w.excuse.now(w.now) {
+		if written > w.cap() || written > 1 && !r.forgiving && !w.excuse.now(w.now) {
 			w.violated("probe %d of %v was written to segment %d %d times", r.sequence, r.flow, s.id, written)
 		}
 	}

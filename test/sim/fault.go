@@ -169,6 +169,7 @@ func (w *world) patch(j *jack) func() {
 		return nil
 	}
 	j.setDown(false)
+	w.excuse.loose = w.now + noticed
 	return w.excuseWhile(func() { j.setDown(true) })
 }
 
@@ -309,7 +310,7 @@ func (w *world) measure(t *trouble, out *Outcome) {
 
 // manyAtOnce lets faults overlap.
 func (w *world) manyAtOnce(n int, kinds []trouble) {
-	w.quickUntil = w.now + int64(n)*200*ms
+	w.quickUntil, w.overlapping = w.now+int64(n)*200*ms, true
 	for i := 0; i < n && len(w.violations) == 0; i++ {
 		t := w.some(kinds)
 		w.note("- %s", t.name)
@@ -353,18 +354,26 @@ func (w *world) untilHealed(limit int64) (err error) {
 }
 
 // untilReady lets time pass until the next fault would be the only one: every gateway would take over, every link is up.
-func (w *world) untilReady(limit int64) {
-	for end := w.now + limit; w.now < end && len(w.violations) == 0 && (w.settled() != nil || !w.ready()); {
-		w.run(50 * ms)
+func (w *world) untilReady(limit int64) bool {
+	for end := w.now + limit; w.settled() != nil || w.unready() != ""; w.run(50 * ms) {
+		if w.now >= end || len(w.violations) > 0 {
+			w.note("not ready: %v %s", w.settled(), w.unready())
+			return false
+		}
 	}
 	w.run(400 * ms) // no flood takes every link any more
+	return true
 }
 
-func (w *world) ready() bool {
+// unready names what would make the next fault one of two.
+func (w *world) unready() string {
 	for _, n := range w.nodes {
+		if n.lease.Unfit() {
+			return n.name + " does not trust its clock"
+		}
 		for _, p := range n.ports {
-			if n.whyNot(p) != "" || p.segment == nil && n.stateOf(p) != alone.Passive {
-				return false
+			if why := n.whyNot(p); why != "" || p.segment == nil && n.stateOf(p) != alone.Passive {
+				return fmt.Sprintf("%s port %x: %s", n.name, p.id, why)
 			}
 		}
 		up, _ := n.lease.Quorum(n.instant())
@@ -375,8 +384,8 @@ func (w *world) ready() bool {
 			}
 		}
 		if !up || links < len(w.nodes)-1 {
-			return false
+			return fmt.Sprintf("%s has %d links and reaches a majority: %v", n.name, links, up)
 		}
 	}
-	return true
+	return ""
 }

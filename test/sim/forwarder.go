@@ -49,7 +49,7 @@ type header struct {
 	vni          drawbridge.VNI
 	segment      drawbridge.SegmentID
 	epoch        drawbridge.Epoch
-	sequence     uint64
+	sequence     uint32
 	mark         bool
 	hops         int
 }

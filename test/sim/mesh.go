@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"math/bits"
-
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/mesh/topology"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
@@ -24,38 +22,52 @@ type mesh struct {
 	routes   topology.Routes
 	changes  uint64
 	flux     int64 // until then
-	sequence uint64
+	sequence uint32
 	windows  [maxPeers]window
 }
 
-// window remembers the last 64 floods of an origin's run.
+// window remembers which floods of an origin were seen, as mesh/transit does: the highest number and those below it.
 type window struct {
-	run  int
-	top  uint64
-	seen uint64
+	any  bool
+	top  uint32
+	last int64 // clock
+	seen [windowSize / 64]uint64
 }
 
-// fresh reports whether a flood is new, and remembers it.
-func (v *window) fresh(run int, sequence uint64) bool {
-	if v.run != run {
-		*v = window{run: run, top: sequence, seen: 1}
-		return true
+const (
+	windowSize  = 512 // of 8,192: in this simulation no more can be under way
+	forgetAfter = 2 * second
+)
+
+// first reports whether a flood is new, and remembers it.
+func (v *window) first(sequence uint32, now int64) bool {
+	ahead := int32(sequence - v.top)
+	switch {
+	case ahead > 0 && v.any:
+		for v.top != sequence && ahead < windowSize {
+			v.top++
+			v.seen[v.top/64%(windowSize/64)] &^= 1 << (v.top % 64)
+		}
+		if ahead >= windowSize {
+			v.top, v.seen = sequence, [windowSize / 64]uint64{}
+		}
+	case ahead > -windowSize && v.any:
+	case now-v.last <= forgetAfter && v.any:
+		return false
+	default:
+		*v = window{any: true, top: sequence}
 	}
-	if sequence > v.top {
-		v.seen = v.seen<<min(sequence-v.top, 64) | 1
-		v.top = sequence
-		return true
-	}
-	bit := v.top - sequence
-	if bit >= 64 || bits.TrailingZeros64(v.seen>>bit) == 0 {
+	word, bit := &v.seen[sequence/64%(windowSize/64)], uint64(1)<<(sequence%64)
+	if *word&bit != 0 {
 		return false
 	}
-	v.seen |= 1 << bit
+	*word |= bit
+	v.last = now
 	return true
 }
 
 func (m *mesh) reset(n *node) {
-	*m = mesh{}
+	*m = mesh{sequence: uint32((1e12 + n.wall*1000 + n.w.now/ms) * 64)}
 	n.checkLinks()
 }
 
@@ -234,7 +246,7 @@ func (n *node) relay(h header, f *frame, from drawbridge.PeerID) {
 }
 
 func (n *node) carry(to *node, h header, f *frame) {
-	run, origin := n.w.nodes[h.origin-1].run, h.origin
+	origin := h.origin
 	n.w.transmit(n, to, overlay, func() {
 		switch {
 		case origin == to.id:
@@ -242,7 +254,7 @@ func (n *node) carry(to *node, h header, f *frame) {
 			to.sw.delivered(&h, f)
 		case h.dest != 0:
 			to.forward(&h, f)
-		case to.mesh.windows[origin-1].fresh(run, h.sequence):
+		case to.mesh.windows[origin-1].first(h.sequence, to.read()):
 			to.sw.delivered(&h, f)
 			to.relay(h, f, n.id)
 		}

@@ -209,7 +209,7 @@ func (n *node) crash(machine bool) {
 		n.w.note("%s crashes", n.name)
 	}
 	if machine {
-		n.clock = clock{at: n.w.now, value: 1e9 + n.w.rnd.Int64N(1e9), ppm: n.w.someRate()}
+		n.clock = clock{at: n.w.now, value: 100*ms + n.w.rnd.Int64N(200*ms), ppm: n.w.someRate()}
 		n.pausedAt = 0
 		for _, p := range n.ports {
 			if p.gate != nil {
@@ -245,6 +245,9 @@ func (n *node) thaw() {
 		n.clock.goOn(n.w.now)
 		n.wokenAt = n.w.now
 		n.w.excused(thawed)
+	}
+	if n.w.overlapping {
+		n.w.excused(thawed) // floods that waited in its sockets reach gateways that have not seen them
 	}
 	n.w.note("%s goes on", n.name)
 	for t := range threads {

@@ -64,17 +64,18 @@ type world struct {
 
 	raft raft
 
-	violations []string
-	journal    []string // what happened, for the trace
-	verbose    bool
-	excuse     excuse
-	copies     int // most that any frame was written to segments
-	duplicates int
-	loops      int
-	tenures    int
-	alarms     []alarm
-	signals    map[string]int
-	quickUntil int64 // probes are frequent until then
+	violations  []string
+	journal     []string // what happened, for the trace
+	verbose     bool
+	excuse      excuse
+	copies      int // most that any frame was written to segments
+	duplicates  int
+	loops       int
+	tenures     int
+	alarms      []alarm
+	signals     map[string]int
+	overlapping bool  // several faults at once
+	quickUntil  int64 // probes are frequent until then
 }
 
 // segment is a VLAN: two switches with a trunk, so that it can be split.
