@@ -44,6 +44,22 @@ func (m *moves) startGiving(id drawbridge.SegmentID) bool {
 	return true
 }
 
+// awaitGiving claims a segment for one move, as soon as the trail of the last one has ended.
+func (m *moves) awaitGiving(ctx context.Context, id drawbridge.SegmentID) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*handover.TrailFor)
+	defer cancel()
+	again := time.NewTicker(handover.Watch)
+	defer again.Stop()
+	for !m.startGiving(id) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-again.C:
+		}
+	}
+	return true
+}
+
 func (m *moves) endGiving(id drawbridge.SegmentID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -223,7 +239,7 @@ type giving struct {
 // give moves a segment to another gateway. It returns when the move is over; the operation may have ended before.
 func (n *Node) give(ctx context.Context, op *operation, p *port, to drawbridge.PeerName, toID drawbridge.PeerID) error {
 	segment := drawbridge.SegmentIDOf(p.segment.Name)
-	if !n.moves.startGiving(segment) {
+	if !n.moves.awaitGiving(ctx, segment) {
 		return errMoving
 	}
 	defer n.moves.endGiving(segment)
@@ -324,18 +340,23 @@ func (g *giving) carry(do []handover.Do) {
 			g.node.sendStations(g.port, func(m *handover.Message) { g.talk.post(m) })
 		case handover.DoHold:
 			g.held = g.node.elapsed()
+			g.port.moving.Store(uint64(g.epoch))
 			g.keep.hold()
 			g.carry(g.machine.Held(g.node.elapsed()))
 		case handover.DoYield:
 			had := g.node.voter.agent.Yield(drawbridge.SegmentIDOf(g.port.segment.Name), g.toID)
 			g.carry(g.machine.Yielded(g.node.elapsed(), had))
 		case handover.DoShut:
+			g.port.released() // at once: the taker's ALONE waits for our hello
 			g.talk.post(&handover.Message{Kind: handover.Shut, ID: g.id, Epoch: g.epoch})
 			g.op.step("shut", string(g.node.creds.Name), "the gate is shut and the lease is given to "+g.to)
 		case handover.DoNarrow:
 			g.keep.narrow()
 		case handover.DoEnd, handover.DoDrop:
 			g.keep.end()
+			if g.port.moving.Swap(0) != 0 {
+				g.node.publish()
+			}
 		case handover.DoAbort:
 			g.talk.post(&handover.Message{Kind: handover.Abort, ID: g.id, Text: g.machine.Reason})
 		case handover.DoClose:
@@ -372,7 +393,8 @@ type taking struct {
 	keep    *keeper
 	tenure  chan drawbridge.Epoch
 
-	prepared chan struct{}
+	prepared  chan struct{}
+	accounted bool // the giver was told what became of the frames
 }
 
 // serveHandover takes a segment that another gateway hands over.
@@ -416,6 +438,8 @@ func (t *taking) frame(m *handover.Message) bool {
 		t.keep.theirs(m)
 	case handover.Seen:
 		t.keep.listed(m)
+	case handover.Turn:
+		t.keep.turned(m.Turned)
 	case handover.Stations:
 		t.node.takeStations(t.port, m.Stations)
 	default:
@@ -462,8 +486,13 @@ func (t *taking) run(ctx context.Context) {
 	now := t.node.elapsed
 	ended := t.talk.ended
 	for t.machine.State != handover.TakerDone {
-		timer := time.NewTimer(t.machine.Deadline() - now())
+		wait := t.machine.Deadline() - now()
+		if t.keep.waits() {
+			wait = min(wait, lookAgain)
+		}
+		timer := time.NewTimer(wait)
 		select {
+		case <-t.keep.again:
 		case <-ctx.Done():
 			t.carry(t.machine.Broken("this peer is stopping"))
 		case epoch := <-t.tenure:
@@ -481,6 +510,20 @@ func (t *taking) run(ctx context.Context) {
 			t.carry(t.machine.Tick(now()))
 		}
 		timer.Stop()
+		if t.keep.waits() {
+			t.release()
+		}
+	}
+}
+
+// lookAgain is how often it is seen whether a turn whose mark was lost has timed out.
+const lookAgain = 5 * time.Millisecond
+
+// release forwards what can be forwarded of our own, and tells the giver when that was all.
+func (t *taking) release() {
+	if t.keep.release() && !t.accounted {
+		t.accounted = true
+		t.talk.post(&handover.Message{Kind: handover.Account, Counts: t.keep.account()})
 	}
 }
 
@@ -514,8 +557,7 @@ func (t *taking) carry(do []handover.Do) {
 			t.keep.openUp(uint32(t.id))
 			t.keep.announce(uint32(t.id))
 		case handover.DoRelease:
-			counts := t.keep.release(t.node.settle())
-			t.talk.post(&handover.Message{Kind: handover.Account, Counts: counts})
+			t.release()
 		case handover.DoDrop:
 			t.keep.end()
 		case handover.DoAbort:

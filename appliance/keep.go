@@ -34,16 +34,20 @@ type keeper struct {
 	talk     *talk               // giver: where what is kept goes; nil: taker
 	marker   uint32
 	marked   chan struct{}  // giver: closed when the marker was heard
+	again    chan struct{}  // taker: to look whether frames can be released
 	self     drawbridge.MAC // of the port
 
 	mu      sync.Mutex // guards what follows; never held while the port is called
 	phase   int
-	lists   [2]handover.List // by direction: what the giver had
-	own     [2]shelf         // taker: its own, by direction
-	given   [2]shelf         // taker: the giver's, until the gate is open
-	open    bool             // taker: the giver's frames pass
-	passes  [2]bool          // taker: so do its own, by direction
-	echoes  handover.List    // taker: what the giver injected, which the segment may bring back
+	lists   [2]handover.List                  // by direction: what the giver had
+	own     [2]shelf                          // taker: its own, by direction
+	given   [2]shelf                          // taker: the giver's, until the gate is open
+	open    bool                              // taker: the giver's frames pass
+	passes  [2]bool                           // taker: so do its own, by direction
+	settled bool                              // taker: the giver has sent its list
+	begun   map[handover.Turned]time.Duration // taker: sources that have turned, and when
+	ended   map[handover.Turned]bool          // taker: whose last frame the old way came before the first here
+	echoes  handover.List                     // taker: what the giver injected, which the segment may bring back
 	counts  handover.Counts
 	dropped uint64 // giver: for want of room
 	heard   bool   // giver: the marker
@@ -103,6 +107,8 @@ func newGiverKeeper(p *port, t *talk, marker uint32) *keeper {
 
 func newTakerKeeper(p *port) *keeper {
 	k := newKeeper(p)
+	k.again = make(chan struct{}, 1)
+	k.begun, k.ended = map[handover.Turned]time.Duration{}, map[handover.Turned]bool{}
 	if k.attached != nil {
 		k.theirsOut = k.attached.Releaser()
 	}
@@ -325,37 +331,119 @@ func packets(all []held) []drawbridge.Packet {
 	return ps
 }
 
-// release forwards what the taker kept itself, less what the giver had: captured frames at once, injected ones after
-// settle, when what peers had sent to the giver before has come.
-func (k *keeper) release(settle time.Duration) handover.Counts {
+// release forwards what the taker kept itself, less what the giver had, and lets the rest pass from then on. Frames to
+// the segment wait for as long as a source that has turned here has frames on the old way; it answers false then.
+func (k *keeper) release() bool {
 	if k.attached == nil {
-		return handover.Counts{}
+		return true
 	}
 	k.port.gate.Hold(0)
-	out := k.attached.Releaser()
-	defer out.Close()
-	k.drain(0, out.Capture)
-	<-time.After(settle)
-	k.drain(1, k.attached.InjectHeld)
 	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.counts
+	k.settled = true
+	first := !k.passes[0]
+	k.mu.Unlock()
+	if first {
+		out := k.attached.Releaser()
+		k.drain(0, out.Capture)
+		out.Close()
+	}
+	return k.drain(1, k.attached.InjectHeld)
 }
 
-// drain forwards the frames of one direction until none is left, and lets later ones pass.
-func (k *keeper) drain(d int, forward func([]drawbridge.Packet)) {
+// drain forwards the frames of one direction until none is left, and lets later ones pass. It answers false when that
+// must wait.
+func (k *keeper) drain(d int, forward func([]drawbridge.Packet)) bool {
 	for {
 		k.mu.Lock()
+		if d == 1 && k.turning() {
+			k.mu.Unlock()
+			return false
+		}
 		all := k.own[d].take()
 		if len(all) == 0 {
 			k.passes[d] = true
 			k.mu.Unlock()
-			return
+			return true
 		}
 		ps := k.once(d, all)
 		k.mu.Unlock()
 		forward(ps)
 	}
+}
+
+// turning reports whether a source has turned here whose frames on the old way have not all come. The caller holds mu.
+func (k *keeper) turning() bool {
+	now := k.port.node.elapsed()
+	for t, since := range k.begun {
+		if now-since < handover.TurnFor {
+			return true
+		}
+		delete(k.begun, t) // its mark was lost
+	}
+	return false
+}
+
+// Turned implements forwarder.Holder.
+func (k *keeper) Turned(t forwarder.Turn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m := handover.Turned{Origin: t.Origin, Source: t.Source, Number: t.Number}
+	if k.talk != nil {
+		if k.phase == phaseHolding || k.phase == phaseNarrow {
+			k.talk.post(&handover.Message{Kind: handover.Turn, Turned: m})
+		}
+		return
+	}
+	if k.phase != phaseHolding && k.phase != phaseOpen {
+		return
+	}
+	if k.ended[m] {
+		delete(k.ended, m)
+		return
+	}
+	if len(k.begun) < maxTurning {
+		k.begun[m], k.passes[1] = k.port.node.elapsed(), false
+		k.look()
+	}
+}
+
+// maxTurning bounds the sources that turn at once; each peer has as many as it has queues.
+const maxTurning = 1024
+
+// turned hears that a source's last frame the old way has come.
+func (k *keeper) turned(m handover.Turned) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, begun := k.begun[m]; begun {
+		delete(k.begun, m)
+		k.look()
+		return
+	}
+	if len(k.ended) < maxTurning {
+		k.ended[m] = true
+	}
+}
+
+// look asks the move's goroutine to see whether frames can be released.
+func (k *keeper) look() {
+	select {
+	case k.again <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+// account is what has become of the frames so far.
+func (k *keeper) account() handover.Counts {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.counts
+}
+
+// waits reports whether frames wait although the giver has sent all of its own.
+func (k *keeper) waits() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.settled && !k.passes[1]
 }
 
 // once leaves out what the giver had. The caller holds mu.

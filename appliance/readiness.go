@@ -189,22 +189,6 @@ func (n *Node) checkOverlay(c *checklist) {
 	c.check("overlay", reached == total, value, "all peers that are alive")
 }
 
-// settle is how long frames may still be on their way from a peer over the old gateway after the peer has turned.
-func (n *Node) settle() time.Duration {
-	const scheduling = 2 * time.Millisecond
-	_, others := n.peers()
-	var worst time.Duration
-	for _, p := range others {
-		if p.State != mesh.StateUnreachable && p.State != mesh.StateLeft {
-			worst = max(worst, p.RTT)
-		}
-	}
-	return scheduling + min(worst, maxSettle)
-}
-
-// maxSettle bounds the wait for one far peer: its flows may then be out of order.
-const maxSettle = 20 * time.Millisecond
-
 // moved notes how long a planned move held frames.
 func (n *Node) moved(segment, to string, pause time.Duration) {
 	n.readiness.mu.Lock()

@@ -16,6 +16,8 @@ type Holder interface {
 	// Injected is shown what is to be written before the gate is asked, and answers what it does not keep, in the
 	// same memory. floods says of each frame whether other gateways have been sent it as well; nil: none.
 	Injected(ps []drawbridge.Packet, floods []bool) (rest []drawbridge.Packet)
+	// Turned is told of a turn between the frames before and after it.
+	Turned(Turn)
 }
 
 // holding is a holder that was set.
@@ -30,8 +32,10 @@ func (a *Attached) SetHolder(h Holder) {
 	a.holder.Store(&holding{h})
 }
 
-// Quiesce returns when everything has been written that was taken for writing before.
+// Quiesce returns when everything has been written and forwarded that was taken in before.
 func (a *Attached) Quiesce() {
+	a.taking.Lock()
+	a.taking.Unlock() //nolint:staticcheck // whoever held it has finished
 	a.writing.Lock()
 	defer a.writing.Unlock()
 }

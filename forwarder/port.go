@@ -101,7 +101,8 @@ type Attached struct {
 	answers     storm
 	echoes      echoes
 
-	writing sync.Mutex // held from asking the gate until WriteBatch is over
+	writing sync.Mutex   // held from asking the gate until WriteBatch is over
+	taking  sync.RWMutex // read-held by each pump from asking the holder until its frames are with the mesh
 }
 
 // permit asks the gate; a guest port has none and is open unless it is blocked.

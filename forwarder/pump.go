@@ -44,6 +44,11 @@ type pump struct {
 	local  queues
 	kept   kept
 	macs   cache
+
+	number  uint32    // of this pump
+	towards []towards // gateways of segments, as of the last frame for each
+	last    towards   // the one of them that the last frame was for
+
 	now    time.Duration
 	header drawbridge.Header
 }
@@ -52,6 +57,7 @@ func newPump(a *Attached, p Port) *pump {
 	u := &pump{
 		from: a, port: p, sw: a.sw, out: a.sw.cfg.Overlay.Sender(),
 		batch: make([]drawbridge.Packet, a.sw.cfg.Batch), macs: cache{table: &a.sw.table},
+		number: a.sw.pumps.Add(1),
 	}
 	u.here.port = a
 	return u
@@ -87,6 +93,8 @@ func (u *pump) take(ps []drawbridge.Packet) {
 		return
 	}
 	a.show(&a.before, Inbound, ps)
+	a.taking.RLock()
+	defer a.taking.RUnlock()
 	if h := a.holder.Load(); h != nil {
 		if ps = h.Captured(ps); len(ps) == 0 {
 			return
@@ -186,6 +194,13 @@ func (u *pump) unicast(p *drawbridge.Packet, to *place) {
 		return
 	case to.segment != nil:
 		own, gateway := to.segment.gateway(u.sw.cfg.Self)
+		by := gateway
+		if own != nil {
+			by = u.sw.cfg.Self
+		}
+		if by != 0 && (u.last.segment != to.segment || u.last.gateway != by) {
+			u.turn(to.segment, by)
+		}
 		if own != nil {
 			u.local.add(own, p, false)
 			return

@@ -30,6 +30,9 @@ func (r *Receiver) Deliver(h *drawbridge.Header, p *drawbridge.Packet) {
 		return
 	}
 	if why, ok := r.accept(h, p.Frame); !ok {
+		if why == dropBadSource && r.turned(h, p.Frame) {
+			return
+		}
 		if why == dropLinkLocal {
 			r.sw.strayed(p.Frame)
 		}

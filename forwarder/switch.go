@@ -43,6 +43,7 @@ type Switch struct {
 
 	table table
 	drops drops
+	pumps atomic.Uint32 // made so far
 
 	// Replaced whole under mu, read without.
 	segments atomic.Pointer[map[segmentKey]*segment]

@@ -19,8 +19,11 @@ const (
 	OpenFor = 100 * time.Millisecond
 	// MarkerFor is how long the giver looks for the taker's marker on the segment.
 	MarkerFor = 20 * time.Millisecond
-	// SettleFor is how long the taker waits for the end of what the giver sends first.
-	SettleFor = 60 * time.Millisecond
+	// SettleFor is how long the taker waits for the end of what the giver sends first: without its list, frames
+	// would be doubled.
+	SettleFor = 250 * time.Millisecond
+	// TurnFor is how long frames of a peer that has turned wait for those that it sent the old way.
+	TurnFor = 60 * time.Millisecond
 	// TrailFor is how long frames are sent on that peers still send to the giver: gossip is faster.
 	TrailFor = 2 * time.Second
 )

@@ -24,6 +24,7 @@ const (
 	End      Kind = 9
 	Abort    Kind = 10
 	Account  Kind = 11
+	Turn     Kind = 12
 )
 
 // Limits of a message.
@@ -66,6 +67,14 @@ type Message struct {
 	Hashes    []uint64
 	Phase     uint8
 	Counts    Counts
+	Turned    Turned
+}
+
+// Turned is a source of frames that has turned from the giver to the taker.
+type Turned struct {
+	Origin drawbridge.PeerID
+	Source uint32
+	Number uint32
 }
 
 // Counts are what the taker did with frames until it had released its own.
@@ -121,6 +130,10 @@ func (m *Message) body(b []byte) []byte {
 		b = binary.BigEndian.AppendUint64(b, uint64(m.Epoch))
 	case End:
 		b = append(b, m.Phase)
+	case Turn:
+		for _, v := range []uint32{uint32(m.Turned.Origin), m.Turned.Source, m.Turned.Number} {
+			b = binary.BigEndian.AppendUint32(b, v)
+		}
 	case Account:
 		for _, v := range []uint64{m.Counts.Handed, m.Counts.Kept, m.Counts.Twice, m.Counts.Dropped} {
 			b = binary.BigEndian.AppendUint64(b, v)
@@ -206,6 +219,8 @@ func (m *Message) fits(n int) bool {
 		return n == 16
 	case End:
 		return n == 1
+	case Turn:
+		return n == 12
 	case Account:
 		return n == 32
 	}
@@ -240,6 +255,8 @@ func (m *Message) parse(b []byte) error {
 		return m.checkDirection(0)
 	case Shut, Opened:
 		m.ID, m.Epoch = binary.BigEndian.Uint64(b), drawbridge.Epoch(binary.BigEndian.Uint64(b[8:]))
+	case Turn:
+		m.Turned = Turned{drawbridge.PeerID(binary.BigEndian.Uint32(b)), binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:])}
 	case Account:
 		m.Counts = Counts{
 			binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint64(b[16:]), binary.BigEndian.Uint64(b[24:]),

@@ -22,6 +22,7 @@ func samples() []Message {
 		{Kind: Opened, ID: 7, Epoch: 6},
 		{Kind: End, Phase: 2},
 		{Kind: Abort, ID: 7},
+		{Kind: Turn, Turned: Turned{1, 2, 3}},
 		{Kind: Account, Counts: Counts{1, 2, 3, 4}},
 	}
 }
