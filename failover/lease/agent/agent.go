@@ -168,7 +168,7 @@ const endFor = 100 * time.Millisecond
 func (a *Agent) leave() {
 	a.shutAll()
 	now := a.now()
-	a.ending = now.Add(endFor)
+	a.ending, a.guard.next, a.guard.due = now.Add(endFor), lease.Never, lease.Never
 	a.stand(now, false)
 	a.act(now)
 }
@@ -190,7 +190,7 @@ func (a *Agent) shutAll() {
 
 // watchDaemon gives the leases up while the daemon, which moves the frames, is stopped or stuck.
 func (a *Agent) watchDaemon(now lease.Instant) {
-	if a.ending != 0 || now < a.guard.next {
+	if now < a.guard.next {
 		return
 	}
 	why := a.guard.look(now, a.holds())
