@@ -18,7 +18,9 @@ func newPool(g Ground) *pool {
 
 // put and remove keep the lists of loans that need care.
 func (pl *pool) put(e Entry) {
-	pl.remove(e.Offset, false)
+	if pl.space.entries[e.Offset] != nil {
+		pl.remove(e.Offset, false)
+	}
 	pl.space.put(e)
 	switch e.Use {
 	case Offered:
@@ -61,6 +63,7 @@ func (p *Peer) Decide(now Instant, d Decided) error {
 		return err
 	}
 	p.decided = d.clone()
+	p.present = p.decided.living(p.config.Self)
 	p.logDecided()
 	p.adoptPools(pools)
 	for i := range d.Members {

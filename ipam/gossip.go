@@ -238,7 +238,7 @@ func (p *Peer) credible(pl *pool, block int, told Register, from Holder) error {
 		return forged("owner and donor must be two members")
 	case pl.space.held[block]:
 		return forged("only its owner gives it away")
-	case told.Donor == p.me:
+	case told.Donor == p.me && told.Gen.Count() > 0:
 		return forged("this peer never gave it")
 	case told.Gen.Count() == 0 && !p.decided.removed(told.Donor):
 		return forged("nobody inherits from the living")

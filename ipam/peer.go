@@ -75,6 +75,7 @@ type Peer struct {
 	me      Holder
 	next    uint32 // the life under which a removed peer wants to return; 0: not removed
 	decided Decided
+	present Holder // the life of this peer that the decisions name and have not removed
 	pools   []*pool
 	lease   Instant // end of the space lease
 	lapsed  bool    // was told
@@ -176,22 +177,27 @@ func (p *Peer) Me() Holder { return p.me }
 
 // Unable says why the peer may not use its space now; nil when it may.
 func (p *Peer) Unable() error {
-	other := p.decided.living(p.me.Peer)
 	switch {
 	case p.broken != nil:
 		return fmt.Errorf("%w: %w", p.broken, ErrUnable)
-	case p.decided.removed(p.me):
-		return fmt.Errorf("this peer was removed by decision %d and its space is inherited; it waits to be admitted again: %w", p.decided.member(p.me).Removed, ErrUnable)
-	case other == Holder{}:
-		return fmt.Errorf("this peer is not admitted to address management yet: %w", ErrUnable)
-	case other != p.me:
-		return fmt.Errorf("the state file of this peer is new (life %08x), the network knows an earlier one (life %08x), which is lost; forget the peer so that its space is inherited, and admit it again: %w", p.me.Life, other.Life, ErrUnable)
+	case p.present != p.me:
+		return p.notMember()
 	case p.fence > p.decided.Number:
 		return fmt.Errorf("other peers say that decision %d removed this peer: %w", p.fence, ErrUnable)
 	case p.lease <= p.now:
 		return fmt.Errorf("this peer has not heard from the majority within the space lease of %v: %w", time.Duration(p.decided.Lease), ErrUnable)
 	}
 	return nil
+}
+
+func (p *Peer) notMember() error {
+	switch m := p.decided.member(p.me); {
+	case m != nil && m.Removed != 0:
+		return fmt.Errorf("this peer was removed by decision %d and its space is inherited; it waits to be admitted again: %w", m.Removed, ErrUnable)
+	case p.present == Holder{}:
+		return fmt.Errorf("this peer is not admitted to address management yet: %w", ErrUnable)
+	}
+	return fmt.Errorf("the state file of this peer is new (life %08x), the network knows an earlier one (life %08x), which is lost; forget the peer so that its space is inherited, and admit it again: %w", p.me.Life, p.present.Life, ErrUnable)
 }
 
 func (p *Peer) advance(now Instant) { p.now = max(p.now, now) }
@@ -244,9 +250,9 @@ func (p *Peer) stop(err error) {
 func (p *Peer) Take() Output {
 	out := p.out
 	p.out = Output{}
-	if len(p.batch) > 0 {
+	if n := len(p.batch); n > 0 {
 		out.Batch = Batch{p.stamp, p.batch}
-		p.batch = nil
+		p.batch = make([]byte, 0, n+n/4)
 	}
 	n := 0
 	for ; n < len(p.queue) && (p.queue[n].stamp <= p.durable || p.rules.skipPersistence); n++ {

@@ -152,6 +152,7 @@ func (p *Peer) restore(frames []Batch) error {
 			return fmt.Errorf("decisions: %w: %w", err, ErrState)
 		}
 	}
+	p.present = p.decided.living(p.config.Self)
 	for i := range p.decided.Grounds {
 		p.pools = append(p.pools, newPool(p.decided.Grounds[i]))
 	}

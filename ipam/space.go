@@ -148,7 +148,9 @@ func (p *Space) drop(block int) {
 
 // put adds or replaces an entry.
 func (p *Space) put(e Entry) {
-	p.remove(e.Offset, false)
+	if p.entries[e.Offset] != nil {
+		p.remove(e.Offset, false)
+	}
 	p.entries[e.Offset] = &e
 	if !p.kept.has(e.Offset) {
 		p.count(e.Offset, 1)
@@ -158,7 +160,9 @@ func (p *Space) put(e Entry) {
 	}
 	if e.allocated() {
 		p.owners[e.Owner] = e.Offset
-		delete(p.former, e.Owner)
+		if len(p.former) > 0 {
+			delete(p.former, e.Owner)
+		}
 	}
 	if e.Until != 0 {
 		p.expiry.push(deadline{e.Until, e.Offset})
