@@ -23,6 +23,7 @@ type Network struct {
 	server *httptest.Server
 	began  time.Time
 	cut    atomic.Bool
+	frozen atomic.Pointer[time.Duration] // by the node's clock
 }
 
 // NewNetwork starts a node to look at. Close ends it.
@@ -52,8 +53,22 @@ func (n *Network) Close() {
 // Status is that of the values, by a clock that goes.
 func (n *Network) Status() web.Status {
 	s := n.Node.Status()
-	s.UptimeS += time.Since(n.began).Seconds()
+	at := time.Since(n.began)
+	if stopped := n.frozen.Load(); stopped != nil {
+		at = *stopped
+	}
+	s.UptimeS += at.Seconds()
 	return s
+}
+
+// Freeze keeps the node from telling anything new, while its connections stay.
+func (n *Network) Freeze(frozen bool) {
+	if !frozen {
+		n.frozen.Store(nil)
+		return
+	}
+	at := time.Since(n.began)
+	n.frozen.Store(&at)
 }
 
 // Cut lets all connections break, and new ones too until it is undone.

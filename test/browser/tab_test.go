@@ -34,13 +34,11 @@ type tab struct {
 // program is where Chromium is.
 func program(t *testing.T) string {
 	t.Helper()
-	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
+	path, err := exec.LookPath(os.Getenv("CHROMIUM"))
+	if err != nil {
+		t.Skip("needs chromium; `make browser` installs it and says where it is")
 	}
-	t.Skip("needs chromium; `make browser` installs it")
-	return ""
+	return path
 }
 
 // newTab opens a browser for pages of url. The test fails at its end if a page complained.
@@ -63,7 +61,16 @@ func newTab(t *testing.T, url string) *tab {
 	if err := chromedp.Listen(ctx, b.hear); err != nil {
 		t.Fatal(err)
 	}
+	b.size(1280, 860)
 	return b
+}
+
+// look opens a page of a node of our own. The page ends first: a node that goes away is something to complain about.
+func look(t *testing.T) (*Network, *tab) {
+	t.Helper()
+	n := NewNetwork()
+	t.Cleanup(n.Close)
+	return n, newTab(t, n.URL)
 }
 
 // hear collects what no page of ours may do.
@@ -149,17 +156,20 @@ func (b *tab) awaitText(selector, words string) {
 	b.await(words+" in "+selector, `[...document.querySelectorAll(`+text(selector)+`)].some(e => e.textContent.includes(`+text(words)+`))`)
 }
 
-// click clicks the element of that kind whose words are these.
+// click clicks the element of that kind whose words are these, when it can be clicked.
 func (b *tab) click(selector, words string) {
 	b.t.Helper()
-	b.awaitText(selector, words)
-	run[bool](b, `[...document.querySelectorAll(`+text(selector)+`)].find(e => e.textContent.includes(`+text(words)+`)).click() ?? true`)
+	found := `[...document.querySelectorAll(` + text(selector) + `)].find(e => e.innerText?.trim().split("\n")[0].trim() === ` + text(words) + ` && !e.disabled)`
+	b.await(words+" to click", found+` !== undefined`)
+	run[bool](b, `(`+found+`).click() ?? true`)
 }
 
 // fill types into a field.
 func (b *tab) fill(selector, words string) {
 	b.t.Helper()
-	b.do("fill "+selector, chromedp.Clear(selector), chromedp.SendKeys(selector, words))
+	b.await(selector, `document.querySelector(`+text(selector)+`) !== null`)
+	run[bool](b, `(e => { e.focus(); e.select(); return true })(document.querySelector(`+text(selector)+`))`)
+	b.key(words)
 }
 
 // theme makes the system prefer light or dark, without motion.
@@ -176,4 +186,9 @@ func (b *tab) theme(name string) {
 func (b *tab) size(width, height int64) {
 	b.t.Helper()
 	b.do("resize", chromedp.EmulateViewport(width, height))
+}
+
+func (b *tab) key(keys string) {
+	b.t.Helper()
+	b.do("press a key", chromedp.KeyEvent(keys))
 }

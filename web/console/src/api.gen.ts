@@ -1,5 +1,44 @@
 // Made from the OpenAPI document by `make console`; do not edit.
 
+export interface ACMERequest {
+  /** URL of the authority; empty: Let's Encrypt */
+  directory?: string;
+  /** Whom the authority tells that something is wrong */
+  email?: string;
+  /** DNS names of this peer; the authority must reach it there, at port 443 */
+  hosts: string[];
+}
+
+export interface AccessToken {
+  /** What it is for */
+  comment?: string;
+  /** When it was made */
+  created: string;
+  /** When it ends */
+  expires: string;
+  /** Ten hexadecimal digits; not a secret */
+  id: string;
+  /** When it was last used, to the hour */
+  last_used?: string;
+  /** User whose role bounds it; empty: made on the host */
+  owner?: string;
+  /** Only this path and those below; empty: all */
+  prefix?: string;
+  /** What it may do, as far as its owner may */
+  role: "viewer" | "operator" | "admin";
+}
+
+export interface AccessTokenRequest {
+  /** What it is for */
+  comment?: string;
+  /** Only this path and those below */
+  prefix?: string;
+  /** What it may do; not more than who asks */
+  role: "viewer" | "operator" | "admin";
+  /** Seconds until it ends; 0: 90 days */
+  ttl_s?: number;
+}
+
 export interface AppliedPeer {
   /** Name of the peer */
   peer: string;
@@ -11,6 +50,63 @@ export interface AppliedPeer {
   state: "applied" | "behind" | "refused" | "silent" | "away";
   /** The version that it goes by, as far as is known here */
   version: number;
+}
+
+export interface AuditRecord {
+  /** What is there after it, or what was asked for, without secrets */
+  after?: unknown;
+  /** What was there before, without secrets */
+  before?: unknown;
+  /** How they were known */
+  by?: "session" | "token" | "socket";
+  /** Address that it came from; local: the socket */
+  from: string;
+  /** Grows from record to record */
+  id: number;
+  /** Method of the request */
+  method: string;
+  /** Path of the request */
+  path: string;
+  /** Why it was refused */
+  reason?: string;
+  /** ID of the request (X-Request-Id) */
+  request: string;
+  /** Status of the answer */
+  status: number;
+  /** When */
+  time: string;
+  /** ID of the token */
+  token?: string;
+  /** Who; empty: nobody who was known */
+  who: string;
+}
+
+export interface Certificate {
+  /** Whether an ACME authority is asked for certificates; this one is shown until it gives one */
+  acme: boolean;
+  /** SHA-256 in pairs of hexadecimal digits, as browsers show it */
+  fingerprint: string;
+  /** Who signed it */
+  issuer: string;
+  /** Kind of its key */
+  key: string;
+  /** Host names and addresses that it is good for */
+  names: string[];
+  /** When it expires */
+  not_after: string;
+  /** From when on it is valid */
+  not_before: string;
+  /** Whether nobody else signed it: compare the fingerprint */
+  self_signed: boolean;
+  /** Whom it is for */
+  subject: string;
+}
+
+export interface CertificateRequest {
+  /** PEM of the certificate, then of those who signed it */
+  certificate: string;
+  /** PEM of its key, not encrypted */
+  private_key: string;
 }
 
 export interface Check {
@@ -144,6 +240,11 @@ export interface ConfigVersion {
   version: number;
 }
 
+export interface Confirmation {
+  /** The current password */
+  password: string;
+}
+
 export interface DataPath {
   /** How frames are sealed between peers */
   cipher: string;
@@ -211,6 +312,11 @@ export interface DrillRequest {
   to?: string;
 }
 
+export interface Ended {
+  /** Sessions that ended */
+  ended: number;
+}
+
 export interface ErrorDetail {
   /** Where the error occurred, e.g. 'body.items[3].tags' or 'path.thing-id' */
   location?: string;
@@ -256,6 +362,20 @@ export interface Event {
   text: string;
   /** When */
   time: string;
+}
+
+export interface FirstRunCode {
+  /** Eight words; empty when there are users */
+  code: string;
+}
+
+export interface FirstRunRequest {
+  /** The eight words from the log or the local console */
+  code: string;
+  /** Name of the admin */
+  name: string;
+  /** Their password, at least 12 characters */
+  password: string;
 }
 
 export interface Flush {
@@ -332,6 +452,27 @@ export interface HandoverResult {
   twice: number;
 }
 
+export interface Issuer {
+  /** What the issuer calls this network */
+  client_id: string;
+  /** What the issuer knows it by; never shown; left out: as before */
+  client_secret?: string;
+  /** URL of the issuer */
+  issuer: string;
+  /** What the button says */
+  name: string;
+  /** Claim that has the name; empty: preferred_username */
+  name_claim?: string;
+  /** Where the issuer sends people back to: https://CONSOLE/api/v1/oidc/callback */
+  redirect_url: string;
+  /** Claim that decides on the role, a text or a list of texts */
+  role_claim: string;
+  /** Role by value of that claim; the strongest counts, and who has none stays out */
+  roles: Record<string, string>;
+  /** What to ask for beside openid and profile */
+  scopes?: string[];
+}
+
 export interface Link {
   /** This peer made the call */
   dialled: boolean;
@@ -371,6 +512,15 @@ export interface Link {
   up: boolean;
 }
 
+export interface LoginRequest {
+  /** Code of the authenticator app, or a recovery code; ask for it when a problem of type urn:drawbridge:problem:totp-needed says so */
+  code?: string;
+  /** Name of the user */
+  name: string;
+  /** Their password */
+  password: string;
+}
+
 export interface MAC {
   /** Where it is: at a guest port of this peer, at another peer, or behind a segment */
   at: "port" | "peer" | "segment";
@@ -402,6 +552,13 @@ export interface Network {
   id: string;
   /** Name of the network */
   name: string;
+}
+
+export interface NewAccessToken {
+  /** What the list will show */
+  info: AccessToken;
+  /** Send it as Authorization: Bearer; a secret */
+  token: string;
 }
 
 export interface NewToken {
@@ -446,6 +603,18 @@ export interface Operation {
   steps: Step[];
   /** Gateway that takes it */
   to?: string;
+}
+
+export interface OwnPasswordRequest {
+  /** The password until now */
+  current: string;
+  /** At least 12 characters; other sessions end */
+  password: string;
+}
+
+export interface PasswordRequest {
+  /** At least 12 characters; sessions of the user end */
+  password: string;
 }
 
 export interface Peer {
@@ -560,6 +729,11 @@ export interface Problem {
   summary: string;
 }
 
+export interface RecoveryCodes {
+  /** Each is good for one log in; they are shown this once */
+  codes: string[];
+}
+
 export interface Route {
   /** Every peer on the way, the destination last */
   hops: string[];
@@ -599,6 +773,46 @@ export interface Segment {
   since: string;
   /** Number of that overlay */
   vni: number;
+}
+
+export interface Session {
+  /** What the browser calls itself */
+  agent: string;
+  /** When they logged in */
+  began: string;
+  /** When it ends if it is not used */
+  expires: string;
+  /** Address of the browser */
+  from: string;
+  /** Sixteen hexadecimal digits; not a secret */
+  id: string;
+  /** Whether it is the one that asks */
+  own: boolean;
+  /** When it was last used */
+  seen: string;
+  /** Who logged in */
+  user: string;
+}
+
+export interface SessionInfo {
+  /** How they are known */
+  by?: "session" | "token" | "socket";
+  /** When the session or the token ends at the latest */
+  expires?: string;
+  /** SHA-256 of this peer's certificate, to compare with what the browser shows */
+  fingerprint?: string;
+  /** There are no users yet: ask for the one-time code */
+  first_run: boolean;
+  /** Name of the OpenID Connect issuer by which people can log in, too */
+  issuer?: string;
+  /** Whether somebody is known */
+  logged_in: boolean;
+  /** Who: a user, unix:NAME at the local socket, oidc:NAME from an issuer, token:ID */
+  name?: string;
+  /** Name of this peer */
+  peer: string;
+  /** What they may do */
+  role?: "viewer" | "operator" | "admin";
 }
 
 export interface Status {
@@ -662,6 +876,18 @@ export interface SwitchoverRequest {
   to?: string;
 }
 
+export interface TOTPCode {
+  /** The six digits that the app shows */
+  code: string;
+}
+
+export interface TOTPSecret {
+  /** Base32, to type into an authenticator app */
+  secret: string;
+  /** The same as otpauth URI, for a QR code */
+  uri: string;
+}
+
 export interface Takeover {
   /** Its gate is open */
   active: boolean;
@@ -718,6 +944,41 @@ export interface Tree {
   origin: string;
 }
 
+export interface User {
+  /** When the password was set */
+  changed: string;
+  /** When they were made */
+  created: string;
+  /** Whether they are kept from logging in */
+  disabled: boolean;
+  /** Name of the user */
+  name: string;
+  /** Recovery codes that were not used yet */
+  recovery_left: number;
+  /** What they may do */
+  role: "viewer" | "operator" | "admin";
+  /** Log ins on this peer that have not ended */
+  sessions: number;
+  /** Whether log in takes a code of an authenticator app */
+  totp: boolean;
+}
+
+export interface UserChange {
+  /** Whether they are kept from logging in; sessions and tokens end at once */
+  disabled?: boolean;
+  /** What they may do from the next request on */
+  role?: "viewer" | "operator" | "admin";
+}
+
+export interface UserRequest {
+  /** 1 to 32 of a-z, 0-9, '.', '_' and '-' */
+  name: string;
+  /** At least 12 characters */
+  password: string;
+  /** What they may do */
+  role: "viewer" | "operator" | "admin";
+}
+
 export interface Version {
   /** Version of Go that it was built with */
   go: string;
@@ -731,6 +992,10 @@ export interface Version {
 
 /** What a GET answers, and streams when asked to. */
 export interface Reads {
+  "/access-tokens": AccessToken[]; // API tokens: one's own, or all for an admin
+  "/account": User; // The user who asks
+  "/audit": AuditRecord[]; // Changes that were made or tried on this peer, the newest first
+  "/certificate": Certificate; // The certificate of this peer
   "/config": ConfigVersion; // The network configuration in force
   "/config/diff": ConfigDiff; // How two versions differ
   "/config/export": Record<string, unknown>; // The configuration as a file
@@ -739,36 +1004,65 @@ export interface Reads {
   "/config/versions/{n}/applied": ConfigApplied; // Which peers go by a version
   "/drills": DrillReport[]; // Reports of rehearsals, the newest first
   "/events": Event[]; // What happened, oldest first
+  "/first-run": FirstRunCode; // The one-time code
   "/links": Link[]; // Connections to adjacent peers
   "/macs": MAC[]; // Where every station is
+  "/oidc": Issuer; // The issuer by which people can log in, too
   "/operations": Operation[]; // What takes its time, the newest first
   "/operations/{id}": Operation; // How an operation stands
   "/peers": Peer[]; // All peers of the network, this one first
   "/ports": Port[]; // Attachments of this peer
   "/routes": Routes; // How frames leave this peer
   "/segments": Segment[]; // Segments and who bridges them, the same on every peer
+  "/session": SessionInfo; // Who asks; anybody may
+  "/sessions": Session[]; // Log ins on this peer: one's own, or all for an admin
   "/status": Status; // This peer at a glance
   "/takeovers": Takeover[]; // How ready every gateway is to take over, with each check's value
   "/tokens": Token[]; // Invitations, those that ended included
+  "/users": User[]; // Everybody who can log in
+  "/users/{name}": User; // One of them
   "/version": Version; // What runs
 }
 
 /** Changes: what they take and what they answer. */
 export interface Changes {
+  "POST /access-tokens": { takes: AccessTokenRequest; gives: NewAccessToken }; // Make an API token
+  "DELETE /access-tokens/{id}": { takes: void; gives: void }; // End an API token at once
+  "PUT /account/password": { takes: OwnPasswordRequest; gives: void }; // Change one's own password; other sessions end
+  "POST /account/totp": { takes: void; gives: TOTPSecret }; // Begin two-factor log in for oneself
+  "PUT /account/totp": { takes: TOTPCode; gives: RecoveryCodes }; // Show a code of the app, which ends the beginning; other sessions end
+  "POST /account/totp/end": { takes: Confirmation; gives: void }; // End two-factor log in for oneself; other sessions end
+  "PUT /certificate": { takes: CertificateRequest; gives: Certificate }; // Replace the certificate; shown from the next connection on
+  "PUT /certificate/acme": { takes: ACMERequest; gives: Certificate }; // Have an ACME authority give certificates
+  "POST /certificate/renew": { takes: void; gives: Certificate }; // Make a new certificate that is signed by itself
   "PUT /config": { takes: ConfigChange; gives: ConfigVersion }; // Change the network configuration
   "POST /config/check": { takes: ConfigChange; gives: ConfigCheck }; // What is wrong with a configuration, and what it would change
   "POST /config/import": { takes: unknown; gives: ConfigVersion }; // Change the network configuration to that of a file, in either form
   "POST /config/rollback": { takes: ConfigRollback; gives: ConfigVersion }; // Go back to an earlier version, by a new one
   "POST /config/versions/{n}/confirm": { takes: ConfigConfirm; gives: ConfigVersion }; // Keep a version that waits for it
+  "POST /first-run": { takes: FirstRunRequest; gives: void }; // Make the first admin with the one-time code, and log in; anybody may
   "POST /flush": { takes: FlushRequest; gives: Operation }; // Forget where stations are, on all peers; an empty request forgets all
+  "POST /login": { takes: LoginRequest; gives: void }; // Begin a session, kept in a cookie; anybody may
+  "POST /logout": { takes: void; gives: void }; // End the session
   "POST /macs/flush": { takes: Flush; gives: Flushed }; // Forget where stations are; an empty request forgets all
+  "DELETE /oidc": { takes: void; gives: void }; // Have no issuer; sessions that it vouched for end
+  "PUT /oidc": { takes: Issuer; gives: void }; // Set the issuer; sessions that it vouched for end
   "DELETE /peers/{name}": { takes: void; gives: void }; // Remove a peer from the network for good
   "POST /peers/{name}/maintenance": { takes: MaintenanceRequest; gives: Operation }; // Send a gateway into maintenance, or back
   "POST /segments/{segment}/drill": { takes: DrillRequest; gives: Operation }; // Rehearse a switchover there and back, and measure it
   "POST /segments/{segment}/switchover": { takes: SwitchoverRequest; gives: Operation }; // Move a segment to another gateway
+  "POST /sessions/end-others": { takes: void; gives: Ended }; // End one's own sessions but this one
+  "DELETE /sessions/{id}": { takes: void; gives: void }; // End a session at once
   "POST /tokens": { takes: TokenRequest; gives: NewToken }; // Invite a peer
   "DELETE /tokens/{id}": { takes: void; gives: void }; // Make a token useless; peers that joined by it stay
+  "POST /users": { takes: UserRequest; gives: User }; // Make a user
+  "DELETE /users/{name}": { takes: void; gives: void }; // Remove a user with their sessions and tokens
+  "PATCH /users/{name}": { takes: UserChange; gives: User }; // Change role or disabled
+  "PUT /users/{name}/password": { takes: PasswordRequest; gives: void }; // Give a user a password; their sessions end
+  "DELETE /users/{name}/totp": { takes: void; gives: void }; // End two-factor log in of a user who lost the phone
+  "POST /users/{name}/totp": { takes: void; gives: TOTPSecret }; // Begin two-factor log in for a user
+  "PUT /users/{name}/totp": { takes: TOTPCode; gives: RecoveryCodes }; // Show a code of the app, which ends the beginning
 }
 
 /** Answers that are no JSON. */
-export type Downloads = | "/capture";
+export type Downloads = | "/capture" | "/oidc/callback" | "/oidc/start";

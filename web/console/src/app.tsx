@@ -78,7 +78,7 @@ function Side({ open, close, path }: { open: boolean; close: () => void; path: s
   return (
     <>
       {open && <div class="shade" onClick={close} />}
-      <div class={open ? "side open" : "side"} id="side">
+      <aside class={open ? "side open" : "side"} id="side" aria-label="This node and its screens">
         <a class="brand" href="/">
           <Logo /> <span>Drawbridge</span>
         </a>
@@ -105,7 +105,7 @@ function Side({ open, close, path }: { open: boolean; close: () => void; path: s
           ))}
         </nav>
         <ThemeSwitch />
-      </div>
+      </aside>
     </>
   );
 }
@@ -166,7 +166,8 @@ function Alarms() {
   const status = useFeed("/status").data;
   const segments = useFeed("/segments").data ?? [];
   const two = segments.filter((s) => twoOpen(s).length > 0);
-  const none = segments.filter((s) => !s.active);
+  const { path } = usePlace();
+  const none = path === "/" ? [] : segments.filter((s) => !s.active); // home says so itself
   return (
     <div class="alarms">
       <div role="status">

@@ -110,9 +110,9 @@ function upright(p: Props, width: number): Plan {
   const peerW = Math.min(92, (width - 24) / perRow - 10), peerH = 34;
   const boxes = peers.map((peer, i) => {
     const row = Math.floor(i / perRow), n = Math.min(perRow, peers.length - row * perRow), k = i % perRow;
-    return { peer: peer.name, w: peerW, h: peerH, x: (width * (k + 0.5)) / n, y: 44 + row * 52 };
+    return { peer: peer.name, w: peerW, h: peerH, x: (width * (k + 0.5)) / n, y: 56 + row * 52 };
   });
-  let y = 44 + Math.ceil(peers.length / perRow) * 52 + 56;
+  let y = 56 + Math.ceil(peers.length / perRow) * 52 + 56;
   const gates: Gate[] = [], rails: Rail[] = [];
   for (const s of p.segments) {
     const n = s.gateways.length, gateW = Math.min(132, (width - 24) / Math.max(n, 1) - 14);
@@ -123,7 +123,7 @@ function upright(p: Props, width: number): Plan {
     rails.push({ segment: s, stations, from: { x: 16, y: railY }, to: { x: width - 16, y: railY } });
     y = railY + 34 + Math.min(stations.length, shownStations + 1) * 24 + 66;
   }
-  return { width, height: y - 44, upright: true, peers: boxes, gates, rails };
+  return { width, height: y - 60, upright: true, peers: boxes, gates, rails };
 }
 
 function Drawing({ plan, status, peers, segments }: Props & { plan: Plan }) {
@@ -148,7 +148,7 @@ function Overlay({ plan }: { plan: Plan }) {
   const all = [...plan.peers, ...plan.gates];
   if (all.length === 0) return null;
   if (plan.upright) {
-    const bottom = Math.max(...all.map((b) => b.y));
+    const bottom = plan.gates.length > 0 ? Math.min(...plan.gates.map((b) => b.y)) : plan.height;
     return <g class="overlay"><rect x="4" y="6" width={plan.width - 8} height={bottom - 6} rx="18" /><text x="18" y="24">overlay</text></g>;
   }
   const right = plan.gates.length > 0 ? plan.gates[0]!.x : plan.width - 20;
@@ -192,7 +192,7 @@ function Bridge({ gate: g, rail, upright }: { gate: Gate; rail: Rail; upright: b
   const to = upright ? { x: g.x, y: rail.from.y } : { x: rail.from.x, y: g.y };
   const length = upright ? to.y - from.y : to.x - from.x;
   const deck = open ? length : Math.min(length * 0.7, 46);
-  const turn = open ? 0 : -64;
+  const turn = open ? 0 : upright ? -78 : -64;
   const base = upright ? 90 : 0;
   const label = upright ? { x: from.x + 12, y: from.y + length / 2 + 12 } : { x: from.x + length / 2, y: from.y + 21 };
   return (

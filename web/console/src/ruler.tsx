@@ -13,7 +13,7 @@ export function Ruler({ move: m }: { move: Move }) {
   return (
     <div class="ruler">
       <p class="ruler-head">
-        <State tone="idle">{m.from && m.from !== m.to ? <><b>{m.from}</b> → <b>{m.to}</b></> : <><b>{m.to}</b> took {m.segment}</>}</State>
+        <State tone="idle">{m.from === m.to ? <><b>{m.to}</b> lost {m.segment} and took it again</> : m.from ? <><b>{m.from}</b> → <b>{m.to}</b></> : <><b>{m.to}</b> took {m.segment}</>}</State>
         <strong class="ruler-gap">{gap > 0 ? milliseconds(gap) : "no gap seen"}</strong>
       </p>
       <p class="quiet-text"><Time at={new Date(m.end).toISOString()} millis />{m.reason && <> · {m.reason}</>}</p>

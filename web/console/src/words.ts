@@ -72,17 +72,18 @@ export function moves(events: Event[], segment?: string): Move[] {
   const found: Move[] = [];
   events.forEach((e, i) => {
     if (e.kind !== "segment_active" || (segment && e.segment !== segment)) return;
-    const end = Date.parse(e.time);
+    let end = Date.parse(e.time);
     const marks: Event[] = [e];
     let from: string | undefined;
     let start = end;
     for (let k = i - 1; k >= 0; k--) {
       const was = events[k]!;
-      if (end - Date.parse(was.time) > longest || (was.kind === "segment_active" && was.segment === e.segment)) {
-        if (was.kind === "segment_active" && was.segment === e.segment) from ??= was.peer;
+      if (was.segment !== e.segment) continue;
+      if (was.kind === "segment_active") {
+        from ??= was.peer;
         break;
       }
-      if (was.segment !== e.segment) continue;
+      if (end - Date.parse(was.time) > longest) continue;
       marks.unshift(was);
       if (was.kind === "segment_inactive" || was.kind === "gate_shut") {
         start = Math.min(start, Date.parse(was.time));
@@ -94,6 +95,8 @@ export function moves(events: Event[], segment?: string): Move[] {
       if (Date.parse(next.time) - end > 2000 || (next.segment === e.segment && /^segment_/.test(next.kind))) break;
       if (next.segment === e.segment) marks.push(next);
     }
+    const opened = marks.find((x) => x.kind === "gate_open" && x.epoch === e.epoch); // on the node that carries it now
+    if (opened && Date.parse(opened.time) >= start) end = Math.min(end, Date.parse(opened.time));
     found.push({ segment: e.segment ?? "", from, to: e.peer ?? "", start, end, reason: e.reason, marks });
   });
   return found.reverse();

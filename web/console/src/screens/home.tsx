@@ -40,17 +40,13 @@ export function Home() {
         <Card title="Network" wide aside={<span class="aside">as {s.name} sees it</span>}>
           <Picture status={s} peers={peers} segments={segments.data} macs={macs ?? []} />
         </Card>
+        <div class="stack">
         <Card title="Checks" aside={failing.length === 0 ? <State tone="ok">all pass</State> : <State tone="warn">{failing.length} failing</State>}>
           {failing.length > 0
             ? <Problems problems={failing} />
             : <p class="quiet-text">Nothing is wrong as far as {s.name} can tell.</p>}
         </Card>
-        <Card title="Last move" aside={<a class="aside" href="/timeline?kind=segment_active">all moves</a>}>
-          {last
-            ? <Ruler move={last} />
-            : <Empty icon="segment" title="No move is known">A move appears here, in milliseconds, when a gateway takes over from another.</Empty>}
-        </Card>
-        <Card title="What happened" wide aside={<a class="aside" href="/timeline">timeline</a>}>
+        <Card title="What happened" aside={<a class="aside" href="/timeline">timeline</a>}>
           {happened.length === 0
             ? <Empty icon="timeline" title="Nothing has happened">Events appear here as they happen.</Empty>
             : (
@@ -65,6 +61,12 @@ export function Home() {
                 ))}
               </ul>
             )}
+        </Card>
+        </div>
+        <Card title="Last move" aside={<a class="aside" href="/timeline?kind=segment_active">all moves</a>}>
+          {last
+            ? <Ruler move={last} />
+            : <Empty icon="segment" title="No move is known">A move appears here, in milliseconds, when a gateway takes over from another.</Empty>}
         </Card>
       </div>
     </>

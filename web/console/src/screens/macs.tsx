@@ -19,13 +19,13 @@ function whereWords(m: MAC): string {
 
 const columns: Column<MAC>[] = [
   { key: "mac", title: "Address", value: (m) => m.mac, mono: true },
-  { key: "where", title: "Where", value: whereWords },
+  { key: "where", title: "Where", value: whereWords, grow: true },
   { key: "via", title: "Frames go to", value: (m) => m.peer, from: "medium", show: (m) => (m.peer ? <a href={`/peers?open=${encodeURIComponent(m.peer)}`}>{m.peer}</a> : <span class="quiet-text">this node</span>) },
   { key: "port", title: "Port", value: (m) => m.port, from: "wide" },
   { key: "segment", title: "Segment", value: (m) => m.segment, from: "never" },
   { key: "vni", title: "Overlay", value: (m) => m.vni, number: true, from: "medium", show: (m) => `VNI ${m.vni}` },
-  { key: "seen", title: "Seen", value: (m) => m.seen, show: (m) => <><Age at={m.seen} /> ago</>, number: true },
-  { key: "learned", title: "Known since", value: (m) => m.learned, show: (m) => <Time at={m.learned} />, from: "wide" },
+  { key: "seen", title: "Seen", value: (m) => m.seen, order: (m) => Date.parse(m.seen), show: (m) => <><Age at={m.seen} /> ago</>, number: true },
+  { key: "learned", title: "Known since", value: (m) => m.learned, order: (m) => Date.parse(m.learned), show: (m) => <Time at={m.learned} />, from: "wide" },
 ];
 
 export function MACs() {

@@ -23,7 +23,7 @@ const measured = (p: Peer): boolean => p.state === "direct" || p.state === "rela
 const columns: Column<Peer>[] = [
   { key: "name", title: "Name", value: (p) => p.name },
   { key: "state", title: "Reached", value: stateWords, show: (p) => <State tone={tones[p.state]}>{stateWords(p)}</State> },
-  { key: "since", title: "For", value: (p) => p.since, show: (p) => <Age at={p.since} />, from: "medium" },
+  { key: "since", title: "For", value: (p) => p.since, order: (p) => Date.parse(p.since), show: (p) => <Age at={p.since} />, from: "medium" },
   { key: "path", title: "Path", value: (p) => p.path, show: (p) => (p.path === "tcp" ? <State tone="warn">TCP</State> : p.path === "udp" ? "UDP" : <span class="none">–</span>), from: "medium" },
   { key: "rtt_ms", title: "Round trip", value: (p) => p.rtt_ms, number: true, show: (p) => (measured(p) && p.rtt_ms > 0 ? milliseconds(p.rtt_ms) : <span class="none">–</span>) },
   { key: "loss", title: "Loss", value: (p) => p.loss, number: true, show: (p) => (p.state === "direct" ? percent(p.loss) : <span class="none">–</span>), from: "medium" },
@@ -49,7 +49,7 @@ export function Peers() {
   return (
     <Page title="Peers" lead="Who belongs to the network, and how frames reach them from here." tools={<a class="button" href="/tokens?new=1">Invite a peer</a>}>
       <Table
-        label="peers" rows={peers.data} columns={columns} id={(p) => p.name} sort="state" file="drawbridge-peers"
+        label="peers" rows={peers.data} columns={columns} id={(p) => p.name} sort="name" file="drawbridge-peers"
         empty={<Empty icon="peers" title="This node knows no peer" />}
         detail={(p) => (
           <>

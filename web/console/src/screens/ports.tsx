@@ -22,7 +22,7 @@ const columns: Column<Port>[] = [
   { key: "rx_bytes", title: "Received", value: (p) => p.rx_bytes, number: true, show: (p) => bytes(p.rx_bytes), from: "wide" },
   { key: "tx_bytes", title: "Sent", value: (p) => p.tx_bytes, number: true, show: (p) => bytes(p.tx_bytes), from: "wide" },
   { key: "dropped", title: "Dropped", value: drops, number: true, show: (p) => count(drops(p)) + " frames", from: "wide" },
-  { key: "since", title: "For", value: (p) => p.since, show: (p) => <Age at={p.since} />, from: "never" },
+  { key: "since", title: "For", value: (p) => p.since, order: (p) => Date.parse(p.since), show: (p) => <Age at={p.since} />, from: "never" },
   { key: "interface", title: "Interface", value: (p) => p.interface + (p.vlan ? `, VLAN ${p.vlan} tagged` : ""), from: "never" },
   { key: "bridge", title: "Bridge", value: (p) => p.bridge, from: "never" },
   { key: "vni", title: "Overlay", value: (p) => p.vni, show: (p) => `VNI ${p.vni}`, from: "never" },

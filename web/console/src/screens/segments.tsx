@@ -101,7 +101,7 @@ function Gate({ gateway: g, segment: s, own, port }: { gateway: Gateway; segment
       </dl>
       {g.reasons.length > 0 && (
         <div class="why">
-          <h4>Why</h4>
+          <strong>Why</strong>
           <ul>{g.reasons.map((r) => <li key={r}>{r}</li>)}</ul>
         </div>
       )}

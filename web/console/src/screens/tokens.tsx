@@ -15,10 +15,10 @@ const tones: Record<Token["state"], Tone> = { valid: "ok", expired: "idle", used
 const columns: Column<Token>[] = [
   { key: "id", title: "Token", value: (t) => t.id, mono: true },
   { key: "state", title: "State", value: (t) => t.state, show: (t) => <State tone={tones[t.state]}>{t.state}</State> },
-  { key: "roles", title: "Makes", value: (t) => t.roles.join(", ") || "peer" },
+  { key: "roles", title: "Makes", value: (t) => t.roles.join(", ") || "peer", grow: true },
   { key: "left", title: "Left", value: (t) => t.left, number: true, from: "medium", show: (t) => `${t.left} of ${t.uses} uses` },
-  { key: "expires", title: "Expires", value: (t) => t.expires, from: "medium", show: (t) => (t.state === "valid" ? <>in {duration(Date.parse(t.expires) - now())}</> : <Time at={t.expires} />) },
-  { key: "created", title: "Made", value: (t) => t.created, from: "wide", show: (t) => <Time at={t.created} /> },
+  { key: "expires", title: "Expires", value: (t) => t.expires, order: (t) => Date.parse(t.expires), from: "medium", show: (t) => (t.state === "valid" ? <>in {duration(Date.parse(t.expires) - now())}</> : <Time at={t.expires} />) },
+  { key: "created", title: "Made", value: (t) => t.created, order: (t) => Date.parse(t.created), from: "wide", show: (t) => <Time at={t.created} /> },
   { key: "created_by", title: "Made by", value: (t) => t.created_by, from: "wide" },
 ];
 

@@ -150,7 +150,7 @@ export function Copy({ text, label = "Copy" }: { text: string; label?: string })
 export function Command({ children }: { children: string }) {
   return (
     <div class="command">
-      <code tabIndex={0} role="region" aria-label="Command">{children}</code>
+      <code tabIndex={0} role="group" aria-label={`Command: ${children}`}>{children}</code>
       <Copy text={children} />
     </div>
   );

@@ -13,6 +13,7 @@ export interface Column<T> {
   title: string;
   value: (row: T) => string | number | boolean | null | undefined; // for order, filter and export
   show?: (row: T) => ComponentChildren; // otherwise the value
+  order?: (row: T) => number; // otherwise by the value
   number?: boolean; // to the right
   mono?: boolean; // an address
   from?: "medium" | "wide" | "never"; // the width from which it has a column; in the details of a row it always is
@@ -175,8 +176,9 @@ function ordered<T>(rows: T[], columns: Column<T>[], order: string): T[] {
   const c = columns.find((c) => c.key === order.replace(/^-/, ""));
   if (!c) return rows;
   const sign = order.startsWith("-") ? -1 : 1;
-  const keyed = rows.map((r) => ({ r, v: c.value(r) ?? "" }));
-  keyed.sort((a, b) => sign * (typeof a.v === "number" && typeof b.v === "number" ? a.v - b.v : natural(String(a.v), String(b.v))));
+  const keyed = rows.map((r) => ({ r, v: (c.order ? c.order(r) : c.value(r)) ?? "" }));
+  const compare = c.mono ? (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0) : natural; // digits of addresses are no numbers
+  keyed.sort((a, b) => sign * (typeof a.v === "number" && typeof b.v === "number" ? a.v - b.v : compare(String(a.v), String(b.v))));
   return keyed.map((k) => k.r);
 }
 
