@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 export GOFLAGS
 
 .DEFAULT_GOAL := build
-.PHONY: help needs build check lint race fuzz sim e2e test bench demo lab clean
+.PHONY: help needs build check lint race fuzz sim e2e test bench demo lab console browser screens clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,29 @@ demo: needs build ## the whole gateway topology in the foreground, told step by 
 
 lab: needs build ## the whole gateway topology in the background: drawbridge lab status, exec, kill, cut, down
 	$(BIN) lab up
+
+# What the console is made of and tested with: pinned packages, of which nothing is committed.
+build/npm/node_modules/.package-lock.json: web/console/package.json web/console/package-lock.json
+	@command -v npm >/dev/null || { echo "rebuilding the console needs npm once, to fetch its pinned packages: apt-get install npm" >&2; exit 1; }
+	mkdir -p build/npm && cp web/console/package.json web/console/package-lock.json build/npm/
+	cd build/npm && npm ci --ignore-scripts --no-audit --no-fund
+
+console: build/npm/node_modules/.package-lock.json ## rebuild web/console/dist from its sources, which is committed (needs npm once)
+	go run ./web/console/build
+	build/npm/node_modules/.bin/tsc -p web/console
+
+CHROMIUM ?= chromium
+browser: build/npm/node_modules/.package-lock.json ## the console in a real browser: every screen, both themes (needs Chromium)
+	@command -v $(CHROMIUM) >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+	CHROMIUM=$(CHROMIUM) go test -count=1 ./test/browser
+
+SCREENS_AT := 127.0.0.1:7690
+screens: build ## pictures of every screen of a lab, into docs/screens (needs root and Chromium)
+	$(BIN) lab up --name screens --console $(SCREENS_AT)
+	status=0; $(BIN) lab exec --name screens w1 -- ping -q -c 20 -i 0.2 10.42.0.14 >/dev/null || true; \
+	DRAWBRIDGE_CONSOLE=$$($(BIN) lab status --name screens | sed -n 's/^console of a: //p') CHROMIUM=$(CHROMIUM) \
+	go test -count=1 ./test/browser -run Screenshots -screens $(CURDIR)/docs/screens || status=$$?; \
+	$(BIN) lab down --name screens; exit $$status
 
 clean: ## remove what was built
 	rm -rf build
