@@ -254,10 +254,10 @@ func (p *Peer) offeredUs(pl *pool, m *Message) {
 	}
 	delete(pl.asks, m.Number)
 	delete(pl.misses, m.From)
-	p.set(pl, Entry{Use: Borrowed, Offset: m.Offset, Owner: a.request.Owner, Until: p.until(a.request), Serial: m.Serial})
+	p.set(pl, Entry{Use: Borrowed, Offset: m.Offset, Owner: a.request.Owner, Until: p.until(&a.request.Request), Serial: m.Serial})
 	pl.net++
 	reply(Accept)
-	p.finish(pl, a.request, Answer{Addr: pl.ring.Addr(m.Offset), Until: p.until(a.request)})
+	p.finish(pl, a.request, Answer{Addr: pl.ring.Addr(m.Offset), Until: p.until(&a.request.Request)})
 }
 
 // loan is the entry that a message of its borrower is about; nil when it is about something that is over.

@@ -19,7 +19,7 @@ type request struct {
 	orphan   bool   // asked by ourselves, after a removal
 }
 
-func (p *Peer) until(r *request) Instant {
+func (p *Peer) until(r *Request) Instant {
 	if r.For == 0 {
 		return 0
 	}
@@ -30,20 +30,20 @@ func (p *Peer) until(r *request) Instant {
 // same address again, and a later end. Asking for its own address again is how a guest stays.
 func (p *Peer) Allocate(now Instant, r Request) {
 	p.advance(now)
-	w := &request{Request: r, deadline: now + Instant(r.Patience)}
-	pl, err := p.admissible(&w.Request)
+	pl, err := p.admissible(&r)
 	if err != nil {
 		p.answer(Answer{Number: r.Number, Addr: r.Addr, Err: err})
 		return
 	}
 	if e := pl.space.of(r.Owner); e != nil {
-		p.extend(pl, w, e)
+		p.answer(p.extend(pl, &r, e))
 		return
 	}
-	if p.local(pl, w) {
+	if a, ok := p.local(pl, &r, false); ok {
+		p.answer(a)
 		return
 	}
-	pl.requests = append(pl.requests, w)
+	pl.requests = append(pl.requests, &request{Request: r, deadline: p.now + Instant(r.Patience)})
 	p.feed(pl)
 	p.provide(pl)
 	p.impatient(pl)
@@ -73,43 +73,57 @@ func (p *Peer) admissible(r *Request) (*pool, error) {
 }
 
 // extend gives an owner what it has for longer.
-func (p *Peer) extend(pl *pool, r *request, e *Entry) {
+func (p *Peer) extend(pl *pool, r *Request, e *Entry) Answer {
 	have := pl.ring.Addr(e.Offset)
 	if r.Addr.IsValid() && r.Addr != have {
-		p.answer(Answer{Number: r.Number, Addr: r.Addr, Err: fmt.Errorf("%q has %v already, release that first: %w", r.Owner, have, ErrTaken)})
-		return
+		return Answer{Number: r.Number, Addr: r.Addr, Err: fmt.Errorf("%q has %v already, release that first: %w", r.Owner, have, ErrTaken)}
 	}
 	longer := *e
 	if until := p.until(r); e.Until != 0 && (until == 0 || until > e.Until) {
 		longer.Until = until // never earlier: the owner may miss this answer and count on the last one
 		p.set(pl, longer)
 	}
-	p.answer(Answer{Number: r.Number, Addr: have, Until: longer.Until})
+	return Answer{Number: r.Number, Addr: have, Until: longer.Until}
 }
 
-// local answers from our own space; false when that cannot be.
-func (p *Peer) local(pl *pool, r *request) bool {
-	at, ok := uint64(0), false
-	if !r.Addr.IsValid() {
-		if p.orphaned(r.Owner) && !r.orphan {
-			return false // what it had is asked for
-		}
-		at, ok = pl.space.pick(r.Owner)
-	} else if offset, err := pl.ring.Offset(r.Addr); err == nil {
-		at, ok = offset, pl.space.held[pl.ring.blockOf(offset)]
-		err = pl.space.obstacle(at)
-		if err != nil && (ok || pl.space.kept.has(at) || pl.space.entries[at].Use.allocated()) {
-			p.finish(pl, r, Answer{Addr: r.Addr, Err: err})
-			return true
-		}
+// local answers from our own space; ok is false when that cannot be.
+func (p *Peer) local(pl *pool, r *Request, orphan bool) (a Answer, ok bool) {
+	if r.Addr.IsValid() {
+		return p.claimHere(pl, r)
 	}
+	if len(p.orphans) > 0 && !orphan && p.orphaned(r.Owner) {
+		return a, false // what it had is asked for
+	}
+	at, ok := pl.space.pick(r.Owner)
 	if !ok {
-		return false
+		return a, false
 	}
-	p.set(pl, Entry{Use: Mine, Offset: at, Owner: r.Owner, Until: p.until(r)})
+	return p.take(pl, r, at), true
+}
+
+// take gives a free address of ours.
+func (p *Peer) take(pl *pool, r *Request, at uint64) Answer {
+	until := p.until(r)
+	p.set(pl, Entry{Use: Mine, Offset: at, Owner: r.Owner, Until: until})
 	pl.net++
-	p.finish(pl, r, Answer{Addr: pl.ring.Addr(at), Until: p.until(r)})
-	return true
+	return Answer{Number: r.Number, Addr: pl.ring.Addr(at), Until: until}
+}
+
+// claimHere takes a claimed address of ours, or refuses one that certainly cannot be had.
+func (p *Peer) claimHere(pl *pool, r *Request) (a Answer, ok bool) {
+	at, err := pl.ring.Offset(r.Addr)
+	if err != nil {
+		return Answer{Number: r.Number, Addr: r.Addr, Err: err}, true
+	}
+	held := pl.space.held[pl.ring.blockOf(at)]
+	err = pl.space.obstacle(at)
+	switch {
+	case err == nil && held:
+		return p.take(pl, r, at), true
+	case err != nil && (held || pl.space.kept.has(at) || pl.space.entries[at].Use.allocated()):
+		return Answer{Number: r.Number, Addr: r.Addr, Err: err}, true
+	}
+	return a, false
 }
 
 func (p *Peer) orphaned(owner string) bool {
@@ -142,7 +156,11 @@ func (p *Peer) feed(pl *pool) {
 			p.finish(pl, r, Answer{Addr: pl.ring.Addr(e.Offset), Until: e.Until})
 			continue
 		}
-		if p.local(pl, r) || r.ask != 0 {
+		if a, ok := p.local(pl, &r.Request, r.orphan); ok {
+			p.finish(pl, r, a)
+			continue
+		}
+		if r.ask != 0 {
 			continue
 		}
 		if r.Addr.IsValid() {
@@ -313,9 +331,7 @@ func (p *Peer) claimOrphans() {
 			if o.until != 0 {
 				r.For = time.Duration(o.until - p.now)
 			}
-			if !p.local(pl, r) {
-				pl.requests = append(pl.requests, r)
-			}
+			pl.requests = append(pl.requests, r) // feed takes it up
 		}
 	}
 }
