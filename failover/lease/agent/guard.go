@@ -25,6 +25,7 @@ type guard struct {
 	alive *atomic.Uint64
 	seen  uint64
 	moved lease.Instant
+	still time.Duration // longest without a move
 	every time.Duration
 	next  lease.Instant // when a look is worth its cost
 	due   lease.Instant // when one must be taken
@@ -48,7 +49,11 @@ func (g *guard) look(now lease.Instant, holds bool) (why string) {
 		every = g.every
 	}
 	g.next, g.due = now.Add(every*3/4), now.Add(every*5/4)
-	if n := g.alive.Load(); n != g.seen || g.moved == 0 {
+	if g.moved == 0 {
+		g.moved = now
+	}
+	g.still = max(g.still, now.Sub(g.moved))
+	if n := g.alive.Load(); n != g.seen {
 		g.seen, g.moved = n, now
 	}
 	if state := g.state(); state != "" {

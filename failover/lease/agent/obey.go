@@ -98,7 +98,7 @@ func (a *Agent) answerDaemon(now lease.Instant, o *pipe.Order) {
 // standing reads how everything stands.
 func (a *Agent) standing(now lease.Instant) pipe.Status {
 	s := a.status
-	s.Generation = a.node.Generation()
+	s.Generation, s.Still = a.node.Generation(), a.guard.still
 	s.Quorum, s.Voters = a.node.Quorum(now)
 	for i := range s.Voters {
 		if p := find(a.peers, s.Voters[i].Peer); p != nil && p.rtt != 0 {

@@ -69,6 +69,7 @@ type Status struct {
 	Process    int           // its id
 	Turns      uint64        // of its loop
 	Late       time.Duration // by how much it woke up too late at most
+	Still      time.Duration // how long this process gave it no sign of life at most; agent.Stuck ends tenures
 	Problem    string        // why it does not run as it should
 }
 
@@ -83,7 +84,7 @@ func (w *Warden) Status() Status {
 	t := r.Status
 	s := Status{
 		Generation: t.Generation, Quorum: t.Quorum, Voters: t.Voters, Segments: t.Segments, Drops: map[string]uint64{},
-		Life: w.lives, Process: w.life.process.Process.Pid, Turns: t.Turns, Late: t.Late, Problem: w.problem,
+		Life: w.lives, Process: w.life.process.Process.Pid, Turns: t.Turns, Late: t.Late, Still: t.Still, Problem: w.problem,
 	}
 	for i, n := range t.Drops {
 		s.Drops[pipe.DropNames[i]] = n

@@ -54,7 +54,7 @@ func reports() []Report {
 			Segments: []lease.SegmentStatus{{
 				Segment: 3, State: lease.Holding, Candidate: true, Rank: 1, Epoch: 5, Holder: 1, Since: 9, Margin: 8, Takeover: 7,
 			}},
-			Drops: [Drops]uint64{1, 2, 3, 4, 5}, Turns: 9, Late: 8,
+			Drops: [Drops]uint64{1, 2, 3, 4, 5}, Turns: 9, Late: 8, Still: 7,
 		}},
 	}
 }

@@ -40,8 +40,9 @@ type Status struct {
 	Voters     []lease.VoterStatus
 	Segments   []lease.SegmentStatus
 	Drops      [Drops]uint64
-	Turns      uint64 // of the agent's loop
-	Late       time.Duration
+	Turns      uint64        // of the agent's loop
+	Late       time.Duration // by how much the agent woke up too late at most
+	Still      time.Duration // how long the daemon gave no sign of life at most
 }
 
 // Reasons for not using a datagram.
@@ -107,6 +108,7 @@ func (w *writer) status(s *Status) {
 	}
 	w.u64(s.Turns)
 	w.u64(uint64(s.Late))
+	w.u64(uint64(s.Still))
 }
 
 func (r *reader) status(s *Status) {
@@ -122,7 +124,7 @@ func (r *reader) status(s *Status) {
 	for i := range s.Drops {
 		s.Drops[i] = r.u64()
 	}
-	s.Turns, s.Late = r.u64(), r.duration()
+	s.Turns, s.Late, s.Still = r.u64(), r.duration(), r.duration()
 }
 
 func (w *writer) segment(s *lease.SegmentStatus) {
