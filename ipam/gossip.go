@@ -52,17 +52,6 @@ func (p *Peer) receive(now Instant, from drawbridge.PeerID, m *Message) error {
 	return err
 }
 
-// rolledBack compares what others have heard from us with what we remember to have written.
-func (p *Peer) rolledBack(m *Message) bool {
-	p.heard[m.From] = max(p.heard[m.From], m.Stamp)
-	if m.To != p.me || m.Heard <= p.stamp {
-		return false
-	}
-	p.stop(fmt.Errorf("%w: it has change %d, but %s has heard change %d from it; forget this peer, so that its space is inherited, and admit it again with a new state file: %w",
-		errRolledBack, p.stamp, p.decided.name(m.From.Peer), m.Heard, ErrState))
-	return true
-}
-
 // receiveFromRemoved fences who does not know of its removal, and notes who does. What a removed holder knows
 // is not merged: heirs rely on its being frozen.
 func (p *Peer) receiveFromRemoved(m *Message) {

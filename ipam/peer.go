@@ -87,6 +87,7 @@ type Peer struct {
 	queue          []queued
 	out            Output
 
+	runs      []run
 	heard     map[Holder]uint64
 	ahead     uint32 // highest decision number that a peer has applied
 	fence     uint32 // the decision by which we are said to be removed
@@ -161,6 +162,7 @@ func NewPeer(c Config, now Instant, frames []Batch) (*Peer, error) {
 		p.me = Holder{c.Self, p.newLife()}
 		p.logSelf()
 	}
+	p.begin()
 	return p, nil
 }
 
@@ -216,7 +218,13 @@ func (p *Peer) send(to Holder, pl *pool, m *Message) {
 	p.queue = append(p.queue, queued{stamp: p.stamp, out: Outgoing{to.Peer, m}})
 }
 
-func (p *Peer) answer(a Answer) { p.queue = append(p.queue, queued{stamp: p.stamp, answer: a}) }
+func (p *Peer) answer(a Answer) {
+	if p.broken != nil {
+		p.out.Answers = append(p.out.Answers, a) // a refusal; the disk will never have more
+		return
+	}
+	p.queue = append(p.queue, queued{stamp: p.stamp, answer: a})
+}
 
 // Persisted says that everything up to the stamp of a Batch is on disk.
 func (p *Peer) Persisted(now Instant, stamp uint64) {

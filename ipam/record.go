@@ -17,6 +17,7 @@ const (
 	keySeeded   = 's' // + shape: last seeding that was applied
 	keyRegister = 'r' // + shape, block: register, held
 	keyEntry    = 'e' // + shape, offset: entry
+	keyRun      = 'u' // + first stamp: last stamp
 	keyOrphan   = 'o' // + address: orphan
 )
 
@@ -93,6 +94,9 @@ func (p *Peer) Snapshot() Batch {
 	for _, h := range p.removedHolders() {
 		p.logWaited(h)
 	}
+	for _, r := range p.runs {
+		p.logRun(r, true)
+	}
 	for _, pl := range p.pools {
 		p.logPool(pl)
 	}
@@ -166,6 +170,7 @@ func (p *Peer) restore(frames []Batch) error {
 			return err
 		}
 	}
+	p.sortRuns()
 	for _, pl := range p.pools {
 		pl.stale = true
 		pl.debtors = true
@@ -179,6 +184,8 @@ func (p *Peer) restoreRecord(kind byte, key, value *reader) error {
 		p.me, p.next = Holder{p.config.Self, value.u32()}, value.u32()
 	case keyLease:
 		p.restoreLease(Instant(value.u64()), Instant(value.u64()))
+	case keyRun:
+		p.runs = append(p.runs, run{key.u64(), value.u64()})
 	case keyWaited:
 		p.waited[key.holder()] = int64(value.u64())
 	case keyOrphan:

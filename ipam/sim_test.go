@@ -85,6 +85,7 @@ type sim struct {
 	trace     func(string, ...any)
 	favourite int
 	ground    netip.Prefix
+	seen      func(Answer)
 	removals  int
 	answers   int
 	refusals  int
@@ -272,6 +273,9 @@ func (s *sim) exempt(h Holder) bool {
 }
 
 func (s *sim) answered(b *box, a Answer) {
+	if s.seen != nil {
+		s.seen(a)
+	}
 	r := s.asked[a.Number]
 	delete(s.asked, a.Number)
 	if a.Err != nil {

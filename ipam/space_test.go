@@ -11,7 +11,7 @@ func TestTreeAgainstMap(t *testing.T) {
 	for _, width := range []int{2, 6, 7, 12, 13} {
 		rnd := rand.New(rand.NewPCG(1, uint64(width)))
 		tr, want := newTree(width), map[uint64]bool{}
-		for range 3000 {
+		for range 300 {
 			a, b := rnd.Uint64()&lowBits(width), rnd.Uint64()&lowBits(width)
 			if rnd.IntN(2) == 0 {
 				b = min(a+uint64(rnd.IntN(3)), lowBits(width))

@@ -1,0 +1,284 @@
+package ipam
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Row is one address that is not free, as people read and write it.
+type Row struct {
+	Addr  netip.Addr `json:"address"`
+	Use   string     `json:"use"`
+	Owner string     `json:"owner"`
+	Until time.Time  `json:"until,omitzero"` // zero: until it is released
+	Peer  string     `json:"peer,omitempty"` // the borrower
+}
+
+// List is all addresses that this peer knows to be in use, in order.
+func (p *Peer) List() (out []Row) {
+	for _, pl := range p.pools {
+		for _, e := range pl.space.sorted() {
+			out = append(out, p.row(pl, &e))
+		}
+	}
+	return out
+}
+
+func (p *Peer) row(pl *pool, e *Entry) Row {
+	r := Row{Addr: pl.ring.Addr(e.Offset), Use: e.Use.String(), Owner: e.Owner}
+	if e.Until != 0 {
+		r.Until = time.Unix(0, int64(e.Until)).UTC()
+	}
+	if e.Use == Lent || e.Use == Offered {
+		r.Peer = p.decided.name(e.Peer.Peer)
+	}
+	return r
+}
+
+// Lookup finds the addresses of an owner that were allocated here.
+func (p *Peer) Lookup(owner string) (out []netip.Addr) {
+	for _, pl := range p.pools {
+		if e := pl.space.of(owner); e != nil {
+			out = append(out, pl.ring.Addr(e.Offset))
+		}
+	}
+	return out
+}
+
+var columns = []string{"address", "use", "owner", "until", "peer"}
+
+// WriteCSV writes rows under a line of column names (RFC 4180).
+func WriteCSV(w io.Writer, rows []Row) error {
+	c := csv.NewWriter(w)
+	lines := [][]string{columns}
+	for _, r := range rows {
+		until := ""
+		if !r.Until.IsZero() {
+			until = r.Until.Format(time.RFC3339)
+		}
+		lines = append(lines, []string{r.Addr.String(), r.Use, r.Owner, until, r.Peer})
+	}
+	return c.WriteAll(lines)
+}
+
+// WriteJSON writes rows as one array.
+func WriteJSON(w io.Writer, rows []Row) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(rows)
+}
+
+// ReadCSV reads what WriteCSV wrote; the columns address and owner are enough, in any order.
+func ReadCSV(r io.Reader) (rows []Row, err error) {
+	lines, err := csv.NewReader(r).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	if len(lines) == 0 {
+		return nil, errors.New("import: the file is empty")
+	}
+	at := map[string]int{}
+	for i, name := range lines[0] {
+		at[strings.ToLower(strings.TrimSpace(name))] = i + 1
+	}
+	if at["address"] == 0 || at["owner"] == 0 {
+		return nil, fmt.Errorf("import: the first line names the columns %q, want address and owner among them", lines[0])
+	}
+	for n, line := range lines[1:] {
+		row, err := parseLine(line, at)
+		if err != nil {
+			return nil, fmt.Errorf("import: line %d: %w", n+2, err)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func parseLine(line []string, at map[string]int) (r Row, err error) {
+	field := func(name string) string {
+		if at[name] == 0 {
+			return ""
+		}
+		return strings.TrimSpace(line[at[name]-1])
+	}
+	r = Row{Use: field("use"), Owner: field("owner"), Peer: field("peer")}
+	if r.Addr, err = netip.ParseAddr(field("address")); err != nil {
+		return r, err
+	}
+	if until := field("until"); until != "" {
+		r.Until, err = time.Parse(time.RFC3339, until)
+	}
+	return r, err
+}
+
+// ReadJSON reads what WriteJSON wrote.
+func ReadJSON(r io.Reader) (rows []Row, err error) {
+	d := json.NewDecoder(r)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&rows); err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	return rows, nil
+}
+
+// Requests turns rows into claims, to be given to Allocate one by one, or refuses all of them: an address in two
+// rows, an owner in two rows of one subnet, an address outside every subnet, reserved, or in use by another.
+// Rows that are not allocations (lent, foreign) are left out.
+func (p *Peer) Requests(rows []Row) (out []Request, err error) {
+	var errs []error
+	addrs, owners := map[netip.Addr]int{}, map[string]int{}
+	for i, r := range rows {
+		if r.Use != "" && r.Use != Mine.String() && r.Use != Borrowed.String() {
+			continue
+		}
+		req := Request{Owner: r.Owner, Addr: r.Addr, Patience: 10 * time.Second}
+		if !r.Until.IsZero() {
+			req.For = max(time.Second, time.Duration(r.Until.UnixNano()-int64(p.now)))
+		}
+		pl, err := p.admissible(&req)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("row %d: %w", i+1, err))
+			continue
+		}
+		if first, twice := addrs[r.Addr]; twice {
+			errs = append(errs, fmt.Errorf("row %d: %v is in row %d already: %w", i+1, r.Addr, first, ErrTaken))
+		}
+		key := pl.ground.Prefix.String() + " " + r.Owner
+		if first, twice := owners[key]; twice {
+			errs = append(errs, fmt.Errorf("row %d: %q has an address of %v in row %d already: %w", i+1, r.Owner, pl.ground.Prefix, first, ErrTaken))
+		}
+		addrs[r.Addr], owners[key] = i+1, i+1
+		errs = append(errs, pl.claimable(&req))
+		out = append(out, req)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("import refused, nothing was changed: %w", err)
+	}
+	return out, nil
+}
+
+// claimable says what here stands against a claim.
+func (pl *pool) claimable(r *Request) error {
+	at, err := pl.ring.Offset(r.Addr)
+	if err != nil {
+		return err
+	}
+	if e := pl.space.entries[at]; e != nil && e.allocated() && e.Owner == r.Owner {
+		return nil
+	}
+	if e := pl.space.of(r.Owner); e != nil {
+		return fmt.Errorf("%q has %v already: %w", r.Owner, pl.ring.Addr(e.Offset), ErrTaken)
+	}
+	return pl.space.obstacle(at)
+}
+
+// Why explains an address: its subnet, who owns its block and how that came about, who has it, and what could be
+// done about it.
+func (p *Peer) Why(a netip.Addr) []string {
+	pl := p.poolOf(a)
+	if pl == nil {
+		return []string{fmt.Sprintf("%v is in no subnet of the network; the subnets are %v", a, p.Subnets())}
+	}
+	at, err := pl.ring.Offset(a)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	block := pl.ring.blockOf(at)
+	out := []string{
+		fmt.Sprintf("%v is in subnet %v, block %v", a, pl.ground.Prefix, pl.ring.Block(block)),
+		p.whyBlock(pl, block),
+	}
+	if why := pl.ground.reservedFor(a); why != "" {
+		out = append(out, fmt.Sprintf("it is reserved: %s; nobody gets it", why))
+	}
+	if e := pl.space.entries[at]; e != nil {
+		out = append(out, p.whyEntry(pl, e))
+	} else if pl.space.held[block] && !pl.space.kept.has(at) {
+		out = append(out, "it is free")
+	} else if !pl.space.held[block] {
+		out = append(out, "whether it is in use is known there")
+	}
+	if err := p.Unable(); err != nil {
+		out = append(out, err.Error())
+	}
+	return out
+}
+
+func (p *Peer) whyBlock(pl *pool, block int) string {
+	reg := pl.ring.regs[block]
+	name := func(h Holder) string { return p.decided.name(h.Peer) }
+	how := fmt.Sprintf("by donation from %s", name(reg.Donor))
+	switch {
+	case reg.Owner == Holder{}:
+		return "nobody owns the block: its part of the subnet is not seeded"
+	case reg.Gen.Count() == 0 && reg.Donor == Holder{}:
+		how = fmt.Sprintf("since decision %d seeded it", reg.Gen.Decision())
+	case reg.Gen.Count() == 0:
+		how = fmt.Sprintf("as the heir of %s, since decision %d", name(reg.Donor), reg.Gen.Decision())
+	}
+	s := fmt.Sprintf("%s owns the block, %s (generation %v)", name(reg.Owner), how, reg.Gen)
+	if p.decided.removed(reg.Owner) {
+		s += fmt.Sprintf("; it was removed, and %s inherits the block when all living peers have spoken and the space leases of the removed ones are over", name(p.decided.heir(reg.Owner)))
+	} else if reg.Owner == p.me && !pl.space.held[block] {
+		s += fmt.Sprintf("; %s has not handed it over yet", name(reg.Donor))
+	}
+	return s
+}
+
+func (p *Peer) whyEntry(pl *pool, e *Entry) string {
+	r := p.row(pl, e)
+	s := fmt.Sprintf("it is %s", r.Use)
+	if r.Owner != "" {
+		s += fmt.Sprintf(", for %q", r.Owner)
+	}
+	if r.Peer != "" {
+		s += " at " + r.Peer
+	}
+	if !r.Until.IsZero() {
+		s += ", until " + r.Until.Format(time.RFC3339)
+	}
+	return s
+}
+
+// Subnets is the prefixes of all subnets.
+func (p *Peer) Subnets() (out []netip.Prefix) {
+	for _, pl := range p.pools {
+		out = append(out, pl.ground.Prefix)
+	}
+	return out
+}
+
+// View is one subnet as this peer sees it, for a map of the pool and for metrics.
+type View struct {
+	Subnet   netip.Prefix
+	Shares   []Share
+	Names    map[Holder]string
+	Statuses []Status // of all living peers, our own included
+	Used     int      // entries here
+	Waiting  int      // requests
+	Asks     int      // questions to other peers under way
+	Unheld   int      // blocks of ours that were not handed over yet
+}
+
+// View shows a subnet; ok is false when there is none of that prefix.
+func (p *Peer) View(subnet netip.Prefix) (v View, ok bool) {
+	pl := p.pool(subnet)
+	if pl == nil {
+		return v, false
+	}
+	v = View{Subnet: subnet, Shares: pl.ring.Shares(), Names: map[Holder]string{}, Statuses: pl.allStatuses()}
+	v.Used, v.Waiting, v.Asks = len(pl.space.entries), len(pl.requests), len(pl.asks)
+	for i, reg := range pl.ring.regs {
+		if reg.Owner == p.me && !pl.space.held[i] {
+			v.Unheld++
+		}
+		v.Names[reg.Owner] = p.decided.name(reg.Owner.Peer)
+	}
+	return v, true
+}

@@ -1,0 +1,278 @@
+package ipam
+
+import (
+	"bytes"
+	"errors"
+	"math/bits"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// one asks a lone peer and gives the disk time.
+func one(p *Peer, r Request) Answer {
+	p.Allocate(p.now, r)
+	b := p.Take()
+	if len(b.Answers) == 0 {
+		p.Persisted(p.now, b.Batch.Stamp)
+		b = p.Take()
+	}
+	if len(b.Answers) == 0 {
+		return Answer{Err: errors.New("no answer")}
+	}
+	return b.Answers[0]
+}
+
+func TestNothingIsAcknowledgedBeforeTheDisk(t *testing.T) {
+	p := lone(t, "10.1.0.0/24")
+	p.Allocate(2, Request{Subnet: p.Subnets()[0], Owner: "a"})
+	out := p.Take()
+	if len(out.Answers) != 0 || len(out.Batch.Records) == 0 {
+		t.Fatalf("%+v", out)
+	}
+	p.DiskFailed(3, syscall.ENOSPC)
+	out = p.Take()
+	if len(out.Answers) != 1 || !errors.Is(out.Answers[0].Err, ErrUnable) || !errors.Is(out.Answers[0].Err, syscall.ENOSPC) {
+		t.Errorf("full disk: %+v", out)
+	}
+	if a := one(p, Request{Subnet: p.Subnets()[0], Owner: "b"}); !errors.Is(a.Err, ErrUnable) {
+		t.Errorf("a peer without a disk answers %+v", a)
+	}
+}
+
+func TestSameOwnerSameAddress(t *testing.T) {
+	p := lone(t, "10.1.0.0/24")
+	subnet := p.Subnets()[0]
+	first := one(p, Request{Subnet: subnet, Owner: "a", For: time.Minute})
+	if again := one(p, Request{Subnet: subnet, Owner: "a", For: time.Second}); again.Addr != first.Addr || again.Until < first.Until {
+		t.Errorf("%+v, then %+v", first, again)
+	}
+	one(p, Request{Subnet: subnet, Owner: "b"})
+	if err := p.Release(3, first.Addr); err != nil {
+		t.Fatal(err)
+	}
+	if c := one(p, Request{Subnet: subnet, Owner: "a"}); c.Addr != first.Addr {
+		t.Errorf("%v comes back and gets %v", first.Addr, c.Addr)
+	}
+	if got := p.Lookup("a"); len(got) != 1 || got[0] != first.Addr {
+		t.Errorf("lookup %v", got)
+	}
+}
+
+func TestForeignAddressIsNotGiven(t *testing.T) {
+	p := lone(t, "10.1.0.0/24")
+	a := one(p, Request{Subnet: p.Subnets()[0], Owner: "a"})
+	if err := p.Foreign(3, a.Addr, "00:11:22:33:44:55"); err != nil {
+		t.Fatal(err)
+	}
+	if b := one(p, Request{Subnet: p.Subnets()[0], Owner: "a"}); b.Addr == a.Addr || b.Err != nil {
+		t.Errorf("after a conflict: %+v", b)
+	}
+	if why := strings.Join(p.Why(a.Addr), "; "); !strings.Contains(why, "foreign") || !strings.Contains(why, "decision 1 seeded") {
+		t.Error(why)
+	}
+}
+
+func TestClaims(t *testing.T) {
+	p := lone(t, "10.1.0.0/24")
+	addr := netip.MustParseAddr
+	for _, c := range []struct {
+		owner, addr string
+		want        error
+	}{
+		{"a", "10.1.0.77", nil},
+		{"b", "10.1.0.77", ErrTaken},
+		{"a", "10.1.0.78", ErrTaken},
+		{"c", "10.1.0.0", ErrTaken},
+		{"c", "10.2.0.1", ErrOutside},
+		{"", "10.1.0.9", ErrUnknown},
+	} {
+		if a := one(p, Request{Owner: c.owner, Addr: addr(c.addr)}); !errors.Is(a.Err, c.want) {
+			t.Errorf("%s claims %s: %v, want %v", c.owner, c.addr, a.Err, c.want)
+		}
+	}
+}
+
+// TestOldFileIsFound starts a peer with a copy of its file that is older than what others have heard of.
+func TestOldFileIsFound(t *testing.T) {
+	s := newSim(1, 3, rules{})
+	s.calm = true
+	s.run(5 * second)
+	b := s.boxes[0]
+	old := append([]Batch(nil), b.disk...)
+	for range 5 {
+		s.request(netip.Addr{})
+		b.peer.Allocate(s.now, Request{Subnet: small, Owner: "x", Patience: time.Second, For: time.Second})
+		s.output(b)
+		s.run(3 * second)
+	}
+	s.crash(b)
+	b.disk, b.side = old, 1
+	s.start(b)
+	for range 50 { // alone, it goes on beyond the stamps that the others have heard
+		b.peer.Allocate(s.now, Request{Subnet: small, Owner: "y", For: time.Second})
+		s.output(b)
+		s.run(second / 10)
+	}
+	b.side = 0
+	for range 50 {
+		s.bad = "" // what it gave while nobody could tell it, and that others refuse it now, is not the point
+		s.run(second / 10)
+	}
+	if err := b.peer.Unable(); !errors.Is(err, ErrState) || !strings.Contains(err.Error(), "old copy") {
+		t.Errorf("with an old file: %v", err)
+	}
+	s.crash(b)
+	b.disk = nil
+	s.start(b)
+	for range 50 {
+		s.bad = ""
+		s.run(second / 10)
+	}
+	if err := b.peer.Unable(); err == nil || !strings.Contains(err.Error(), "is new") {
+		t.Errorf("without its file: %v", err)
+	}
+	if v, _ := b.peer.View(small); v.Used != 0 || len(b.peer.pools) != 1 || b.peer.pools[0].space.free != 0 {
+		t.Error("a peer without its file has space")
+	}
+}
+
+// TestClaimNamesTheOwner claims from a peer that cannot be reached, and from one that has given the address.
+func TestClaimNamesTheOwner(t *testing.T) {
+	s := newSim(1, 3, rules{})
+	s.calm = true
+	s.run(5 * second)
+	p := s.boxes[2].peer
+	var got []Answer
+	claim := func() {
+		s.seen = func(a Answer) {
+			if a.Number == 77 {
+				got = append(got, a)
+			}
+		}
+		p.Allocate(s.now, Request{Number: 77, Owner: "me", Addr: netip.MustParseAddr("10.1.0.9"), Patience: 3 * time.Second})
+		s.output(s.boxes[2])
+		s.run(5 * second)
+		s.seen = nil
+	}
+	s.boxes[2].side = 1
+	claim()
+	s.boxes[2].side = 0
+	owner := s.boxes[0].peer
+	owner.Allocate(s.now, Request{Owner: "printer", Addr: netip.MustParseAddr("10.1.0.9")})
+	s.output(s.boxes[0])
+	claim()
+	if len(got) != 2 || !errors.Is(got[0].Err, ErrExhausted) || !strings.Contains(got[0].Err.Error(), "00000001 did not answer") {
+		t.Fatalf("%+v", got)
+	}
+	if !errors.Is(got[1].Err, ErrTaken) || !strings.Contains(got[1].Err.Error(), "printer") || !strings.Contains(got[1].Err.Error(), "00000001") {
+		t.Errorf("%+v", got[1])
+	}
+}
+
+// TestHundredPeersConverge bounds the gossip after a heal: 3 log2(n) rounds.
+func TestHundredPeersConverge(t *testing.T) {
+	const n = 100
+	s := newSim(3, n, rules{})
+	s.calm, s.favourite = true, opLag
+	s.run(5 * second)
+	for i, b := range s.boxes {
+		b.side = i % 2
+	}
+	for range 400 {
+		s.request(netip.Addr{})
+		s.run(second / 20)
+	}
+	s.run(20 * second) // patience is over: nothing moves any more
+	if s.agreed() {
+		t.Fatal("the halves know the same already")
+	}
+	s.heal()
+	limit := Instant(3*bits.Len(n)) * gossipEvery
+	start := s.now
+	for s.now < start+limit && !s.agreed() {
+		s.run(gossipEvery)
+	}
+	if !s.agreed() || s.bad != "" {
+		t.Errorf("after %d rounds 100 peers disagree; %s", limit/gossipEvery, s.bad)
+	}
+	t.Logf("%d rounds, at most %d", (s.now-start)/gossipEvery, limit/gossipEvery)
+}
+
+func TestExportAndImport(t *testing.T) {
+	p := lone(t, "10.1.0.0/24")
+	one(p, Request{Subnet: p.Subnets()[0], Owner: "a, with a comma"})
+	one(p, Request{Subnet: p.Subnets()[0], Owner: "b", For: time.Hour})
+	rows := p.List()
+	for i := range rows {
+		rows[i].Until = rows[i].Until.Truncate(time.Second)
+	}
+	var c, j bytes.Buffer
+	if err := errors.Join(WriteCSV(&c, rows), WriteJSON(&j, rows)); err != nil {
+		t.Fatal(err)
+	}
+	fromCSV, err1 := ReadCSV(&c)
+	fromJSON, err2 := ReadJSON(&j)
+	if !reflect.DeepEqual(fromCSV, rows) || !reflect.DeepEqual(fromJSON, rows) {
+		t.Errorf("%v %v\n%+v\n%+v\n%+v", err1, err2, rows, fromCSV, fromJSON)
+	}
+	other := lone(t, "10.1.0.0/24")
+	requests, err := other.Requests(rows)
+	if err != nil || len(requests) != 2 {
+		t.Fatalf("%+v, %v", requests, err)
+	}
+	for _, r := range requests {
+		if a := one(other, r); a.Err != nil || a.Addr != r.Addr {
+			t.Errorf("%+v", a)
+		}
+	}
+	for _, bad := range []string{
+		"address,owner\n10.1.0.9,x\n10.1.0.9,y\n", "address,owner\n10.1.0.9,x\n10.1.0.10,x\n",
+		"address,owner\n10.9.0.9,x\n", "address,owner\n10.1.0.255,x\n", "address,owner\n10.1.0.9,\n", "address,owner\n10.1.0.1,stranger\n",
+	} {
+		rows, err := ReadCSV(strings.NewReader(bad))
+		if err == nil {
+			_, err = other.Requests(rows)
+		}
+		if err == nil {
+			t.Errorf("imported %q", bad)
+		}
+	}
+	for _, bad := range []string{"", "a,b\n", "address,owner\nx,y\n", "address,owner,until\n10.1.0.9,y,soon\n"} {
+		if _, err := ReadCSV(strings.NewReader(bad)); err == nil {
+			t.Errorf("read %q", bad)
+		}
+	}
+}
+
+// TestGrow makes a subnet larger while it is in use; then it does not shrink.
+func TestGrow(t *testing.T) {
+	p := lone(t, "10.1.1.0/24")
+	a := one(p, Request{Subnet: p.Subnets()[0], Owner: "a"})
+	small := p.decided.clone()
+	d := p.decided.clone()
+	d.Number = 2
+	d.Grounds[0].Prefix = netip.MustParsePrefix("10.1.0.0/23")
+	d.Grounds[0].Seeds = append(d.Grounds[0].Seeds, Seed{netip.MustParsePrefix("10.1.0.0/24"), 2, []Holder{p.Me()}})
+	if err := p.Decide(3, d); err != nil {
+		t.Fatal(err)
+	}
+	frames := []Batch{p.Snapshot()}
+	again, err := NewPeer(Config{Self: 1, Random: rand.Uint64}, 4, frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*Peer{p, again} {
+		if got := p.Lookup("a"); len(got) != 1 || got[0] != a.Addr || p.pools[0].space.free != 512-2-1 {
+			t.Errorf("%v, %d free", got, p.pools[0].space.free)
+		}
+	}
+	small.Number = 3
+	if err := p.Decide(5, small); !errors.Is(err, ErrSubnet) {
+		t.Errorf("shrunk: %v", err)
+	}
+}
