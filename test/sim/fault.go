@@ -27,6 +27,12 @@ const (
 var troubles = []trouble{
 	{"crash", 3, func(w *world) func() { n := w.someNode(); n.crash(true); return n.start }, takeover},
 	{"kill", 3, func(w *world) func() { n := w.someGateway(); n.crash(false); return n.start }, takeover},
+	{"restart", 2, func(w *world) func() {
+		n := w.someNode()
+		n.crash(false)
+		w.after(w.rnd.Int64N(30*ms), n.start)
+		return nil
+	}, takeover},
 	{"freeze", 3, func(w *world) func() { n := w.someGateway(); n.freeze(false); return n.thaw }, takeover},
 	{"stop the daemon", 1, func(w *world) func() {
 		n := w.someGateway()
@@ -54,6 +60,14 @@ var troubles = []trouble{
 		l := &w.links[a.index][b.index]
 		l.loss, l.slow = 0.3*w.rnd.Float64(), 0.1
 		return func() { l.loss, l.slow = 0, 0 }
+	}, 0},
+	{"slow network", 1, func(w *world) func() {
+		for i := range w.links {
+			for k := range w.links {
+				w.links[i][k].slow = 0.3
+			}
+		}
+		return func() { w.links = w.quickLinks() }
 	}, 0},
 	{"port cannot send", 2, func(w *world) func() {
 		j := w.someGate().jack
@@ -104,6 +118,17 @@ var troubles = []trouble{
 		return func() { p.setMaintenance(false) }
 	}, planned},
 	{"data path hangs", 1, func(w *world) func() { n := w.someGateway(); n.freeze(false, capture, overlay); return n.thaw }, 0},
+}
+
+// quickLinks are the same links without delays out of the ordinary.
+func (w *world) quickLinks() [maxPeers][maxPeers]link {
+	links := w.links
+	for i := range links {
+		for k := range links[i] {
+			links[i][k].slow = 0
+		}
+	}
+	return links
 }
 
 func (w *world) someNode() *node    { return w.nodes[w.rnd.IntN(len(w.nodes))] }
@@ -190,6 +215,16 @@ func (w *world) changeVoters() {
 	w.raft.want = set
 }
 
+// only picks kinds by name.
+func only(names []string) (kinds []trouble) {
+	for _, t := range troubles {
+		if slices.Contains(names, t.name) {
+			kinds = append(kinds, t)
+		}
+	}
+	return kinds
+}
+
 // some chooses a kind of trouble.
 func (w *world) some(kinds []trouble) *trouble {
 	sum := 0
@@ -239,26 +274,17 @@ func planOf(seed uint64) Plan {
 
 // Simulate runs one schedule of n faults: one at a time with an even seed, so that bounds of silence hold, else several
 // at once. Then everything is repaired and must heal.
-func simulate(seed uint64, without Rules, n int, verbose bool, favourites ...string) *Outcome {
+func simulate(seed uint64, without Rules, n int, verbose bool) *Outcome {
 	p := planOf(seed)
 	p.Without = without
 	w := newWorld(seed, p)
 	w.verbose = verbose
 	out := &Outcome{Silence: map[string]int64{}}
-	kinds := troubles
-	if favourites != nil {
-		kinds = nil
-		for _, t := range troubles {
-			if slices.Contains(favourites, t.name) {
-				kinds = append(kinds, t)
-			}
-		}
-	}
 	w.run(1500*ms + w.rnd.Int64N(300*ms))
 	if seed%2 == 0 {
-		w.oneAtATime(n, kinds, out)
+		w.oneAtATime(n, troubles, out)
 	} else {
-		w.manyAtOnce(n, kinds)
+		w.manyAtOnce(n, troubles)
 	}
 	w.heal()
 	if err := w.untilHealed(8 * second); err != nil && len(w.violations) == 0 {

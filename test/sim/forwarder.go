@@ -43,6 +43,9 @@ type forwarder struct {
 
 func (s *forwarder) reset(n *node) { *s = forwarder{n: n} }
 
+// byHand is the tenure of a gate that an operator opened: older than any lease.
+var byHand = drawbridge.MakeEpoch(0, 1e9)
+
 // header is what the mesh carries beside a frame.
 type header struct {
 	origin, dest drawbridge.PeerID
@@ -60,7 +63,7 @@ func (p *port) permit() (drawbridge.Epoch, bool) {
 		return 0, p.n.w.plan.Without.Veto || p.n.alone.IsClear(p.n.since(), p.id, 0)
 	}
 	if p.forced {
-		return max(p.held, p.n.sw.tenures[p.segment.id].epoch, 1), true
+		return max(p.held, byHand), true
 	}
 	return p.gate.Permit()
 }

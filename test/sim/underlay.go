@@ -4,7 +4,7 @@ package sim
 type link struct {
 	delay int64
 	loss  float64
-	slow  float64 // probability of a delay of up to a tenth of a second
+	slow  float64 // probability that a datagram of the leases takes up to a tenth of a second
 	cut   bool
 }
 
@@ -25,7 +25,7 @@ func (w *world) transmit(from, to *node, t thread, hear func()) {
 		return
 	}
 	delay := l.delay + w.rnd.Int64N(30e3)
-	if l.slow > 0 && w.rnd.Float64() < l.slow {
+	if t == leases && l.slow > 0 && w.rnd.Float64() < l.slow {
 		delay = w.rnd.Int64N(100 * ms)
 	}
 	w.queue.push(w.now+delay, func() { to.enter(t, hear) })

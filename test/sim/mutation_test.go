@@ -1,0 +1,81 @@
+package sim
+
+import "testing"
+
+// forgetfulVoter restarts a voter between the two gateways just when the holder's renewals stop reaching it.
+func forgetfulVoter(w *world) {
+	a := w.segments[0].open()[0].n
+	b := w.nodes[2-a.id]
+	w.cutBoth(a, b, true)
+	w.run(200*ms + w.rnd.Int64N(50*ms))
+	w.cut(a, w.witness(), true)
+	w.witness().crash(false)
+	w.run(1 * ms)
+	w.witness().start()
+	w.run(300 * ms)
+	w.cutBoth(a, b, false)
+	w.cut(a, w.witness(), false)
+}
+
+// deafReturn pauses the active gateway, and lets it go on where only the segment can tell it that it was followed.
+func deafReturn(w *world) {
+	a := w.segments[0].open()[0].n
+	a.freeze(true)
+	w.isolate(a, true, true, true)
+	w.run(100 * ms)
+	a.thaw()
+	w.run(100 * ms)
+	w.isolate(a, true, true, false)
+}
+
+// random is a schedule of some kinds of fault only.
+func random(favourites ...string) func(*world) {
+	return func(w *world) { w.manyAtOnce(12, only(favourites)) }
+}
+
+// mutants are the rules that may be taken away, and a schedule in which each is missed.
+var mutants = map[string]struct {
+	without  Rules
+	schedule func(*world)
+}{
+	"a lease counts from the answer": {Rules{StampOfRequest: true}, random("slow network", "cut", "cut one way")},
+	"no wait after a start":          {Rules{RestartRule: true, Births: true}, forgetfulVoter},
+	"release before the gate shuts":  {Rules{ShutFirst: true}, random("given up")},
+	"no fence":                       {Rules{Fence: true}, deafReturn},
+	"no split horizon":               {Rules{SplitHorizon: true, Fence: true}, random("both forced open")},
+	"ALONE is not asked":             {Rules{Veto: true}, random("guests cabled to the VLAN")},
+	"echoes are believed":            {Rules{Echo: true, Veto: true}, random("guests cabled to the VLAN")},
+}
+
+// try runs a schedule in a network of two gateways, and tells what it violated.
+func try(seed uint64, without Rules, schedule func(*world)) string {
+	w := newWorld(seed, Plan{Gateways: 2, Guests: 2, Segments: 1, Drift: usualDrift, Pace: 2 * ms, Without: without})
+	if w.run(1500 * ms); len(w.segments[0].open()) != 1 {
+		return "" // this one begins otherwise
+	}
+	w.quickUntil = w.now + 10*second
+	schedule(w)
+	if len(w.violations) == 0 {
+		return ""
+	}
+	return w.violations[0]
+}
+
+// TestMutations takes one rule away at a time: then the simulation must find a violation, or it proves nothing about the
+// rule. With the rule, the same schedules violate nothing.
+func TestMutations(t *testing.T) {
+	for name, m := range mutants {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(100) {
+				if bad := try(seed, m.without, m.schedule); bad != "" {
+					t.Logf("seed %d: %s", seed, bad)
+					if bad := try(seed, Rules{}, m.schedule); bad != "" {
+						t.Errorf("seed %d violates with the rule, too: %s", seed, bad)
+					}
+					return
+				}
+			}
+			t.Error("the rule is gone and nothing went wrong")
+		})
+	}
+}
