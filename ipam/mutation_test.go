@@ -15,7 +15,7 @@ var mutations = []struct {
 	seed      uint64
 }{
 	{"skipInvariants", rules{skipInvariants: true}, opForge, 1},
-	{"skipPersistence", rules{skipPersistence: true}, opCrash, 1},
+	{"skipPersistence", rules{skipPersistence: true}, opCrash, 60},
 	{"skipHeirRule", rules{skipHeirRule: true}, opRemove, 1},
 }
 

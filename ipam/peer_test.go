@@ -276,3 +276,22 @@ func TestGrow(t *testing.T) {
 		t.Errorf("shrunk: %v", err)
 	}
 }
+
+// FuzzRestore feeds state files whose sums are right and whose records may be anything.
+func FuzzRestore(f *testing.F) {
+	p := lone(f, "10.1.0.0/24")
+	one(p, Request{Subnet: p.Subnets()[0], Owner: "a"})
+	f.Add(p.Snapshot().Records)
+	f.Add(record{true, []byte{keySelf}, []byte{0, 0, 0, 1, 0, 0, 0, 0}}.append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := NewPeer(Config{Self: 1, Random: rand.Uint64}, 5, []Batch{{1, b}})
+		if err != nil {
+			if !errors.Is(err, ErrState) {
+				t.Error(err)
+			}
+			return
+		}
+		p.Tick(6)
+		p.Take()
+	})
+}

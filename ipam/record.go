@@ -62,9 +62,6 @@ func (p *Peer) logEntry(pl *pool, offset uint64) {
 	p.log(true, p.key[:at], p.key[at:])
 }
 
-// entryLen is the length of an entry without its owner.
-const entryLen = 1 + 8 + 8 + 8 + 8
-
 func (e *Entry) append(b []byte) []byte {
 	b = append(b, byte(e.Use))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.Until))
@@ -154,6 +151,9 @@ func (p *Peer) restore(frames []Batch) error {
 	if b, ok := last[string(keyDecided)]; ok {
 		if err := json.Unmarshal(b, &p.decided); err != nil {
 			return fmt.Errorf("decisions: %w: %w", err, ErrState)
+		}
+		if err := p.decided.Check(); err != nil {
+			return fmt.Errorf("%w: %w", err, ErrState)
 		}
 	}
 	p.present = p.decided.living(p.config.Self)

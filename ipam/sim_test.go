@@ -80,7 +80,6 @@ type sim struct {
 	asked     map[uint64]Request
 	loss      float64
 	calm      bool
-	proposing bool
 	bad       string
 	trace     func(string, ...any)
 	favourite int
@@ -196,27 +195,24 @@ func (s *sim) publish() {
 
 // output carries out what a peer wants: disks are slow, messages may be lost, doubled and late.
 func (s *sim) output(b *box) {
-	for {
-		out := b.peer.Take()
-		for _, e := range out.Events {
-			s.reported[e.Kind]++
-			s.trace("%v: %s: %s", b.peer.Me(), e.Kind, e.Text)
-		}
-		if len(out.Batch.Records) > 0 {
-			s.write(b, out.Batch)
-		}
-		for _, m := range out.Messages {
-			s.post(b, m)
-		}
-		for _, a := range out.Answers {
-			s.answered(b, a)
-		}
-		if b.peer.decided.removed(b.peer.Me()) {
-			s.lost[b.peer.Me()] = true
-		}
-		s.admit(b, out.Admit)
-		return
+	out := b.peer.Take()
+	for _, e := range out.Events {
+		s.reported[e.Kind]++
+		s.trace("%v: %s: %s", b.peer.Me(), e.Kind, e.Text)
 	}
+	if len(out.Batch.Records) > 0 {
+		s.write(b, out.Batch)
+	}
+	for _, m := range out.Messages {
+		s.post(b, m)
+	}
+	for _, a := range out.Answers {
+		s.answered(b, a)
+	}
+	if b.peer.decided.removed(b.peer.Me()) {
+		s.lost[b.peer.Me()] = true
+	}
+	s.admit(b, out.Admit)
 }
 
 func (s *sim) write(b *box, w Batch) {
