@@ -253,45 +253,57 @@ func (n *Node) followConfig(ctx context.Context) error {
 	}
 }
 
-// fetchAgain is how often a peer that does not vote asks, also when nobody told of a newer version.
-const fetchAgain = 10 * time.Second
+// A peer that does not vote asks at least every fetchAgain while it has no version, and from fetchSoon on, ever more
+// seldom, while it has heard of one that the voter which it asked has not seen yet.
+const (
+	fetchSoon  = 100 * time.Millisecond
+	fetchAgain = 10 * time.Second
+)
 
 func (n *Node) fetchConfigs(ctx context.Context) error {
-	for {
-		watch := n.changed.watch()
+	pause, heard := fetchSoon, uint64(0)
+	for ctx.Err() == nil {
 		known, _, _ := n.network.standing()
-		pause := fetchAgain
-		if n.network.acks.newest() > known || known == 0 {
-			a, err := n.askVoters(ctx, configQuestion{Op: opGet})
-			if err == nil && a.Version != nil {
-				n.network.take(*a.Version)
-			} else if err != nil {
-				n.log.Debug("no voter has told the network configuration yet", "err", err)
-				pause = time.Second
-			}
+		wanted := n.network.acks.newest()
+		if wanted > heard {
+			pause, heard = fetchSoon, wanted
 		}
-		if n.wait(ctx, watch, pause) != nil {
-			return nil
+		if wanted > known || known == 0 {
+			n.fetchConfig(ctx)
 		}
+		n.awaitVersion(ctx, wanted, pause)
+		pause = min(2*pause, fetchAgain)
+	}
+	return nil
+}
+
+func (n *Node) fetchConfig(ctx context.Context) {
+	r, err := n.askVoters(ctx, configQuestion{Op: opGet})
+	if err != nil {
+		n.log.Debug("no voter has told the network configuration yet", "err", err)
+		return
+	}
+	if r.Version != nil {
+		n.network.take(*r.Version)
 	}
 }
 
-// wait returns after a pause, or sooner when a voter has told of a newer version.
-func (n *Node) wait(ctx context.Context, watch <-chan struct{}, pause time.Duration) error {
-	known, _, _ := n.network.standing()
+// awaitVersion returns when somebody has told of a version above one that was heard of; after a pause, when that one is
+// not here yet.
+func (n *Node) awaitVersion(ctx context.Context, heard uint64, pause time.Duration) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
+		watch := n.changed.watch()
+		if n.network.acks.newest() > heard {
+			return
+		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-			return nil
+			return
 		case <-watch:
-			if n.network.acks.newest() > known && pause == fetchAgain {
-				return nil
-			}
-			watch = n.changed.watch()
+		case <-timer.C:
+			return
 		}
 	}
 }

@@ -26,9 +26,9 @@ func (n *Node) decideConfig(ctx context.Context, q configQuestion) (configReply,
 	case opList:
 		return listConfigs(&state, q.Number, q.Limit), nil
 	case opPut:
-		return n.putConfig(ctx, q.Proposal)
+		return n.insist(ctx, q.Proposal, n.putConfig)
 	case opRollback:
-		return n.rollbackConfig(ctx, &state, q.Proposal)
+		return n.insist(ctx, q.Proposal, n.rollbackConfig)
 	case opConfirm:
 		c := raftgroup.Command{By: q.Proposal.By, ConfirmConfig: &raftgroup.ConfirmConfig{Version: q.Number}}
 		index, err := n.voter.group.Propose(ctx, c)
@@ -40,6 +40,22 @@ func (n *Node) decideConfig(ctx context.Context, q configQuestion) (configReply,
 		return getConfig(&state, q.Number)
 	}
 	return configReply{}, fmt.Errorf("%w: operation %q of the configuration; update this peer", web.ErrInvalid, q.Op)
+}
+
+// insist asks again for a change of whatever is the newest version, when this voter had not heard of the newest yet.
+func (n *Node) insist(ctx context.Context, p web.ConfigProposal, do func(context.Context, web.ConfigProposal) (configReply, error)) (configReply, error) {
+	for {
+		_, changed := n.voter.group.State()
+		r, err := do(ctx, p)
+		if !p.Any || !errors.Is(err, web.ErrStale) {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return r, err
+		case <-changed:
+		}
+	}
 }
 
 func getConfig(state *raftgroup.State, number uint64) (configReply, error) {
@@ -203,15 +219,16 @@ func canonical(document []byte) []byte {
 	return out
 }
 
-func (n *Node) rollbackConfig(ctx context.Context, state *raftgroup.State, p web.ConfigProposal) (configReply, error) {
-	if r, done, err := asked(state, p, nil); done {
+func (n *Node) rollbackConfig(ctx context.Context, p web.ConfigProposal) (configReply, error) {
+	state, _ := n.voter.group.State()
+	if r, done, err := asked(&state, p, nil); done {
 		return r, err
 	}
 	to, err := state.Version(p.To)
 	if err != nil {
 		return configReply{}, decision(err)
 	}
-	base := n.base(state, p)
+	base := n.base(&state, p)
 	return n.propose(ctx, p, base, raftgroup.Command{RollbackConfig: &raftgroup.RollbackConfig{Base: base, To: p.To, Comment: p.Comment, Length: to.Length()}})
 }
 
@@ -220,8 +237,8 @@ func (n *Node) propose(ctx context.Context, p web.ConfigProposal, base uint64, c
 	c.ID, c.By, c.Time = request(p), p.By, time.Now()
 	index, err := n.voter.group.Propose(ctx, c)
 	state, _ := n.voter.group.State()
-	if newest, _ := state.Newest(); errors.Is(err, raftgroup.ErrConflict) && newest.Number != base {
-		return configReply{}, repliedError{err.Error(), web.ErrStale}
+	if newest, _ := state.Newest(); errors.Is(err, raftgroup.ErrConflict) && (newest.Number != base || !newest.Waiting()) {
+		return configReply{}, repliedError{err.Error(), web.ErrStale} // a conflict with what waits is told apart
 	}
 	if err != nil {
 		return configReply{}, decision(err)
