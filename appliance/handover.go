@@ -20,6 +20,10 @@ import (
 // handoverService is the name under which gateways hand segments to each other.
 const handoverService = "handover"
 
+// causeHanding says of a gate that it is shut while its segment is handed over: until the other gate is open, peers go on
+// sending here, and nothing of it is lost.
+const causeHanding = "handing over"
+
 // moves are the planned moves that are under way here.
 type moves struct {
 	mu     sync.Mutex // guards what follows
@@ -319,6 +323,7 @@ func (g *giving) hear(m *handover.Message) {
 		g.carry(g.machine.Refused(g.to + ": " + m.Text))
 	case handover.Opened:
 		g.opened, g.pause = m.Epoch, now-g.held
+		g.port.stations.at.Store(time.Now().UnixMilli()) // nobody knows them better so far
 		g.carry(g.machine.Opened(now))
 		g.op.step("opened", g.to, fmt.Sprintf("the gate of %s is open under tenure %s; frames were held for %.1f ms", g.to, m.Epoch, g.pause.Seconds()*1000))
 	case handover.Account:
@@ -556,6 +561,7 @@ func (t *taking) carry(do []handover.Do) {
 		case handover.DoOpen:
 			t.keep.openUp(uint32(t.id))
 			t.keep.announce(uint32(t.id))
+			go t.node.tellStations()
 		case handover.DoRelease:
 			t.release()
 		case handover.DoDrop:

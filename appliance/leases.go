@@ -206,7 +206,7 @@ func (n *Node) steerAgent(life uint64, state *raftgroup.State) {
 		}
 		reasons := n.whyNot(p, state)
 		news = p.setReasons(reasons) || news
-		v.agent.SetCandidate(drawbridge.SegmentIDOf(p.segment.Name), n.rank(p, state), len(reasons) == 0)
+		v.agent.SetCandidate(drawbridge.SegmentIDOf(p.segment.Name), n.rank(p, state), n.takes(p, state, reasons))
 	}
 	if news { // telling the mesh wakes us up again
 		n.publish()

@@ -89,12 +89,15 @@ var _ mesh.Channel = flushes{}
 
 // Receive forgets what another peer's operator asked for.
 func (c flushes) Receive(from drawbridge.PeerID, msg []byte) {
-	var f web.MACFilter
+	var f flushRequest
 	if err := json.Unmarshal(msg, &f); err != nil {
 		c.node.log.Warn("request to forget addresses not understood", "peer", from, "err", err)
 		return
 	}
-	n := c.node.flush(f)
+	n := c.node.flush(f.MACFilter)
+	if f.ID != "" {
+		go c.node.acknowledge(from, f.ID, n) // sending may wait, and this must not
+	}
 	c.node.log.Info("addresses forgotten", "peer", from, "count", n)
 }
 

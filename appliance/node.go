@@ -48,6 +48,8 @@ type Node struct {
 	moves   moves
 
 	operations operations
+	flushes    flushWaits
+	drills     drills
 	readiness  readiness
 
 	// Set by Run before anything else runs; nil on a peer that does not vote.

@@ -45,8 +45,11 @@ type order struct {
 func (n *Node) handleMoves() {
 	n.router.Handle(handoverService, n.serveHandover)
 	n.router.Handle(ordersService, n.serveOrder)
+	n.router.Handle(probesService, n.serveProbes)
+	n.loadDrills()
 	n.router.Register(readinessChannel, readinessNews{n})
 	n.router.Register(stationsChannel, stationNews{n})
+	n.router.Register(flushedChannel, flushAnswers{n})
 }
 
 // serveOrder carries out what another peer asks for, and tells it how that stands.
@@ -133,7 +136,7 @@ func (n *Node) carryOut(op *operation, o *order) {
 	case orderDrill:
 		err = n.drill(n.life, op, o)
 	case orderMaintain:
-		err = n.leave(n.life, op)
+		err = n.maintain(n.life, op, o)
 	default:
 		err = fmt.Errorf("order %q is not known here: this peer runs other software", o.Kind)
 	}

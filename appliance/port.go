@@ -53,6 +53,7 @@ type port struct {
 	toldEpoch atomic.Uint64         // the epoch that ALONE was last told of
 	heard     chan drawbridge.Frame // what neighbours on a guest port's wire said, for ALONE
 	stations  stationsTold          // by the active gateway
+	leaving   leaving               // for maintenance
 	moving    atomic.Uint64         // epoch of the tenure that is being handed over; 0: none is
 
 	mu       sync.Mutex // guards what follows
@@ -354,7 +355,7 @@ func (p *port) record() wire.Port {
 	if epoch, open := p.gate.Permit(); open {
 		w.Open, w.Epoch = true, epoch
 	} else if epoch := p.moving.Load(); epoch != 0 { // or peers would drop what is kept for them
-		w.Open, w.Epoch = true, drawbridge.Epoch(epoch)
+		w.Open, w.Epoch, w.Cause = true, drawbridge.Epoch(epoch), causeHanding
 	}
 	if p.segment.Mode != config.ModeActiveManual {
 		w.Ready = p.problem == nil && len(p.reasons) == 0

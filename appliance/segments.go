@@ -114,7 +114,7 @@ func (v *segmentView) add(r *mesh.PeerStatus, p *wire.Port) {
 		g.Ready, g.Reasons = false, append(g.Reasons, "the peer is unreachable")
 	}
 	open := p.Open && r.State != mesh.StateUnreachable
-	if open {
+	if open && p.Cause != causeHanding {
 		g.Gate = web.GateOpen
 	}
 	v.gateways = append(v.gateways, g)
