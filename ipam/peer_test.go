@@ -277,6 +277,24 @@ func TestGrow(t *testing.T) {
 	}
 }
 
+func TestDonate(t *testing.T) {
+	s := newSim(1, 3, rules{})
+	s.calm = true
+	s.run(5 * second)
+	from, to := s.boxes[0], s.boxes[2]
+	if n, err := from.peer.Donate(s.now, small, to.id, 2); n != 2 || err != nil {
+		t.Fatal(n, err)
+	}
+	s.output(from)
+	s.run(20 * second)
+	if v, _ := to.peer.View(small); v.Unheld != 0 || to.peer.pools[0].space.freeBlocks() != 2 || !s.agreed() {
+		t.Errorf("%+v", v)
+	}
+	if _, err := from.peer.Donate(s.now, small, from.id, 1); !errors.Is(err, ErrUnable) {
+		t.Errorf("gift to itself: %v", err)
+	}
+}
+
 // FuzzRestore feeds state files whose sums are right and whose records may be anything.
 func FuzzRestore(f *testing.F) {
 	p := lone(f, "10.1.0.0/24")
