@@ -11,10 +11,10 @@ import (
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 )
 
-// Stuck is how long the daemon's sign of life may stand still. It is not a term: in a Go process with many threads on a
-// busy host the sign comes late by more than that while frames still flow (docs/adr/0015), and a daemon that is
+// Stuck is how long the daemon's sign of life may stand still. It is not a term: in a Go process with many threads the sign
+// was late by 500 ms at a load of 28 on two cores, while frames still flowed (docs/adr/0015), and a daemon that is
 // stopped or dying is recognised by its state instead, within a renewal.
-const Stuck = 500 * time.Millisecond
+const Stuck = 2 * time.Second
 
 // idleLook is how often the daemon is looked at by an agent that holds nothing.
 const idleLook = 100 * time.Millisecond

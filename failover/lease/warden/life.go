@@ -20,7 +20,7 @@ const (
 	takeFor = time.Second
 	// endFor is how long it may take to give everything up: it takes 11 ms.
 	endFor = 500 * time.Millisecond
-	// beatEvery is how often this process gives a sign of life (agent.Stuck is ten times that), and looks for the agent's.
+	// beatEvery is how often this process gives a sign of life (agent.Stuck is forty times that), and looks for the agent's.
 	beatEvery = 50 * time.Millisecond
 	// hungFor is how long the agent may give no sign of life. It gives one four times a second with nothing to do.
 	hungFor = 3 * time.Second

@@ -40,6 +40,7 @@ type witness struct {
 	gate *failover.Gate
 	all  chan heard // asks and releases
 	conn *net.UDPConn
+	seen chan struct{} // a renewal, if anybody waits for one
 }
 
 func newWitness(t *testing.T, g *failover.Gate) *witness {
@@ -48,7 +49,7 @@ func newWitness(t *testing.T, g *failover.Gate) *witness {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &witness{gate: g, all: make(chan heard, 10000), conn: conn, addr: conn.LocalAddr().(*net.UDPAddr).AddrPort()}
+	w := &witness{gate: g, all: make(chan heard, 10000), seen: make(chan struct{}), conn: conn, addr: conn.LocalAddr().(*net.UDPAddr).AddrPort()}
 	channel, err := lease.NewChannel(voter, self, secret, 99, func() uint64 { return uint64(time.Now().UnixNano()) })
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +87,12 @@ func (w *witness) run(channel *lease.Channel) {
 		}
 		_, open := w.gate.Permit()
 		for _, e := range m.Entries {
+			if e.Kind == lease.Renew {
+				select {
+				case w.seen <- struct{}{}:
+				default:
+				}
+			}
 			if e.Kind == lease.Release || e.Kind == lease.Ask {
 				w.all <- heard{e.Kind, e.Epoch, open}
 			}
