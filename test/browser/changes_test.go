@@ -26,7 +26,7 @@ func TestAPeerIsInvited(t *testing.T) {
 	b.click("dialog button", "Make a token")
 	b.awaitText("dialog code", "drawbridge join dbt1-secret --name NAME")
 	b.accessible("the new token")
-	if got := n.Asked(); len(got) != 1 || got[0] != "token [gateway] 3600s 3 by console" {
+	if got := n.Asked(); len(got) != 1 || got[0] != "token [gateway] 3600s 3 by alice" {
 		t.Errorf("asked for %q", got)
 	}
 	b.click("dialog button", "Done")

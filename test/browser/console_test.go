@@ -44,16 +44,17 @@ func (b *tab) accessible(what string) {
 
 func TestEveryScreenIsCleanInBothThemes(t *testing.T) {
 	_, b := look(t)
-	for _, theme := range []string{"light", "dark"} {
-		b.theme(theme)
-		for _, size := range [][2]int64{{1280, 860}, {360, 780}} {
-			b.size(size[0], size[1])
-			for _, path := range screens {
-				b.open(path)
-				b.accessible(fmt.Sprintf("%s, %s, %d px", path, theme, size[0]))
-				if over := run[float64](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
-					t.Errorf("%s at %d px is %v px too wide", path, size[0], over)
-				}
+	for _, path := range screens {
+		for _, look := range []struct {
+			theme         string
+			width, height int64
+		}{{"light", 1280, 860}, {"dark", 1280, 860}, {"light", 360, 780}} {
+			b.theme(look.theme)
+			b.size(look.width, look.height)
+			b.open(path)
+			b.accessible(fmt.Sprintf("%s, %s, %d px", path, look.theme, look.width))
+			if over := run[float64](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
+				t.Errorf("%s at %d px is %v px too wide", path, look.width, over)
 			}
 		}
 	}

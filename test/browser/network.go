@@ -3,10 +3,13 @@
 package browser
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +27,8 @@ type Network struct {
 	began  time.Time
 	cut    atomic.Bool
 	frozen atomic.Pointer[time.Duration] // by the node's clock
+
+	session atomic.Pointer[Session]
 }
 
 // NewNetwork starts a node to look at. Close ends it.
@@ -38,10 +43,49 @@ func NewNetwork() *Network {
 		if n.cut.Load() {
 			panic(http.ErrAbortHandler)
 		}
+		if who := n.session.Load(); !who.LoggedIn && strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/api/v1/session" {
+			n.door(w, r, *who)
+			return
+		}
 		answer.ServeHTTP(w, r)
 	}))
 	n.URL = n.server.URL
+	n.Know(Session{Peer: "a", LoggedIn: true, Name: "alice", Role: "admin", By: "session"})
 	return n
+}
+
+// Session is who asks, as the API tells it.
+type Session struct {
+	Peer        string `json:"peer"`
+	LoggedIn    bool   `json:"logged_in"`
+	FirstRun    bool   `json:"first_run"`
+	Name        string `json:"name,omitempty"`
+	Role        string `json:"role,omitempty"`
+	By          string `json:"by,omitempty"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// Know says who asks from now on.
+func (n *Network) Know(s Session) { n.session.Store(&s) }
+
+// Password is what lets alice in.
+const Password = "correct horse battery"
+
+// door answers in place of the access control, which has tests of its own.
+func (n *Network) door(w http.ResponseWriter, r *http.Request, who Session) {
+	w.Header().Set("Content-Type", "application/json")
+	in := map[string]string{}
+	_ = json.NewDecoder(r.Body).Decode(&in) // what is not there is empty
+	switch {
+	case r.URL.Path == "/api/v1/session":
+		_ = json.NewEncoder(w).Encode(who) // to a browser
+	case r.Method == http.MethodPost && in["password"] == Password:
+		n.Know(Session{Peer: "a", LoggedIn: true, Name: in["name"], Role: "admin", By: "session"})
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = io.WriteString(w, `{"title":"Unauthorized","status":401,"detail":"name or password is wrong"}`)
+	}
 }
 
 // Close ends the node and everything that asks it.

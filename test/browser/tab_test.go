@@ -192,3 +192,5 @@ func (b *tab) key(keys string) {
 	b.t.Helper()
 	b.do("press a key", chromedp.KeyEvent(keys))
 }
+
+func navigate(url string) chromedp.Action[chromedp.Void] { return chromedp.Navigate(url) }

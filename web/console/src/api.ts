@@ -7,7 +7,7 @@ const base = "/api/v1";
 
 /** What the API refused, and why, in words for people (RFC 9457). */
 export class Refusal extends Error {
-  constructor(readonly status: number, detail: string) {
+  constructor(readonly status: number, detail: string, readonly type = "") {
     super(detail);
   }
 }
@@ -21,11 +21,19 @@ export function address(path: keyof Reads | Downloads, query: Query = {}): strin
   return base + path + (text ? "?" + text : "");
 }
 
+let unauthorised = () => {};
+
+/** onUnauthorised is told when the API wants to know who is asking. */
+export function onUnauthorised(tell: () => void): void {
+  unauthorised = tell;
+}
+
 /** refusalOf reads the problem document of an answer. */
 export async function refusalOf(answer: Response): Promise<Refusal> {
+  if (answer.status === 401) unauthorised();
   try {
     const problem = await answer.json();
-    return new Refusal(answer.status, problem.detail || problem.title || answer.statusText);
+    return new Refusal(answer.status, problem.detail || problem.title || answer.statusText, problem.type);
   } catch {
     return new Refusal(answer.status, `the node answered ${answer.status} ${answer.statusText}`);
   }

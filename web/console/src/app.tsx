@@ -5,6 +5,7 @@ import { clock, duration } from "./format";
 import { useFeed, useLiveness, useTick } from "./live";
 import { usePlace } from "./route";
 import { groups, screens } from "./screens";
+import { Who } from "./session";
 import { Icon } from "./ui/icons";
 import { Age, Empty, Page, State, Time } from "./ui/parts";
 import { Toasts } from "./ui/toast";
@@ -104,7 +105,7 @@ function Side({ open, close, path }: { open: boolean; close: () => void; path: s
             </div>
           ))}
         </nav>
-        <ThemeSwitch />
+        <div class="side-foot"><Who /><ThemeSwitch /></div>
       </aside>
     </>
   );

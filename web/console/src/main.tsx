@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { App } from "./app";
+import { Entrance } from "./session";
 
 const root = document.getElementById("app")!;
 root.replaceChildren();
-render(<App />, root);
+render(<Entrance><App /></Entrance>, root);

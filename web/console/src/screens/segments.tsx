@@ -1,8 +1,11 @@
 // Segments and their gates: for each both gateways side by side, and why things are as they are.
-import type { Event, Gateway, Port, Segment, Status } from "../api";
+import { useState } from "preact/hooks";
+import type { Event, Gateway, Port, Segment, Status, Takeover } from "../api";
+import { milliseconds } from "../format";
 import { useFeed } from "../live";
 import { usePlace } from "../route";
 import { Ruler } from "../ruler";
+import { inMaintenance, MaintenanceDialog, MoveDialog } from "../switchover";
 import { GatePicture } from "../ui/gate";
 import { Age, Card, Command, Empty, Fact, Facts, Loading, Page, State, Time } from "../ui/parts";
 import { carrierTone, gatewayTone, gatewayWord, levelTone, moves, redundancy } from "../words";
@@ -12,6 +15,7 @@ export function Segments() {
   const status = useFeed("/status").data;
   const ports = useFeed("/ports").data ?? [];
   const events = useFeed("/events").data ?? [];
+  const takeovers = useFeed("/takeovers").data ?? [];
   const { query } = usePlace();
   const only = query.get("name");
   if (!segments.data || !status) return <Page title="Segments"><Loading refused={segments.refused} /></Page>;
@@ -31,12 +35,14 @@ export function Segments() {
         )
         : shown.length === 0
         ? <Empty icon="segment" title={`There is no segment ${only}`}><a href="/segments">Show those that are</a></Empty>
-        : <div class="stack">{shown.map((s) => <One key={s.name} segment={s} status={status} ports={ports} events={events} />)}</div>}
+        : <div class="stack">{shown.map((s) => <One key={s.name} segment={s} status={status} ports={ports} events={events} takeovers={takeovers} />)}</div>}
     </Page>
   );
 }
 
-function One({ segment: s, status, ports, events }: { segment: Segment; status: Status; ports: Port[]; events: Event[] }) {
+function One({ segment: s, status, ports, events, takeovers }: { segment: Segment; status: Status; ports: Port[]; events: Event[]; takeovers: Takeover[] }) {
+  const [dialog, setDialog] = useState<"switchover" | "drill" | Gateway>();
+  const shown = typeof dialog === "object" ? s.gateways.find((g) => g.peer === dialog.peer) : undefined;
   const tone = carrierTone(s);
   const last = moves(events, s.name)[0];
   const ours = events.filter((e) => e.segment === s.name).slice(-6).reverse();
@@ -56,9 +62,18 @@ function One({ segment: s, status, ports, events }: { segment: Segment; status: 
       </Facts>
       <div class="gateways">
         {s.gateways.map((g) => (
-          <Gate key={g.peer} gateway={g} segment={s} own={g.peer === status.name} port={g.peer === status.name ? ports.find((p) => p.segment === s.name) : undefined} />
+          <Gate key={g.peer} gateway={g} segment={s} own={g.peer === status.name} port={g.peer === status.name ? ports.find((p) => p.segment === s.name) : undefined}
+            takeover={takeovers.find((t) => t.segment === s.name && t.peer === g.peer)} maintain={() => setDialog(g)} />
         ))}
       </div>
+      {s.gateways.length > 1 && (
+        <div class="card-tools">
+          <button type="button" class="primary" onClick={() => setDialog("switchover")}>Switch over…</button>
+          <button type="button" onClick={() => setDialog("drill")}>Rehearse…</button>
+        </div>
+      )}
+      {(dialog === "switchover" || dialog === "drill") && <MoveDialog kind={dialog} segment={s} takeovers={takeovers} onClose={() => setDialog(undefined)} />}
+      {shown && <MaintenanceDialog gateway={shown} segment={s} onClose={() => setDialog(undefined)} />}
       <div class="grid inner">
         <section>
           <h3>Last move</h3>
@@ -84,7 +99,9 @@ function One({ segment: s, status, ports, events }: { segment: Segment; status: 
   );
 }
 
-function Gate({ gateway: g, segment: s, own, port }: { gateway: Gateway; segment: Segment; own: boolean; port?: Port }) {
+function Gate({ gateway: g, segment: s, own, port, takeover: t, maintain }: {
+  gateway: Gateway; segment: Segment; own: boolean; port?: Port; takeover?: Takeover; maintain: () => void;
+}) {
   const tone = gatewayTone(g, s);
   return (
     <article class={["gateway-card", own ? "own" : "", g.peer === s.active ? "active" : ""].join(" ")} aria-label={`Gateway ${g.peer}`}>
@@ -96,6 +113,8 @@ function Gate({ gateway: g, segment: s, own, port }: { gateway: Gateway; segment
       <dl class="lines">
         <div><dt>Gate</dt><dd>{g.gate}{port && port.gate_kind !== "none" && <>, checked {port.gate_kind === "hard" ? "by the kernel" : "by the daemon"}</>}</dd></div>
         <div><dt>Could take over</dt><dd>{g.peer === s.active ? "carries it" : g.ready ? "yes" : "no"}</dd></div>
+        {t && t.predicted_ms > 0 && <div><dt>If the other died</dt><dd>open after {milliseconds(t.predicted_ms)}, predicted</dd></div>}
+        {t && t.planned_ms > 0 && <div><dt>Switchover to it</dt><dd>holds frames for {milliseconds(t.planned_ms)}</dd></div>}
         <div><dt>Mode</dt><dd>{modeWords(g.mode)}</dd></div>
         {port && <div><dt>Port</dt><dd><a href={`/ports?open=${encodeURIComponent(port.name)}`}>{port.name}</a>, {port.up ? "up" : "down"}</dd></div>}
       </dl>
@@ -105,6 +124,7 @@ function Gate({ gateway: g, segment: s, own, port }: { gateway: Gateway; segment
           <ul>{g.reasons.map((r) => <li key={r}>{r}</li>)}</ul>
         </div>
       )}
+      <div class="card-tools"><button type="button" class="quiet" onClick={maintain}>{inMaintenance(g) ? "End maintenance…" : "Maintenance…"}</button></div>
     </article>
   );
 }

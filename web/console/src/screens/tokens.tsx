@@ -4,6 +4,7 @@ import type { NewToken, Token } from "../api";
 import { duration } from "../format";
 import { now, useFeed } from "../live";
 import { setQuery, usePlace } from "../route";
+import { who } from "../session";
 import { Confirm, Dialog } from "../ui/dialog";
 import { Icon } from "../ui/icons";
 import { Command, Empty, Loading, Page, State, Time, type Tone } from "../ui/parts";
@@ -69,7 +70,7 @@ function Invite({ onClose }: { onClose: () => void }) {
     setBusy(true);
     setWrong("");
     try {
-      setMade(await change("POST /tokens", { roles: roles.length > 0 ? roles : ["peer"], ttl_s: ttl, uses, by: "console" }));
+      setMade(await change("POST /tokens", { roles: roles.length > 0 ? roles : ["peer"], ttl_s: ttl, uses, by: who() }));
     } catch (err) {
       setWrong(said(err));
     }

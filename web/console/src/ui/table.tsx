@@ -116,7 +116,7 @@ export function Table<T>(p: Props<T>) {
             </tr>
           </thead>
           <tbody>
-            {first > 0 && <tr class="gap" aria-hidden="true"><td colSpan={columns.length} style={{ height: first * rowHeight }} /></tr>}
+            {first > 0 && <tr class="gap" aria-hidden="true"><td colSpan={columns.length} style={{ height: `${first * rowHeight}px` }} /></tr>}
             {shown.slice(first, last).map((r, i) => (
               <tr key={p.id(r)} aria-rowindex={first + i + 2} onClick={(e) => opens(e) && setQuery({ open: p.id(r) }, true)}>
                 {columns.map((c, n) => (
@@ -128,7 +128,7 @@ export function Table<T>(p: Props<T>) {
                 ))}
               </tr>
             ))}
-            {last < shown.length && <tr class="gap" aria-hidden="true"><td colSpan={columns.length} style={{ height: (shown.length - last) * rowHeight }} /></tr>}
+            {last < shown.length && <tr class="gap" aria-hidden="true"><td colSpan={columns.length} style={{ height: `${(shown.length - last) * rowHeight}px` }} /></tr>}
           </tbody>
         </table>
         {shown.length === 0 && (
