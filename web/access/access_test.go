@@ -255,7 +255,7 @@ func TestUnknownUsersLookLikeWrongPasswords(t *testing.T) {
 func TestSessionsEnd(t *testing.T) {
 	b := newBench(t)
 	value := b.logIn("vic")
-	for range 11 { // used every two hours, less one second
+	for range 12 { // used every two hours, less one second
 		b.now = b.now.Add(sessionIdle - time.Second)
 		b.want(200, b.ask("GET", "/api/v1/status", "", "cookie="+value))
 	}

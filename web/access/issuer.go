@@ -29,6 +29,34 @@ type issuers struct {
 
 	mu       sync.Mutex // guards what follows
 	journeys map[string]journey
+	provider *oidc.Provider // of the issuer that was asked last
+	of       string         // its URL
+	asked    time.Time
+}
+
+// describedFor is how long an issuer's description of itself is good for. Without it, anybody could have us
+// call the issuer as often as they like.
+const describedFor = time.Hour
+
+// describe asks an issuer about itself.
+func (i *issuers) describe(ctx context.Context, issuer string, now time.Time) (*oidc.Provider, error) {
+	i.mu.Lock()
+	p := i.provider
+	if i.of != issuer || now.Sub(i.asked) >= describedFor {
+		p = nil
+	}
+	i.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	p, err := oidc.NewProvider(ctx, issuer)
+	if err != nil {
+		return nil, unreachable(issuer, err)
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.provider, i.of, i.asked = p, issuer, now
+	return p, nil
 }
 
 // journey is one of them, by its state.
@@ -48,14 +76,14 @@ func (a *Access) StartIssuer(ctx context.Context) (to string, cookie http.Cookie
 	}
 	ctx, cancel := a.issuers.context(ctx)
 	defer cancel()
-	flow, _, err := d.OIDC.flow(ctx)
+	provider, err := a.issuers.describe(ctx, d.OIDC.Issuer, a.cfg.Now())
 	if err != nil {
 		return "", cookie, err
 	}
 	state := randomText()
 	j := journey{randomText(), oauth2.GenerateVerifier(), a.cfg.Now().Add(issuerFor)}
 	a.issuers.add(state, j, a.cfg.Now())
-	to = flow.AuthCodeURL(state, oidc.Nonce(j.nonce), oauth2.S256ChallengeOption(j.verifier))
+	to = d.OIDC.flow(provider).AuthCodeURL(state, oidc.Nonce(j.nonce), oauth2.S256ChallengeOption(j.verifier))
 	return to, issuerCookie(state), nil
 }
 
@@ -74,7 +102,11 @@ func (a *Access) FinishIssuer(ctx context.Context, state, code, cookie string) (
 	}
 	ctx, cancel := a.issuers.context(ctx)
 	defer cancel()
-	name, role, err := d.OIDC.vouch(ctx, j, code)
+	provider, err := a.issuers.describe(ctx, d.OIDC.Issuer, a.cfg.Now())
+	if err != nil {
+		return http.Cookie{}, err
+	}
+	name, role, err := d.OIDC.vouch(ctx, provider, j, code)
 	if err != nil {
 		return http.Cookie{}, err
 	}
@@ -84,23 +116,15 @@ func (a *Access) FinishIssuer(ctx context.Context, state, code, cookie string) (
 	return a.begin(CallerOf(ctx), session{user: "oidc:" + name, external: role}), nil
 }
 
-// flow is the issuer as it describes itself.
-func (o OIDC) flow(ctx context.Context) (*oauth2.Config, *oidc.Provider, error) {
-	p, err := oidc.NewProvider(ctx, o.Issuer)
-	if err != nil {
-		return nil, nil, unreachable(o.Issuer, err)
-	}
+// flow is how to speak to the issuer.
+func (o OIDC) flow(p *oidc.Provider) *oauth2.Config {
 	scopes := append([]string{oidc.ScopeOpenID, "profile"}, o.Scopes...)
-	return &oauth2.Config{ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: p.Endpoint(), RedirectURL: o.RedirectURL, Scopes: scopes}, p, nil
+	return &oauth2.Config{ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: p.Endpoint(), RedirectURL: o.RedirectURL, Scopes: scopes}
 }
 
 // vouch exchanges the code for what the issuer says about somebody.
-func (o OIDC) vouch(ctx context.Context, j journey, code string) (name string, role Role, err error) {
-	flow, provider, err := o.flow(ctx)
-	if err != nil {
-		return "", Nobody, err
-	}
-	got, err := flow.Exchange(ctx, code, oauth2.VerifierOption(j.verifier))
+func (o OIDC) vouch(ctx context.Context, provider *oidc.Provider, j journey, code string) (name string, role Role, err error) {
+	got, err := o.flow(provider).Exchange(ctx, code, oauth2.VerifierOption(j.verifier))
 	if err != nil {
 		return "", Nobody, unreachable(o.Issuer, err)
 	}

@@ -167,6 +167,7 @@ func TestIssuerIsNotBelieved(t *testing.T) {
 		t.Error("a log in may take for ever")
 	}
 	i.Close()
+	b.now = b.now.Add(describedFor)
 	if _, _, err := b.StartIssuer(t.Context()); err == nil || !strings.Contains(err.Error(), "log in as a user of this network") {
 		t.Errorf("an issuer that is away: %v", err)
 	}

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -144,9 +145,8 @@ func (a *Access) FirstRun(ctx context.Context, code, name, password string) (htt
 		}
 		return http.Cookie{}, conflict("there are users already: log in, or make one with drawbridge users add on the host")
 	}
-	h, err := a.newHash(ctx, name, password)
-	if err != nil {
-		return http.Cookie{}, err
+	if err := errors.Join(CheckName(name), CheckPassword(name, password)); err != nil {
+		return http.Cookie{}, err // before the code is spent
 	}
 	if err := a.mayTry(firstRunAccount, c.From, now); err != nil {
 		return http.Cookie{}, err
@@ -155,6 +155,10 @@ func (a *Access) FirstRun(ctx context.Context, code, name, password string) (htt
 		return http.Cookie{}, wrong("the code is wrong or has ended: the newest one is in the log (journalctl -u drawbridge) and shown by drawbridge users code on the host")
 	}
 	a.limiter.right(firstRunAccount, c.From, now)
+	h, err := a.newHash(ctx, name, password)
+	if err != nil {
+		return http.Cookie{}, err
+	}
 	_, err = a.change(nil, func(d Directory) (Directory, error) {
 		if !d.Empty() {
 			return d, conflict("somebody else was faster: there are users already")
