@@ -78,6 +78,7 @@ type Peer struct {
 	present Holder // the life of this peer that the decisions name and have not removed
 	pools   []*pool
 	lease   Instant // end of the space lease
+	written Instant // end of the space lease as the state file has it
 	lapsed  bool    // was told
 
 	stamp, durable uint64
@@ -88,7 +89,7 @@ type Peer struct {
 	out            Output
 
 	runs      []run
-	heard     map[Holder]uint64
+	heard     map[Holder]hearing
 	ahead     uint32 // highest decision number that a peer has applied
 	fence     uint32 // the decision by which we are said to be removed
 	broken    error  // why this peer stopped for good
@@ -152,7 +153,7 @@ const (
 // knows decisions that name it and its lease is renewed.
 func NewPeer(c Config, now Instant, frames []Batch) (*Peer, error) {
 	p := &Peer{
-		config: c, now: now, heard: map[Holder]uint64{}, removedAt: map[Holder]Instant{},
+		config: c, now: now, heard: map[Holder]hearing{}, removedAt: map[Holder]Instant{},
 		waited: map[Holder]int64{}, orphans: map[netip.Addr]orphan{},
 	}
 	if err := p.restore(frames); err != nil {
@@ -211,7 +212,7 @@ func (p *Peer) tell(kind string, peer drawbridge.PeerID, format string, args ...
 // send queues a message behind everything that was changed until now.
 func (p *Peer) send(to Holder, pl *pool, m *Message) {
 	m.From, m.To, m.Decision = p.me, to, p.decided.Number
-	m.Stamp, m.Heard = p.stamp, p.heard[to]
+	m.Stamp, m.Heard = p.stamp, p.heard[to].told()
 	if pl != nil {
 		m.Subnet = pl.ring.Shape
 	}
@@ -295,10 +296,10 @@ func (p *Peer) Renewed(now, asked Instant) {
 	p.advance(now)
 	if until := asked + Instant(p.decided.Lease); until > p.lease && p.decided.lives(p.me) {
 		// A renewal is written when it is worth an eighth of the lease, so that a restart loses little.
-		if until-p.lease > Instant(p.decided.Lease)/8 || p.lease <= p.now {
-			defer p.logLease()
-		}
 		p.lease, p.lapsed = until, false
+		if until-p.written > Instant(p.decided.Lease)/8 {
+			p.logLease()
+		}
 	}
 }
 

@@ -105,10 +105,13 @@ func TestOldFileIsFound(t *testing.T) {
 	b := s.boxes[0]
 	old := append([]Batch(nil), b.disk...)
 	for range 5 {
-		s.request(netip.Addr{})
+		s.bad = ""
 		b.peer.Allocate(s.now, Request{Subnet: small, Owner: "x", Patience: time.Second, For: time.Second})
 		s.output(b)
 		s.run(3 * second)
+	}
+	if s.bad != "" {
+		t.Fatal(s.bad)
 	}
 	s.crash(b)
 	b.disk, b.side = old, 1
@@ -274,6 +277,31 @@ func TestGrow(t *testing.T) {
 	small.Number = 3
 	if err := p.Decide(5, small); !errors.Is(err, ErrSubnet) {
 		t.Errorf("shrunk: %v", err)
+	}
+}
+
+// TestLeaseSurvivesRestart renews often, restarts alone, and goes on; but not if the wall clock went back.
+func TestLeaseSurvivesRestart(t *testing.T) {
+	p := lone(t, "10.1.0.0/24")
+	d := p.decided.clone()
+	d.Number, d.Lease, d.Longest = 2, int64(16*second), int64(16*second)
+	if err := p.Decide(2, d); err != nil {
+		t.Fatal(err)
+	}
+	p.lease, p.written = 0, 0
+	for at := second; at < 100*second; at += second {
+		p.Renewed(at, at)
+	}
+	frames := []Batch{p.Take().Batch}
+	frames[0].Records = append(lone(t, "10.1.0.0/24").Snapshot().Records, frames[0].Records...)
+	for at, able := range map[Instant]bool{103 * second: true, 120 * second: false, 50 * second: false} {
+		again, err := NewPeer(p.config, at, frames)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Unable(); (err == nil) != able {
+			t.Errorf("restarted at %v: %v", time.Duration(at), err)
+		}
 	}
 }
 

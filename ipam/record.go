@@ -33,6 +33,7 @@ func (p *Peer) logSelf() {
 }
 
 func (p *Peer) logLease() {
+	p.written = p.lease
 	b := binary.BigEndian.AppendUint64(nil, uint64(p.lease))
 	p.log(true, []byte{keyLease}, binary.BigEndian.AppendUint64(b, uint64(p.now)))
 }
@@ -205,6 +206,7 @@ func (p *Peer) restoreRecord(kind byte, key, value *reader) error {
 func (p *Peer) restoreLease(until, written Instant) {
 	if written <= p.now {
 		p.lease = min(until, p.now+Instant(p.decided.Lease))
+		p.written = p.lease
 	}
 }
 
