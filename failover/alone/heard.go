@@ -162,6 +162,7 @@ func (m *Machine) tenure(now time.Duration, p *port, f Frame) {
 	case running && f.Epoch > p.held:
 		p.held = 0
 		p.enter(now, Fenced)
+		p.nextHello = now // the newer holder waits for as long as it believes that we carry the segment
 		m.out.Shut = append(m.out.Shut, p.ID)
 		m.alarm(p, "", f.From, fmt.Sprintf("peer %s carries this segment under the newer epoch %s", f.From.Peer, f.Epoch))
 	case running && carries && f.Epoch < p.held:

@@ -165,6 +165,20 @@ func TestAHolderThatGivesUpSaysSoAtOnce(t *testing.T) {
 	}
 }
 
+func TestAFencedHolderSaysSoAtOnce(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	w.join(a1, b1)
+	w.run(2 * time.Second)
+	w.lease(a1, 1)
+	w.run(25 * time.Millisecond)
+	w.lease(b1, 2)
+	w.run(time.Millisecond)
+	w.want(a1, Fenced, "")
+	if !w.clear(b1, 2) {
+		t.Error("b waits for a, which it has fenced")
+	}
+}
+
 func TestTwoPortsOfOnePeerOnOneWire(t *testing.T) {
 	w := newWorld(t, 1)
 	w.join(a1, a2)
