@@ -167,8 +167,8 @@ func (w *world) settled() error {
 
 // probeAll looks whether probes arrive, all of them.
 func (w *world) probeAll() error {
-	w.quickUntil = max(w.quickUntil, w.now+60*ms)
-	w.run(20 * ms) // those that were sent before
+	w.quickUntil = max(w.quickUntil, w.now+slowdown*w.plan.Pace+60*ms)
+	w.run(slowdown*w.plan.Pace + 5*ms) // those that were planned before
 	w.mark()
 	w.run(40 * ms)
 	if len(w.violations) > 0 {

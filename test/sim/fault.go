@@ -304,7 +304,7 @@ func (w *world) oneAtATime(n int, kinds []trouble, out *Outcome) {
 		w.untilReady(6 * second)
 		t := w.some(kinds)
 		w.quickUntil = w.now + 3*second
-		w.run(10*w.plan.Pace + 5*ms)
+		w.run(slowdown*w.plan.Pace + 5*ms) // planned before
 		w.mark()
 		w.note("- %s", t.name)
 		end := t.begin(w)

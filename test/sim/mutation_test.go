@@ -50,10 +50,10 @@ var mutants = map[string]struct {
 // try runs a schedule in a network of two gateways, and tells what it violated.
 func try(seed uint64, without Rules, schedule func(*world)) string {
 	w := newWorld(seed, Plan{Gateways: 2, Guests: 2, Segments: 1, Drift: usualDrift, Pace: 2 * ms, Without: without})
+	w.quickUntil = 10 * second
 	if w.run(1500 * ms); len(w.segments[0].open()) != 1 {
 		return "" // this one begins otherwise
 	}
-	w.quickUntil = w.now + 10*second
 	schedule(w)
 	if len(w.violations) == 0 {
 		return ""

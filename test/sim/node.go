@@ -83,6 +83,8 @@ type port struct {
 	stuck       bool // the data path does not work although everything else does
 	rank        int
 	maintenance bool
+	poor        bool  // the controller takes another gateway for better connected
+	heardAt     int64 // clock, when anything last came in from the wire
 }
 
 func (w *world) newNode(i int, name string) *node {
@@ -184,6 +186,7 @@ func (n *node) start() {
 	n.movedAt = n.read()
 	n.guard()
 	n.look()
+	n.compare()
 	n.tickALONE()
 }
 

@@ -99,12 +99,15 @@ func (f *flow) probe() {
 	w.after(f.pace*w.slow()-f.pace/16+w.rnd.Int64N(f.pace/8), f.probe)
 }
 
+// slowdown is how much rarer probes are while nothing happens.
+const slowdown = 20
+
 // slow stretches the time between probes while nothing happens.
 func (w *world) slow() int64 {
 	if w.now < w.quickUntil {
 		return 1
 	}
-	return 10
+	return slowdown
 }
 
 // hears counts a frame.

@@ -167,6 +167,8 @@ func (n *node) whyNot(p *port) string {
 	switch state := n.stateOf(p); {
 	case !p.usable:
 		return "no carrier"
+	case p.poor:
+		return "another gateway is better connected"
 	case p.maintenance:
 		return "maintenance"
 	case n.lease.Unfit():
