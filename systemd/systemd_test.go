@@ -154,7 +154,11 @@ func TestUnitHasWhatTheDaemonNeeds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Type=notify", "WatchdogSec=", "Restart=", "ExecStart=/usr/bin/drawbridge run", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_BPF", "RuntimeDirectory=drawbridge", "StateDirectory=drawbridge", "AF_PACKET", "DeviceAllow=/dev/net/tun"} {
+	for _, want := range []string{
+		"Type=notify", "WatchdogSec=", "Restart=", "ExecStart=/usr/bin/drawbridge run", "AF_PACKET", "DeviceAllow=/dev/net/tun", "BindPaths=/dev/net/tun",
+		"RuntimeDirectory=drawbridge", "StateDirectory=drawbridge", "LimitRTPRIO=90", "LimitNICE=-20", "LimitMEMLOCK=infinity",
+		"\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_BPF\n", "\nAmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW CAP_BPF\n",
+	} {
 		if !strings.Contains(string(unit), want) {
 			t.Errorf("no %s", want)
 		}
