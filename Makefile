@@ -34,7 +34,7 @@ race: ## unit tests under the race detector (needs cgo)
 fuzz: ## every fuzz target for FUZZTIME (30s)
 	@.ci/fuzz $(FUZZTIME)
 
-sim: ## the long simulations: 1,000 seeds of 100 peers, millions of lease steps
+sim: ## the long simulations: 1,000 seeds of 100 peers, millions of lease steps, 10,000 schedules of the whole failover
 	DRAWBRIDGE_LONG=1 go test -count=1 -timeout 60m -v -run 'Sim|Explor|Mutat' ./mesh/topology/... ./failover/... ./test/sim/...
 
 e2e: build ## the real binary in network namespaces (needs root); fails if anything was skipped

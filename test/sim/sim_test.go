@@ -42,7 +42,7 @@ func (w *world) mustHeal(t *testing.T) {
 	}
 }
 
-func TestCrashOfTheActive(t *testing.T) {
+func TestSimCrashOfTheActive(t *testing.T) {
 	for seed := range uint64(10) {
 		w := calm(t, seed, Plan{})
 		active := w.segments[0].open()[0].n
