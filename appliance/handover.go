@@ -349,6 +349,7 @@ func (g *giving) carry(do []handover.Do) {
 			g.keep.hold()
 			g.carry(g.machine.Held(g.node.elapsed()))
 		case handover.DoYield:
+			g.port.mover.set(fmt.Sprintf("switchover to %s asked for by %s", g.to, g.op.read().By))
 			had := g.node.voter.agent.Yield(drawbridge.SegmentIDOf(g.port.segment.Name), g.toID)
 			g.carry(g.machine.Yielded(g.node.elapsed(), had))
 		case handover.DoShut:
@@ -464,6 +465,7 @@ func (t *taking) prepare(m *handover.Message) {
 	t.port = p
 	if refusal == "" {
 		t.keep = newTakerKeeper(p)
+		p.mover.set("handed over by " + string(t.node.names()[t.from]))
 	}
 	t.carry(t.machine.Prepare(t.node.elapsed(), refusal))
 }
@@ -565,6 +567,7 @@ func (t *taking) carry(do []handover.Do) {
 		case handover.DoRelease:
 			t.release()
 		case handover.DoDrop:
+			t.port.mover.take()
 			t.keep.end()
 		case handover.DoAbort:
 			t.talk.post(&handover.Message{Kind: handover.Abort, ID: t.id, Text: t.machine.Reason})

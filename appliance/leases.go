@@ -126,6 +126,9 @@ func (n *Node) wires() (reasons []string) {
 		if p.segment != nil {
 			reasons = append(reasons, p.name())
 			reasons = append(reasons, p.wireReasons()...)
+			if _, last := n.asksLast(p); last {
+				reasons = append(reasons, "asks last")
+			}
 		}
 	}
 	return reasons
@@ -301,7 +304,11 @@ func (n *Node) rank(p *port, state *raftgroup.State) int {
 		}
 		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(b.hash, a.hash))
 	})
-	return max(0, slices.IndexFunc(all, func(c contender) bool { return c.name == n.creds.Name }))
+	rank := max(0, slices.IndexFunc(all, func(c contender) bool { return c.name == n.creds.Name }))
+	if _, last := n.asksLast(p); last {
+		rank += len(all)
+	}
+	return rank
 }
 
 // tellTenure puts the beginning or end of a tenure here into words, and does what follows from it.
@@ -315,7 +322,7 @@ func (n *Node) tellTenure(c warden.Change) {
 			continue
 		}
 		if c.Held {
-			p.tenured(c.Epoch)
+			p.tenured(c.Epoch, n.whyOpen(p, c.Epoch))
 			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
 			n.event(web.Event{
 				Level: web.LevelInfo, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: c.Epoch.String(),
@@ -323,7 +330,7 @@ func (n *Node) tellTenure(c warden.Change) {
 			})
 			p.announce()
 		} else {
-			p.over(c.Epoch, c.Cause)
+			p.over(c.Epoch, n.whyShut(p, c.Epoch, c.Cause))
 		}
 	}
 	n.publish()

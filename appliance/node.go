@@ -50,6 +50,7 @@ type Node struct {
 	operations operations
 	flushes    flushWaits
 	drills     drills
+	announcing chan *port
 	readiness  readiness
 
 	// Set by Run before anything else runs; nil on a peer that does not vote.
@@ -68,7 +69,7 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, version: version, log: log, started: time.Now(), creds: creds,
-		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{},
+		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{}, announcing: make(chan *port, 64),
 	}
 	if err := n.build(); err != nil {
 		_ = creds.Close()
@@ -200,6 +201,7 @@ func (n *Node) Run(ctx context.Context) error {
 	start("housekeeping", n.keepHouse)
 	start("segments", n.followSegments)
 	start("readiness", n.tellTakeovers)
+	start("announcements", n.announceStations)
 	for _, p := range n.ports {
 		start("port "+p.name(), p.run)
 	}

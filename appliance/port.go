@@ -54,6 +54,8 @@ type port struct {
 	heard     chan drawbridge.Frame // what neighbours on a guest port's wire said, for ALONE
 	stations  stationsTold          // by the active gateway
 	leaving   leaving               // for maintenance
+	damping   damping               // of leases that were lost
+	mover     mover                 // who has the segment moved
 	moving    atomic.Uint64         // epoch of the tenure that is being handed over; 0: none is
 
 	mu       sync.Mutex // guards what follows
@@ -387,10 +389,11 @@ func (p *port) setReasons(reasons []string) bool {
 }
 
 // tenured notes that the lease opened the gate.
-func (p *port) tenured(epoch drawbridge.Epoch) {
+func (p *port) tenured(epoch drawbridge.Epoch, cause string) {
+	p.node.log.Info("gate opened", "port", p.name(), "epoch", epoch, "reason", cause)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.epoch, p.cause, p.since = epoch, "the voters granted the lease", time.Now()
+	p.epoch, p.cause, p.since = epoch, cause, time.Now()
 }
 
 func (p *port) why() string {

@@ -1,0 +1,136 @@
+package appliance
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover/handover"
+	"github.com/drawbridge-net/drawbridge/failover/lease"
+	"github.com/drawbridge-net/drawbridge/mesh"
+)
+
+// because joins a cause chain: what happened first, what led to it after each arrow.
+const because = " <- "
+
+// instant is how a chain writes when something happened.
+const instant = "15:04:05.000"
+
+// chain joins what is not empty.
+func chain(links ...string) string {
+	return strings.Join(slices.DeleteFunc(links, func(s string) bool { return s == "" }), because)
+}
+
+// whyShut is the cause chain of the end of a tenure, in one text for log, command and API.
+func (n *Node) whyShut(p *port, epoch drawbridge.Epoch, cause string) string {
+	at := time.Now().Format(instant)
+	switch cause {
+	case lease.Lapsed.String():
+		n.lost(p)
+		return chain("lease "+epoch.String()+" ended "+at, "no majority", n.whyNoMajority())
+	case lease.BadClock.String():
+		n.lost(p)
+		return chain("lease "+epoch.String()+" given up "+at, cause)
+	case lease.Handed.String():
+		return chain("handed over "+at, p.mover.take())
+	case lease.Retired.String(), lease.Yielded.String():
+		p.mu.Lock()
+		reasons := append([]string{}, p.reasons...)
+		if p.problem != nil {
+			reasons = append(reasons, p.problem.Error())
+		}
+		p.mu.Unlock()
+		return chain("lease "+epoch.String()+" given up "+at, cause, strings.Join(slices.Compact(reasons), "; "))
+	}
+	return chain("shut "+at, cause, strings.Join(p.wireReasons(), "; "))
+}
+
+// whyOpen is the cause chain of the beginning of one.
+func (n *Node) whyOpen(p *port, epoch drawbridge.Epoch) string {
+	taken := "lease " + epoch.String() + " taken " + time.Now().Format(instant)
+	if from := p.mover.take(); from != "" {
+		return chain(taken, from)
+	}
+	n.mu.Lock()
+	was := n.segments[p.segment.Name]
+	n.mu.Unlock()
+	switch {
+	case was.active != "" && was.active != n.creds.Name:
+		return chain(taken, "the lease of "+string(was.active)+" had ended", n.whyAway(string(was.active)))
+	case was.active == n.creds.Name:
+		return chain(taken, "this gateway's own lease had ended")
+	}
+	return chain(taken, "nobody was active")
+}
+
+// whyNoMajority names the voters that do not answer, and what is known of the way to them.
+func (n *Node) whyNoMajority() string {
+	var silent []string
+	names := n.names()
+	for _, v := range n.voter.agent.Status().Voters {
+		if v.Peer == n.creds.ID() || v.Age >= 0 && v.Age < n.term() {
+			continue
+		}
+		name := names[v.Peer]
+		text := name + " has never answered"
+		if v.Age >= 0 {
+			text = fmt.Sprintf("%s is silent for %d ms", name, v.Age.Milliseconds())
+		}
+		if away := n.whyAway(name); away != "" {
+			text += " (" + away + ")"
+		}
+		silent = append(silent, text)
+	}
+	slices.Sort(silent)
+	if len(silent) == 0 {
+		return "answers came too late: a busy host or line"
+	}
+	return strings.Join(silent, ", ")
+}
+
+// whyAway says what is wrong with the way to a peer; nothing when it is reached.
+func (n *Node) whyAway(peer string) string {
+	_, others := n.peers()
+	for _, p := range others {
+		switch {
+		case string(p.Name) != peer:
+		case p.State == mesh.StateLeft:
+			return peer + " has left"
+		case p.State == mesh.StateUnreachable && p.Membership == mesh.MemberDead:
+			return peer + " is dead"
+		case p.State == mesh.StateUnreachable:
+			return "no link leads to " + peer + " since " + p.Since.Format(instant)
+		case !p.Control:
+			return "link to " + peer + " down"
+		}
+	}
+	return ""
+}
+
+// lost notes that this gateway lost a lease that it wanted.
+func (n *Node) lost(p *port) {
+	p.damping.mu.Lock()
+	defer p.damping.mu.Unlock()
+	p.damping.Lost(n.elapsed())
+}
+
+// asksLast answers whether a gateway asks for a lease after all others, and why: it lost it often, or its port has just
+// come back. That never leaves a segment to nobody.
+func (n *Node) asksLast(p *port) (why string, last bool) {
+	p.damping.mu.Lock()
+	damped, left := p.damping.Damped(n.elapsed())
+	p.damping.mu.Unlock()
+	if damped {
+		return fmt.Sprintf("lost the lease again and again; first again in %d s", int(left.Seconds())+1), true
+	}
+	p.mu.Lock()
+	back := time.Since(p.since)
+	fresh := p.epoch == 0 && p.problem == nil && p.cause == startedCause && back < handover.HoldDown
+	p.mu.Unlock()
+	if fresh {
+		return fmt.Sprintf("came back %.1f s ago", back.Seconds()), true
+	}
+	return "", false
+}
