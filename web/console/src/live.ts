@@ -1,14 +1,17 @@
 // What the node says, as it changes. Every screen watches what it shows; a stream is shared by all that watch the same
-// and ends when nobody does. Browsers keep at most six connections to an origin over HTTP/1.1, for all tabs together, so a
-// tab that is not seen keeps only those that the favicon needs.
+// and ends when nobody does. Browsers keep at most six connections to an origin over HTTP/1.1, for all tabs together, and
+// a seventh request waits for ever. Over it a tab keeps few streams, one that is not seen none, and asks for the rest.
 import { useEffect, useReducer } from "preact/hooks";
-import { address, Refusal, said } from "./api";
+import { address, Refusal, refusalOf, said } from "./api";
 import type { Event, Reads, Status } from "./api";
 import { listen, type Message } from "./sse";
 
 /** Silence after which the status stream counts as dead: it carries the uptime, which changes every second. */
 const silence = 3500;
+const silenceUnseen = 70_000; // browsers let a tab that is not seen act once a minute
 const linger = 2000; // between two screens a stream stays open for the next one
+const askEvery = 1000; // what has no stream
+const askUnseen = 5000;
 const keptEvents = 4096; // as many as the node keeps
 
 export interface Feed<T> {
@@ -16,6 +19,10 @@ export interface Feed<T> {
   at: number; // when it was heard, by the clock of the browser, ms
   refused?: string; // why there is none
 }
+
+/** How many streams a tab may keep: HTTP/2 carries them all in one connection. */
+const most = /^h[23]/.test((performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming | undefined)?.nextHopProtocol ?? "") ? 90 : 3;
+let streaming = 0;
 
 class Stream {
   feed: Feed<unknown> = { at: 0 };
@@ -55,10 +62,19 @@ class Stream {
   private async run(signal: AbortSignal): Promise<void> {
     for (let wait = 250; !signal.aborted; wait = Math.min(wait * 2, 3000)) {
       try {
-        await listen(this.url, this.lastID, signal, (m) => {
-          wait = 250;
-          this.hear(m);
-        });
+        if (streaming < most && !(document.hidden && most < 10)) {
+          streaming++;
+          try {
+            await listen(this.url, this.lastID, signal, (m) => {
+              wait = 250;
+              this.hear(m);
+            });
+          } finally {
+            streaming--;
+          }
+        }
+        await this.ask(signal);
+        wait = document.hidden ? askUnseen : askEvery;
       } catch (err) {
         if (signal.aborted) return;
         this.broken = true;
@@ -66,7 +82,15 @@ class Stream {
         this.tell();
       }
       await new Promise((done) => setTimeout(done, wait));
+      if (wait >= askEvery) wait = 125; // doubled by the loop
     }
+  }
+
+  /** ask is the same without a stream. */
+  private async ask(signal: AbortSignal): Promise<void> {
+    const answer = await fetch(this.url, { headers: { Accept: "application/json" }, signal, cache: "no-store" });
+    if (!answer.ok) throw await refusalOf(answer);
+    this.hear({ id: "", type: "answer", data: await answer.text() });
   }
 
   private hear(m: Message): void {
@@ -90,6 +114,10 @@ const whole = (_: unknown, m: Message): unknown => JSON.parse(m.data);
 function grow(old: unknown, m: Message): unknown {
   const events = (old as Event[] | undefined) ?? [];
   const data = JSON.parse(m.data);
+  if (Array.isArray(data)) {
+    const last = events.length > 0 ? events[events.length - 1]!.id : -1;
+    return data.length > 0 && data[data.length - 1].id === last ? events : data;
+  }
   if (m.type === "missed" && data.id === undefined) return events;
   if (events.length > 0 && events[events.length - 1]!.id >= data.id) return events;
   return [...events.slice(-keptEvents + 1), data];
@@ -122,7 +150,10 @@ addEventListener("pageshow", () => {
   kept = false;
   review();
 });
-document.addEventListener("visibilitychange", review);
+document.addEventListener("visibilitychange", () => {
+  if (most < 10) for (const s of streams.values()) s.close(); // streams become questions, and the other way
+  review();
+});
 
 function useRepaint(): () => void {
   return useReducer((n: number, _: void) => n + 1, 0)[1] as () => void;
@@ -149,7 +180,7 @@ function judge(): void {
   const s = streams.get(address("/status"));
   if (!s) return;
   const heard = s.feed.at;
-  const dead = s.broken || (heard > 0 && Date.now() - heard > silence);
+  const dead = s.broken || (heard > 0 && Date.now() - heard > (document.hidden ? silenceUnseen : silence));
   const state = dead ? "stale" : heard > 0 ? "live" : "connecting";
   if (state === liveness.state && state !== "live") return;
   const changed = state !== liveness.state;

@@ -194,7 +194,8 @@ function Bridge({ gate: g, rail, upright }: { gate: Gate; rail: Rail; upright: b
   const deck = open ? length : Math.min(length * 0.7, 46);
   const turn = open ? 0 : upright ? -78 : -64;
   const base = upright ? 90 : 0;
-  const label = upright ? { x: from.x + 12, y: from.y + length / 2 + 12 } : { x: from.x + length / 2, y: from.y + 21 };
+  const left = upright && from.x > rail.to.x * 0.6; // there is no room at its right
+  const label = upright ? { x: from.x + (left ? -12 : 12), y: from.y + length / 2 + 12 } : { x: from.x + length / 2, y: from.y + 21 };
   return (
     <g class={open ? "bridge open" : "bridge shut"}>
       {open
@@ -204,7 +205,7 @@ function Bridge({ gate: g, rail, upright }: { gate: Gate; rail: Rail; upright: b
         <g class="deck" style={{ transform: `rotate(${turn}deg)` }}><path d={`M0 0H${deck}`} /></g>
       </g>
       <circle class="hinge" cx={from.x} cy={from.y} r="5" />
-      <text class="gate-word" x={label.x} y={label.y} text-anchor={upright ? "start" : "middle"}>gate {open ? "open" : "shut"}</text>
+      <text class="gate-word" x={label.x} y={label.y} text-anchor={!upright ? "middle" : left ? "end" : "start"}>gate {open ? "open" : "shut"}</text>
     </g>
   );
 }

@@ -115,7 +115,7 @@ function Gate({ gateway: g, segment: s, own, port, takeover: t, maintain }: {
         <div><dt>Could take over</dt><dd>{g.peer === s.active ? "carries it" : g.ready ? "yes" : "no"}</dd></div>
         {t && t.predicted_ms > 0 && <div><dt>If the other died</dt><dd>open after {milliseconds(t.predicted_ms)}, predicted</dd></div>}
         {t && t.planned_ms > 0 && <div><dt>Switchover to it</dt><dd>holds frames for {milliseconds(t.planned_ms)}</dd></div>}
-        <div><dt>Mode</dt><dd>{modeWords(g.mode)}</dd></div>
+        {g.mode && <div><dt>Mode</dt><dd>{modeWords(g.mode)}</dd></div>}
         {port && <div><dt>Port</dt><dd><a href={`/ports?open=${encodeURIComponent(port.name)}`}>{port.name}</a>, {port.up ? "up" : "down"}</dd></div>}
       </dl>
       {g.reasons.length > 0 && (
@@ -129,11 +129,11 @@ function Gate({ gateway: g, segment: s, own, port, takeover: t, maintain }: {
   );
 }
 
-function modeWords(mode: string | undefined): string {
+function modeWords(mode: string): string {
   switch (mode) {
     case "auto": return "automatic";
     case "passive": return "passive: never opens";
     case "active-manual": return "active by hand";
-    default: return mode || "not told";
+    default: return mode;
   }
 }
