@@ -9,24 +9,15 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A turn of the agent takes a tenth of a millisecond, and hardly ever are there two in a period. The kernel sees to it that
-// it gets that much, before everything else but for the migration of threads, and no more: a tenth of one core, however
-// many datagrams a stranger sends.
 const (
-	deadlineRuntime = 500 * time.Microsecond
-	deadlinePeriod  = 5 * time.Millisecond
-)
-
-const (
-	// realtimePriority is for kernels that give no deadline: above everything that a host runs by default (threaded
-	// interrupts have 50), below the kernel's own (99).
+	// realtimePriority is above everything that a host runs by default (threaded interrupts have 50), and below the kernel's
+	// own (99), so that a busy host cannot make a living gateway miss its renewals. The thread sleeps almost always.
 	realtimePriority = 90
-	// nearest is the niceness of an agent that may have neither.
+	// nearest is the niceness of an agent that may not have real-time priority.
 	nearest = -20
 )
 
@@ -66,20 +57,13 @@ func relax() {
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 }
 
-// takeRealtime makes the calling thread run before all others, or else as early as may be. Threads that it starts do not.
+// takeRealtime makes the calling thread run before all others (SCHED_FIFO), or else as early as may be. Threads that it
+// starts do not.
 //
-// SCHED_DEADLINE comes first because SCHED_FIFO is not safe from ordinary programs: since Linux 6.12 the kernel runs them
-// for 50 ms before any FIFO thread when they have not had that much of a second (its fair server). That is longer than a
-// lease. A deadline of 5 ms comes before the fair server's, which is a second.
+// SCHED_DEADLINE is no better: time that a hypervisor takes away in the middle of a turn is charged to the thread, which
+// then waits for hundreds of milliseconds (docs/adr/0015).
 func takeRealtime() error {
 	err := unix.SchedSetAttr(0, &unix.SchedAttr{
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_DEADLINE, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
-		Runtime: uint64(deadlineRuntime), Deadline: uint64(deadlinePeriod), Period: uint64(deadlinePeriod),
-	}, 0)
-	if err == nil {
-		return nil
-	}
-	err = unix.SchedSetAttr(0, &unix.SchedAttr{
 		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: realtimePriority, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
 	}, 0)
 	if err == nil {
