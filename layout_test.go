@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"appliance/lab/probe":       {"", "test/netlab"},
 	"appliance":                 {"..."},
 	"cmd/drawbridge":            {"", "appliance", "appliance/...", "web", "web/client", "mesh/secure", "failover/lease/agent", "failover/lease/warden"},
-	"images/...":                {""},
+	"images/...":                {"", "appliance/slot"},
 	"test/netlab":               {""},
 	"test/...":                  {"..."},
 }
