@@ -9,7 +9,7 @@ import { Who } from "./session";
 import { Icon } from "./ui/icons";
 import { Age, Empty, Page, State, Time } from "./ui/parts";
 import { Toasts } from "./ui/toast";
-import { carrierTone, overall, ownRole, twoOpen } from "./words";
+import { carrierTone, chain, overall, ownRole, twoOpen } from "./words";
 
 export function App() {
   const { path } = usePlace();
@@ -190,7 +190,7 @@ function Alarms() {
         {none.map((s) => (
           <p key={s.name} class="alarm bad">
             <Icon name="bad" />
-            <span><b>Nobody carries {s.name}</b> for <Age at={s.since} />{s.cause && <>: {s.cause}</>}. <a href={`/segments?name=${encodeURIComponent(s.name)}`}>See why</a></span>
+            <span><b>Nobody carries {s.name}</b> for <Age at={s.since} />{s.cause && <>: {chain(s.cause)}</>}. <a href={`/segments?name=${encodeURIComponent(s.name)}`}>See why</a></span>
           </p>
         ))}
       </div>

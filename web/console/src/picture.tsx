@@ -205,7 +205,7 @@ function Bridge({ gate: g, rail, upright }: { gate: Gate; rail: Rail; upright: b
         <g class="deck" style={{ transform: `rotate(${turn}deg)` }}><path d={`M0 0H${deck}`} /></g>
       </g>
       <circle class="hinge" cx={from.x} cy={from.y} r="5" />
-      <text class="gate-word" x={label.x} y={label.y} text-anchor={!upright ? "middle" : left ? "end" : "start"}>gate {open ? "open" : "shut"}</text>
+      <text class="gate-word" x={label.x} y={label.y} text-anchor={!upright ? "middle" : left ? "end" : "start"}>{upright ? "" : "gate "}{open ? "open" : "shut"}</text>
     </g>
   );
 }

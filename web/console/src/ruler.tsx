@@ -2,7 +2,7 @@
 // nobody carried the segment.
 import { milliseconds } from "./format";
 import { State, Time } from "./ui/parts";
-import { kindWords, type Move } from "./words";
+import { chain, kindWords, type Move } from "./words";
 
 export function Ruler({ move: m }: { move: Move }) {
   const gap = m.end - m.start;
@@ -16,7 +16,7 @@ export function Ruler({ move: m }: { move: Move }) {
         <State tone="idle">{m.from === m.to ? <><b>{m.to}</b> lost {m.segment} and took it again</> : m.from ? <><b>{m.from}</b> → <b>{m.to}</b></> : <><b>{m.to}</b> took {m.segment}</>}</State>
         <strong class="ruler-gap">{gap > 0 ? milliseconds(gap) : "no gap seen"}</strong>
       </p>
-      <p class="quiet-text"><Time at={new Date(m.end).toISOString()} millis />{m.reason && <> · {m.reason}</>}</p>
+      <p class="quiet-text"><Time at={new Date(m.end).toISOString()} millis />{m.reason && <> · {chain(m.reason)}</>}</p>
       <svg class="ruler-band" width="100%" height="58" role="img" aria-label={gap > 0 ? `${m.segment} was carried by nobody for ${milliseconds(gap)}` : `no gap of ${m.segment} was seen`}>
         <rect class="carried" x="0" y="14" width="100%" height="12" rx="3" />
         {gap > 0 && <rect class="gap" x={`${x(0)}%`} y="10" width={`${Math.max(x(gap) - x(0), 0.5)}%`} height="20" rx="3" />}

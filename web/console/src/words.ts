@@ -10,6 +10,9 @@ export function carrierTone(s: Segment): Tone {
   return s.gateways.some((g) => g.peer !== s.active && g.ready) || s.gateways.length < 2 ? "ok" : "warn";
 }
 
+/** chain is a cause with what caused it, and so on, for people. */
+export const chain = (cause: string): string => cause.replace(/ <- /g, " ← ");
+
 /** twoOpen are the gateways of a segment of which more than one has its gate open: frames would go round. */
 export function twoOpen(s: Segment): string[] {
   const open = s.gateways.filter((g) => g.gate === "open").map((g) => g.peer);

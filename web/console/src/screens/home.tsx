@@ -5,7 +5,7 @@ import { now, useFeed, useTick } from "../live";
 import { Ruler } from "../ruler";
 import { Picture } from "../picture";
 import { Age, Card, Empty, Loading, Page, Problems, State, Time } from "../ui/parts";
-import { carrierTone, levelTone, moves, ownRole, redundancy } from "../words";
+import { carrierTone, chain, levelTone, moves, ownRole, redundancy } from "../words";
 
 export function Home() {
   const status = useFeed("/status");
@@ -87,7 +87,7 @@ function Sentence({ segment: s }: { segment: Segment }) {
           : <><b>Nobody</b> carries <b>{s.name}</b> since <Time at={s.since} /></>}
       </State>
       <span class="sentence-why">
-        for {duration(now() - Date.parse(s.since))}{s.cause && <> · {s.cause}</>} · {redundancy(s)}
+        for {duration(now() - Date.parse(s.since))}{s.cause && <> · {chain(s.cause)}</>} · {redundancy(s)}
       </span>
     </span>
   );

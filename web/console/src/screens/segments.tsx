@@ -8,7 +8,7 @@ import { Ruler } from "../ruler";
 import { inMaintenance, MaintenanceDialog, MoveDialog } from "../switchover";
 import { GatePicture } from "../ui/gate";
 import { Age, Card, Command, Empty, Fact, Facts, Loading, Page, State, Time } from "../ui/parts";
-import { carrierTone, gatewayTone, gatewayWord, levelTone, moves, redundancy } from "../words";
+import { carrierTone, chain, gatewayTone, gatewayWord, levelTone, moves, redundancy } from "../words";
 
 export function Segments() {
   const segments = useFeed("/segments");
@@ -54,7 +54,7 @@ function One({ segment: s, status, ports, events, takeovers }: { segment: Segmen
     >
       <Facts>
         <Fact name="Since"><Time at={s.since} /> (<Age at={s.since} />)</Fact>
-        <Fact name="Why">{s.cause || <span class="none">not told</span>}</Fact>
+        <Fact name="Why">{chain(s.cause) || <span class="none">not told</span>}</Fact>
         <Fact name="Redundancy">{redundancy(s)}</Fact>
         <Fact name="Tenure (epoch)"><span class="mono">{s.epoch}</span></Fact>
         <Fact name="Overlay"><span class="mono">{s.overlay}</span>{s.overlay !== String(s.vni) && <>, VNI {s.vni}</>}</Fact>
@@ -87,7 +87,7 @@ function One({ segment: s, status, ports, events, takeovers }: { segment: Segmen
                 <li key={e.id}>
                   <a href={`/timeline?open=${e.id}`}>
                     <Time at={e.time} millis />
-                    <State tone={levelTone(e.level)}><span class="recent-text">{e.text}{e.reason && <span class="quiet-text"> · {e.reason}</span>}</span></State>
+                    <State tone={levelTone(e.level)}><span class="recent-text">{e.text}{e.reason && <span class="quiet-text"> · {chain(e.reason)}</span>}</span></State>
                   </a>
                 </li>
               ))}

@@ -1,5 +1,6 @@
 // Curves of the last minutes, as this page saw them. uPlot is fetched when the first one is shown.
 import { useEffect, useRef } from "preact/hooks";
+import { clock } from "../format";
 
 const keeps = 600; // points, one a second
 
@@ -59,7 +60,7 @@ export function Chart({ title, series, history, unit, show }: {
       plot.current = new UPlot({
         width: box.clientWidth, height: 170, legend: { show: series.length > 1, live: false }, cursor: { drag: { x: false, y: false } },
         series: [{}, ...series.map((label, i) => ({ label, stroke: colour(strokes[i]!), width: 1.6, dash: i === 1 ? [6, 4] : undefined, points: { show: false }, spanGaps: false }))],
-        axes: [{ ...axis, space: 80 }, { ...axis, size: 84, values: (_: unknown, ticks: number[]) => ticks.map(text) }],
+        axes: [{ ...axis, space: 90, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300], values: (_: unknown, ticks: number[]) => ticks.map((t) => clock(t * 1000, Date.now())) }, { ...axis, size: 84, values: (_: unknown, ticks: number[]) => ticks.map(text) }],
         scales: { y: { range: (_: unknown, _min: number, max: number) => [0, Math.max(max * 1.15, 1e-3)] } },
       } as never, [[], ...series.map(() => [])] as never, box) as unknown as Plot;
       plot.current?.setData(data);
