@@ -156,8 +156,12 @@ func (h *Holder) refusal(now Instant, t *tenure, voter int, e Entry, out *Output
 		return
 	}
 	t.seen = max(t.seen, e.Seen)
+	// A promise to a tenure whose release has come here, but not yet to that voter, will not be in the way for long.
+	released := e.Flags&Tenured != 0 && e.Peer == t.freedBy && e.Seen <= t.freed
 	if until := now.Add(fromMicros(e.Micros)); e.Reason == Promised {
-		t.free = max(t.free, until)
+		if !released {
+			t.free = max(t.free, until)
+		}
 	} else {
 		t.pause = max(t.pause, until)
 	}
