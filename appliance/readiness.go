@@ -246,6 +246,36 @@ func (n *Node) Takeovers() []web.Takeover {
 	return all
 }
 
+// takeoverProblems tells of segments that nobody could take over, before it is needed.
+func (n *Node) takeoverProblems() (all []web.Problem) {
+	why := map[string][]string{}
+	var segments []string
+	ready := map[string]bool{}
+	for _, t := range n.Takeovers() {
+		if !slices.Contains(segments, t.Segment) {
+			segments = append(segments, t.Segment)
+		}
+		switch bad := firstBad(t.Checks); {
+		case t.Active:
+		case bad == "" && time.Since(t.Told) < 5*tellReadiness:
+			ready[t.Segment] = true
+		case bad == "":
+			why[t.Segment] = append(why[t.Segment], t.Peer+" has not told of itself lately")
+		default:
+			why[t.Segment] = append(why[t.Segment], bad)
+		}
+	}
+	for _, s := range segments {
+		if !ready[s] && len(why[s]) > 0 {
+			all = append(all, web.Problem{
+				Summary: "no gateway is ready to take segment " + s + " over: " + strings.Join(why[s], "; "),
+				Remedy:  "drawbridge switchover " + s + " --dry-run shows every check",
+			})
+		}
+	}
+	return all
+}
+
 // tellTakeovers tells everybody how ready this gateway is, now and then.
 func (n *Node) tellTakeovers(ctx context.Context) error {
 	tick := time.NewTicker(tellReadiness)

@@ -193,7 +193,7 @@ func (n *Node) problems(self *mesh.PeerStatus, others []mesh.PeerStatus) []web.P
 			add("see whether it runs; drawbridge peers forget "+string(p.Name)+" removes it for good", "peer %s is unreachable since %s", p.Name, p.Since.UTC().Format(time.RFC3339))
 		}
 	}
-	return all
+	return append(all, n.takeoverProblems()...)
 }
 
 // broken is why the port does not work; nil when it does.

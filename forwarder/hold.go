@@ -35,8 +35,8 @@ func (a *Attached) SetHolder(h Holder) {
 // Quiesce returns when everything has been written and forwarded that was taken in before.
 func (a *Attached) Quiesce() {
 	a.taking.Lock()
-	a.taking.Unlock() //nolint:staticcheck // whoever held it has finished
-	a.writing.Lock()
+	defer a.taking.Unlock()
+	a.writing.Lock() // pumps take it while they hold taking for reading, so in this order
 	defer a.writing.Unlock()
 }
 

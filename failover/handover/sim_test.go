@@ -21,11 +21,10 @@ type world struct {
 	linkUp           bool
 
 	// The lease: who has it, and who is to be its heir from when on.
-	holder    string // "giver", "taker", "" nobody
-	heirAt    time.Duration
-	heir      bool
-	stream    [2][]func() // what is on its way: to the giver, to the taker
-	takerSaid bool
+	holder string // "giver", "taker", "" nobody
+	heirAt time.Duration
+	heir   bool
+	stream [2][]func() // what is on its way: to the giver, to the taker
 
 	holdG, holdT bool
 }
