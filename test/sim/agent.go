@@ -128,6 +128,7 @@ func (p *port) open() bool {
 	}
 	if p.opened != p.held {
 		p.opened = p.held
+		p.tenureBegan()
 		n.later(n.w.now+50e3+n.w.rnd.Int64N(500e3), control, p.tenured)
 	}
 	return true

@@ -112,6 +112,14 @@ var troubles = []trouble{
 		p.yield(w.someGateway().id)
 		return nil
 	}, takeover},
+	{"moved", 3, func(w *world) func() {
+		p := w.someGate()
+		if m := p.moveTo(w.nodes[(p.n.index+1)%w.plan.Gateways]); m == nil {
+			return nil
+		}
+		w.run(w.rnd.Int64N(30 * ms)) // the next fault strikes in the middle of it
+		return nil
+	}, planned},
 	{"maintenance", 1, func(w *world) func() {
 		p := w.someGate()
 		p.setMaintenance(true)

@@ -60,7 +60,7 @@ type header struct {
 // permit asks the gate; a port of a guest has none.
 func (p *port) permit() (drawbridge.Epoch, bool) {
 	if p.gate == nil {
-		return 0, p.n.w.plan.Without.Veto || p.n.alone.IsClear(p.n.since(), p.id, 0)
+		return 0, p.n.w.plan.Without.Veto || p.n.w.plan.DeafGuests || p.n.alone.IsClear(p.n.since(), p.id, 0)
 	}
 	if p.forced {
 		return max(p.held, byHand), true
@@ -77,13 +77,25 @@ func (p *port) hears(f *frame) {
 		n.enter(watching, func() { p.hearALONE(f.alone) })
 		return
 	}
-	if _, open := p.permit(); !open || p.stuck {
+	if _, open := p.permit(); !open && !p.keeper.holds() || p.stuck {
 		return
 	}
 	n.enter(capture, func() { n.sw.captured(p, f) })
 }
 
 func (s *forwarder) captured(p *port, f *frame) {
+	if k := p.keeper; k != nil && p.usable && !p.stuck {
+		if _, open := p.permit(); (open || k.holds()) && !k.captured(f) {
+			return
+		}
+	}
+	if f.kind != marker {
+		s.capture(p, f)
+	}
+}
+
+// capture takes a frame of a port into the switch.
+func (s *forwarder) capture(p *port, f *frame) {
 	n := s.n
 	epoch, open := p.permit()
 	if !open || p.stuck || !p.usable {
@@ -242,6 +254,12 @@ func (s *forwarder) tell(id drawbridge.SegmentID, active drawbridge.PeerID, e dr
 
 // write puts a frame out by a port: the gate is asked again, and what the port heard as an echo is not written.
 func (p *port) write(h *header, f *frame) {
+	if p.keeper == nil || f.kind == announce || p.keeper.injected(h, f) {
+		p.inject(h, f)
+	}
+}
+
+func (p *port) inject(h *header, f *frame) {
 	n := p.n
 	epoch, open := p.permit()
 	if !open || p.stuck || !p.usable {

@@ -121,6 +121,8 @@ func (n *node) publish() {
 		w.Name = w.SegmentName
 		if epoch, open := p.gate.Permit(); open {
 			w.Open, w.Epoch = true, epoch
+		} else if k := p.keeper; k != nil && k.giving && k.m.epoch != 0 {
+			w.Open, w.Epoch = true, k.m.epoch
 		}
 		ports = append(ports, w)
 	}

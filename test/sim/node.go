@@ -80,7 +80,8 @@ type port struct {
 	mac         mac
 	echoes      [64]echo
 	nextEcho    int
-	stuck       bool // the data path does not work although everything else does
+	keeper      *keeper // of a planned move; nil: none
+	stuck       bool    // the data path does not work although everything else does
 	rank        int
 	maintenance bool
 	poor        bool  // the controller takes another gateway for better connected
@@ -172,7 +173,7 @@ func (n *node) start() {
 		n.born = 0
 	}
 	n.alone = alone.New(alone.Config{
-		Peer: n.id, Boot: uint32(int64(1e9) + n.wall + w.now/second), Timers: timersOfALONE, Random: rand.New(rand.NewPCG(w.rnd.Uint64(), 1)),
+		Peer: n.id, Boot: uint32(n.run), Timers: timersOfALONE, Random: rand.New(rand.NewPCG(w.rnd.Uint64(), 1)),
 	})
 	n.topo = topology.New(wire.Record{ID: n.id, Name: drawbridge.PeerName(n.name), UID: drawbridge.PeerUID(w.rnd.Uint64()), StartedAt: w.now / second})
 	n.mesh.reset(n)
@@ -192,7 +193,7 @@ func (n *node) start() {
 
 // reset begins the part of a port in a run: the gate of the last one is shut first.
 func (p *port) reset() {
-	p.usable, p.held, p.opened, p.since, p.told, p.stuck = false, 0, 0, 0, 0, false
+	p.usable, p.held, p.opened, p.since, p.told, p.stuck, p.keeper = false, 0, 0, 0, 0, false, nil
 	p.echoes = [64]echo{}
 	if p.gate != nil {
 		p.gate.Shut()

@@ -19,12 +19,13 @@ type row struct {
 	end    func(w *world, a, b *node)
 	lasts  int64 // ms; 0: 300
 
-	signals []string // "A what", A standing for the active and B for the other gateway
-	never   []string
-	silence int64 // at most, until the fault ends
-	stays   bool  // the active gateway goes on
-	shut    bool  // nobody is active while it lasts
-	after   func(t *testing.T, w *world, a, b *node)
+	signals  []string // "A what", A standing for the active and B for the other gateway
+	never    []string
+	silence  int64 // at most, until the fault ends
+	stays    bool  // the active gateway goes on
+	shut     bool  // nobody is active while it lasts
+	lossless bool  // every probe arrives
+	after    func(t *testing.T, w *world, a, b *node)
 }
 
 const lapsed = "lease ended without a majority"
@@ -216,6 +217,17 @@ var rows = []row{
 		},
 	},
 	{
+		name: "segment is moved on purpose", layer: "handover", silence: planned, lasts: 400,
+		strike: func(_ *world, a, b *node) { a.ports[0].moveTo(b) },
+		end:    func(*world, *node, *node) {},
+		after: func(t *testing.T, w *world, _, b *node) {
+			if open := w.segments[0].open(); len(open) != 1 || open[0].n != b {
+				t.Errorf("the segment did not move")
+			}
+		},
+		lossless: true,
+	},
+	{
 		name: "segment is given up on purpose", layer: "lease", silence: planned,
 		strike: func(_ *world, a, b *node) { a.ports[0].yield(b.id) },
 		end:    func(*world, *node, *node) {},
@@ -252,6 +264,11 @@ func (r row) run(t *testing.T, seed uint64) {
 	w.mustHold(t)
 	if silence, of := w.silence(w.segments[0]); r.silence > 0 && silence > r.silence {
 		t.Errorf("seed %d: %v was silent for %.1f ms, want at most %d", seed, of, float64(silence)/1e6, r.silence/ms)
+	}
+	for _, f := range w.flows {
+		if r.lossless && f.to != nil && f.got < f.sent-2 { // two may be under way
+			t.Errorf("seed %d: %v: %d of %d probes arrived", seed, f, f.got, f.sent)
+		}
 	}
 	open := w.segments[0].open()
 	switch {

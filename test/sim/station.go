@@ -24,6 +24,7 @@ type record struct {
 // flow is a series of probes from one station to another, or to all.
 type flow struct {
 	w        *world
+	index    int
 	from, to *station // to nil: all
 	segment  *segment // whose gateway it needs
 	pace     int64
@@ -61,7 +62,7 @@ func (w *world) newFlows() {
 }
 
 func (w *world) addFlow(from, to *station, s *segment, pace int64) {
-	f := &flow{w: w, from: from, to: to, segment: s, pace: pace}
+	f := &flow{w: w, index: len(w.flows), from: from, to: to, segment: s, pace: pace}
 	w.flows = append(w.flows, f)
 	w.after(w.rnd.Int64N(pace), f.probe)
 }

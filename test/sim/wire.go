@@ -14,6 +14,7 @@ const (
 	probe    kind = iota // of a station; counted
 	announce             // reverse ARP of a new active gateway
 	hello                // of ALONE
+	marker               // of a planned move
 )
 
 // frame is an Ethernet frame. It is never changed, and passed on by reference.
