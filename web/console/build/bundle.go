@@ -150,9 +150,9 @@ func (f Files) FirstLoad() (names []string) {
 			continue
 		}
 		seen[name] = true
-		for other := range f { // static imports: from"./x.js" or import"./x.js"
-			base := `"./` + path.Base(other) + `"`
-			if strings.Contains(string(f[name]), "from"+base) || strings.Contains(string(f[name]), "import"+base) {
+		for other := range f { // static imports are from"/x.js" or import"/x.js"; import("/x.js") is on demand
+			quoted := `"/` + other + `"`
+			if strings.Contains(string(f[name]), "from"+quoted) || strings.Contains(string(f[name]), "import"+quoted) {
 				queue = append(queue, other)
 			}
 		}
