@@ -74,7 +74,7 @@ func (p *port) watchWire(a *forwarder.Attached) (stop func()) {
 		p.node.log.Error("the wire is not watched", "port", p.name(), "err", err)
 		return func() {}
 	}
-	r.Carrier(id, true)
+	r.Carrier(id, !p.unplugged.Load())
 	return func() {
 		if err := r.RemovePort(id); err != nil {
 			p.node.log.Warn("the watch over the wire did not end", "port", p.name(), "err", err)
@@ -105,6 +105,9 @@ func (p *port) released() {
 
 // wireReasons is what speaks against taking the lease, on the wire itself.
 func (p *port) wireReasons() (reasons []string) {
+	if p.unplugged.Load() {
+		return []string{noCarrier}
+	}
 	id := p.aloneID()
 	for _, s := range p.node.alone.Ports() {
 		switch {

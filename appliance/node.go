@@ -191,6 +191,7 @@ func (n *Node) Run(ctx context.Context) error {
 		start("console", door.serve)
 	}
 	start("ALONE", n.watchWires)
+	start("carriers", n.followCarriers)
 	if n.voter != nil {
 		start("voters", n.voter.run)
 		start("unconfirmed configurations", n.voter.group.RevertUnconfirmed)

@@ -50,6 +50,7 @@ type port struct {
 	note    string         // why it is
 
 	usable    atomic.Bool           // the device is open
+	unplugged atomic.Bool           // its interface has no carrier
 	toldEpoch atomic.Uint64         // the epoch that ALONE was last told of
 	heard     chan drawbridge.Frame // what neighbours on a guest port's wire said, for ALONE
 	stations  stationsTold          // by the active gateway

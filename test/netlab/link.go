@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -204,4 +205,38 @@ func (n *Namespace) Received(name string) (uint64, error) {
 		return 0, err
 	}
 	return l.Attrs().Statistics.RxPackets, nil
+}
+
+// Wired names the interfaces that are ends of a wire.
+func (n *Namespace) Wired() (names []string, err error) {
+	all, err := n.links.LinkList()
+	for _, l := range all {
+		if l.Type() == "veth" {
+			names = append(names, l.Attrs().Name)
+		}
+	}
+	return names, err
+}
+
+// Has reports whether an interface has an address.
+func (n *Namespace) Has(name string, addr netip.Addr) (bool, error) {
+	l, err := n.link(name)
+	if err != nil {
+		return false, err
+	}
+	all, err := n.links.AddrList(l, netlink.FAMILY_ALL)
+	return slices.ContainsFunc(all, func(a netlink.Addr) bool { return a.IP.Equal(addr.AsSlice()) }), err
+}
+
+// Forget takes an address off an interface, if it has it.
+func (n *Namespace) Forget(name string, addr netip.Prefix) error {
+	has, err := n.Has(name, addr.Addr())
+	if err != nil || !has {
+		return err
+	}
+	l, err := n.link(name)
+	if err != nil {
+		return err
+	}
+	return n.links.AddrDel(l, &netlink.Addr{IPNet: ipNet(addr)})
 }

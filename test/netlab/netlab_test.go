@@ -230,11 +230,11 @@ func TestStreamMeasuresTheOutage(t *testing.T) {
 			got[uint16(i)] = at.Add(time.Millisecond)
 		}
 	}
-	s := summarise(sent, got)
+	s := summarise(sent, answers{at: got})
 	if s.Sent != 20 || s.Answered != 15 || s.Outage != 60*time.Millisecond || s.Worst != time.Millisecond {
 		t.Errorf("%+v", s)
 	}
-	if s := summarise(sent, nil); s.Outage != 190*time.Millisecond {
+	if s := summarise(sent, answers{}); s.Outage != 190*time.Millisecond {
 		t.Errorf("nothing answered at all: %+v", s)
 	}
 }

@@ -145,6 +145,8 @@ type Stream struct {
 	Answered int           `json:"answered"`
 	Outage   time.Duration `json:"outage_ns"` // the longest time between two requests in a row that were answered
 	Worst    time.Duration `json:"worst_ns"`  // the longest round trip
+	Doubled  int           `json:"doubled"`   // answers that came again
+	Late     int           `json:"late"`      // answers that came behind one to a later request
 }
 
 // streamLimit bounds a stream: sequence numbers must not repeat.
@@ -161,7 +163,7 @@ func (n *Namespace) Stream(ctx context.Context, to netip.Addr, interval time.Dur
 		return Stream{}, err
 	}
 	defer p.Close()
-	answered := make(chan map[uint16]time.Time)
+	answered := make(chan answers)
 	stop := make(chan time.Time, 1)
 	go func() { answered <- p.collect(to, stop) }()
 	var sent []time.Time
@@ -179,31 +181,48 @@ func (n *Namespace) Stream(ctx context.Context, to netip.Addr, interval time.Dur
 	return summarise(sent, <-answered), nil
 }
 
+// answers is what came back.
+type answers struct {
+	at            map[uint16]time.Time
+	top           uint16 // the latest request that was answered
+	doubled, late int
+}
+
 // collect notes when each answer came, until the time that stop gives.
-func (p *Pinger) collect(to netip.Addr, stop <-chan time.Time) map[uint16]time.Time {
-	got := map[uint16]time.Time{}
+func (p *Pinger) collect(to netip.Addr, stop <-chan time.Time) answers {
+	a := answers{at: map[uint16]time.Time{}}
 	var end time.Time
 	for end.IsZero() || time.Now().Before(end) {
 		select {
 		case end = <-stop:
 		default:
 		}
-		from, seq, err := p.Receive(time.Now().Add(askAgain))
-		if _, again := got[seq]; err == nil && from == to && !again {
-			got[seq] = time.Now()
+		if from, seq, err := p.Receive(time.Now().Add(askAgain)); err == nil && from == to {
+			a.note(seq, time.Now())
 		}
 	}
-	return got
+	return a
 }
 
-func summarise(sent []time.Time, got map[uint16]time.Time) (s Stream) {
-	s.Sent = len(sent)
+func (a *answers) note(seq uint16, now time.Time) {
+	if _, again := a.at[seq]; again {
+		a.doubled++
+		return
+	}
+	if seq < a.top {
+		a.late++
+	}
+	a.at[seq], a.top = now, max(a.top, seq)
+}
+
+func summarise(sent []time.Time, got answers) (s Stream) {
+	s.Sent, s.Doubled, s.Late = len(sent), got.doubled, got.late
 	if len(sent) == 0 {
 		return s
 	}
 	last := sent[0]
 	for i, at := range sent {
-		if back, ok := got[uint16(i)]; ok {
+		if back, ok := got.at[uint16(i)]; ok {
 			s.Answered++
 			s.Outage = max(s.Outage, at.Sub(last))
 			s.Worst = max(s.Worst, back.Sub(at))

@@ -1,0 +1,48 @@
+package appliance
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// followCarriers tells the ports of cables that come and go. The kernel says so within a millisecond; a packet socket
+// on an interface without a carrier just stays silent.
+func (n *Node) followCarriers(ctx context.Context) error {
+	return hostnet.Watch(ctx, func(i hostnet.Interface, gone bool) {
+		for _, p := range n.ports {
+			if p.interfaceName() == i.Name {
+				p.carrier(i.Carrier && !gone)
+			}
+		}
+	})
+}
+
+// carrier takes note of a cable. A gateway whose VLAN is gone gives the segment up at once, so that the other need not
+// wait for the lease to end.
+func (p *port) carrier(up bool) {
+	if p.unplugged.Swap(!up) == !up {
+		return
+	}
+	p.node.alone.Carrier(p.aloneID(), up)
+	e := web.Event{Level: web.LevelInfo, Kind: "carrier_up", Port: p.name(), Text: fmt.Sprintf("port %s has a carrier", p.name())}
+	if !up {
+		if p.gate != nil {
+			p.gate.Shut()
+			p.yield()
+		}
+		e.Level, e.Kind, e.Text = web.LevelWarn, "carrier_lost", fmt.Sprintf("port %s lost its carrier", p.name())
+		e.Reason = noCarrier
+	}
+	if p.segment != nil {
+		e.Segment = p.segment.Name
+	}
+	p.node.log.Warn("carrier changed", "port", p.name(), "up", up)
+	p.node.event(e)
+	p.node.publish()
+}
+
+// noCarrier is why a port that works carries nothing.
+const noCarrier = "no carrier: the cable or the far end's port is down"

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/appliance/lab"
+	"github.com/drawbridge-net/drawbridge/test/netlab"
+	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/client"
+)
+
+// name of the lab.
+const name = "dbtakeover"
+
+// readyLimit bounds the wait for both gateways to be well again after a trial.
+const readyLimit = 30 * time.Second
+
+// ours is Drawbridge in the default lab: gateways a and b on the VLAN "office", host1 there, w1 a guest of w.
+type ours struct {
+	*lab.Lab
+	status lab.Status
+}
+
+func openLab(ctx context.Context, o options) (contender, error) {
+	if err := lab.Down(name); err != nil && !errors.Is(err, lab.ErrNoLab) {
+		return nil, err
+	}
+	l, err := lab.Up(ctx, lab.Options{Name: name, Binary: o.binary, Progress: os.Stderr})
+	if err != nil {
+		return nil, err
+	}
+	return &ours{l, l.Status()}, nil
+}
+
+func (d *ours) close() error { return lab.Down(name) }
+
+func (d *ours) events() []event {
+	return []event{
+		{"drawbridge", "power lost", d.trial(d.powerOff, d.powerOn)},
+		{"drawbridge", "daemon killed", d.trial(
+			func(_ context.Context, n string) error { return lab.Kill(name, n) },
+			func(ctx context.Context, n string) error { return lab.Start(ctx, name, n) })},
+		{"drawbridge", "daemon frozen", d.trial(
+			func(_ context.Context, n string) error { return lab.Freeze(name, n) },
+			func(_ context.Context, n string) error { return lab.Thaw(name, n) })},
+		{"drawbridge", "carrier of the VLAN lost", d.trial(
+			func(_ context.Context, n string) error { return lab.Cut(name, n, "office") },
+			func(context.Context, string) error { return lab.Heal(name, "", "") })},
+		{"drawbridge", "switchover", d.trial(d.switchover, func(context.Context, string) error { return nil })},
+	}
+}
+
+// trial watches while the active gateway suffers something, and waits until both are well again.
+func (d *ours) trial(suffer, mend func(ctx context.Context, node string) error) func(context.Context) (trial, error) {
+	return func(ctx context.Context) (t trial, err error) {
+		var active string
+		if !until(ctx, readyLimit, func() bool { active = d.wellAndActive(ctx); return active != "" }) {
+			return t, fmt.Errorf("the gateways are not both well within %v", readyLimit)
+		}
+		to := d.Addresses("host1")[slices.IndexFunc(d.Addresses("host1"), netip.Addr.Is4)]
+		t, err = watch(ctx, d.host("w1").Netns, to, func() error { return suffer(ctx, active) })
+		return t, errors.Join(err, mend(ctx, active))
+	}
+}
+
+func (d *ours) host(name string) lab.HostStatus {
+	return d.status.Hosts[slices.IndexFunc(d.status.Hosts, func(h lab.HostStatus) bool { return h.Name == name })]
+}
+
+func (d *ours) node(name string) lab.NodeStatus {
+	return d.status.Nodes[slices.IndexFunc(d.status.Nodes, func(n lab.NodeStatus) bool { return n.Name == name })]
+}
+
+// wellAndActive is the active gateway when the other could take over, as every gateway and a plain peer see it.
+func (d *ours) wellAndActive(ctx context.Context) (active string) {
+	for _, node := range []string{"a", "b", "w"} {
+		segments, err := client.New(d.node(node).API).Segments(ctx)
+		if err != nil || len(segments) != 1 || segments[0].Active == nil || !bothWell(segments[0].Gateways) {
+			return ""
+		}
+		if active != "" && active != *segments[0].Active {
+			return ""
+		}
+		active = *segments[0].Active
+	}
+	return active
+}
+
+func bothWell(gateways []web.Gateway) bool {
+	well := 0
+	for _, g := range gateways {
+		if g.Ready || g.Gate == web.GateOpen {
+			well++
+		}
+	}
+	return well == 2
+}
+
+// powerOff takes all links of a node down, as its neighbours see it, and kills the daemon.
+func (d *ours) powerOff(_ context.Context, node string) error {
+	return errors.Join(d.links(node, (*netlab.Namespace).Down), lab.Kill(name, node))
+}
+
+func (d *ours) powerOn(ctx context.Context, node string) error {
+	return errors.Join(d.links(node, (*netlab.Namespace).Up), lab.Start(ctx, name, node))
+}
+
+func (d *ours) links(node string, move func(*netlab.Namespace, string) error) error {
+	ns, err := netlab.Open(d.node(node).Netns)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ns.Close() }()
+	names, err := ns.Wired()
+	for _, n := range names {
+		err = errors.Join(err, move(ns, n))
+	}
+	return err
+}
+
+// switchover asks the active gateway to hand over, and waits until that is done.
+func (d *ours) switchover(ctx context.Context, active string) error {
+	c := client.New(d.node(active).API)
+	o, err := c.Switchover(ctx, "office", web.SwitchoverRequest{})
+	if err != nil {
+		return err
+	}
+	done := until(ctx, after/2, func() bool {
+		o, err = c.Operation(ctx, o.ID)
+		return err != nil || o.State != "running"
+	})
+	switch {
+	case err != nil:
+		return err
+	case !done || o.State != "done":
+		return fmt.Errorf("switchover %s: %s", o.State, o.Outcome)
+	}
+	return nil
+}
