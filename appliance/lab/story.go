@@ -58,7 +58,7 @@ func (s *story) tell(ctx context.Context, binary string) error {
 		return err
 	}
 	s.lab = l
-	for _, chapter := range []func(context.Context) error{s.guests, s.vlan, s.everybody, s.rate, s.loseAPeer, s.loseAGateway} {
+	for _, chapter := range []func(context.Context) error{s.guests, s.vlan, s.everybody, s.rate, s.loseAPeer, s.killed, s.frozen, s.unplugged, s.switchover, s.looped} {
 		if err := chapter(ctx); err != nil {
 			return fmt.Errorf("%w\n%s", err, strings.Join(l.problems(ctx), "\n"))
 		}
@@ -201,30 +201,3 @@ func (s *story) watch(ctx context.Context, from, to string, happens func() error
 	return stream, errors.Join(err, <-happened)
 }
 
-func (s *story) loseAGateway(ctx context.Context) error {
-	lost := s.lab.active(ctx)["office"]
-	s.chapter("The active gateway dies (kill -9 on %s), while w1 asks host1 two hundred times a second.", lost)
-	stream, err := s.watch(ctx, "w1", "host1", func() error { return Kill(demoLab, lost) })
-	if err != nil {
-		return err
-	}
-	active := ""
-	_ = until(takeoverLimit, func() (bool, error) {
-		active = s.lab.active(ctx)["office"]
-		return active != "" && active != lost, ctx.Err()
-	})
-	switch {
-	case active == "" || active == lost:
-		s.say("   Nobody took over: the other gateway is configured as passive, and waits for a person.")
-	default:
-		s.say("   %s is active now. For %v nobody was answered.", active, stream.Outage.Round(time.Millisecond))
-	}
-	if err := Start(ctx, demoLab, lost); err != nil {
-		return err
-	}
-	if _, err := s.pingOne(ctx, "w1", s.addrs("host1")[0].Addr()); err != nil {
-		return err
-	}
-	s.say("   %s was started again; host1 answers, through %s.", lost, s.lab.active(ctx)["office"])
-	return nil
-}
