@@ -166,15 +166,13 @@ func (p *port) shut(why string) {
 func (p *port) closeGate() {
 	if !p.n.w.plan.Without.ShutFirst {
 		p.gate.Shut()
-		if p.shutAt < 0 {
-			p.shutAt = p.n.w.now
-		}
+		p.noteShut()
 		return
 	}
 	p.n.later(p.n.w.now+lateShut, leases, func() {
 		if p.opened == 0 {
 			p.gate.Shut()
-			p.shutAt = p.n.w.now
+			p.noteShut()
 		}
 	})
 }

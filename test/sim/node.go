@@ -197,7 +197,7 @@ func (p *port) reset() {
 	p.echoes = [64]echo{}
 	if p.gate != nil {
 		p.gate.Shut()
-		p.shutAt = p.n.w.now
+		p.noteShut()
 	}
 	s := drawbridge.SegmentID(0)
 	if p.segment != nil {
@@ -221,6 +221,13 @@ func (n *node) crash(machine bool) {
 				p.until = 0
 			}
 		}
+	}
+}
+
+// noteShut remembers when the gate was shut: from d later on nothing comes out of it.
+func (p *port) noteShut() {
+	if p.shutAt < 0 {
+		p.shutAt = p.n.w.now
 	}
 }
 
@@ -249,6 +256,9 @@ func (n *node) thaw() {
 		n.clock.goOn(n.w.now)
 		n.wokenAt = n.w.now
 		n.w.excused(thawed)
+	}
+	if n.w.excuse.standing > 0 {
+		n.w.excuse.loose = n.w.now + noticed // a cable may have been plugged in while nobody said hello
 	}
 	if n.w.overlapping {
 		n.w.excused(thawed) // floods that waited in its sockets reach gateways that have not seen them

@@ -70,7 +70,7 @@ func (n *node) vetoed(p *port) {
 	}
 	n.w.signal(n, "veto")
 	p.gate.Shut()
-	p.shutAt = n.w.now
+	p.noteShut()
 	n.later(n.w.now+20e3, control, n.stand)
 }
 
@@ -139,7 +139,7 @@ func (p *port) carrier(up bool) {
 	if !up && p.gate != nil {
 		n.w.signal(n, "carrier lost")
 		p.gate.Shut()
-		p.shutAt = n.w.now
+		p.noteShut()
 		p.yield(0)
 	}
 	n.w.note("%s port %d has carrier: %v", n.name, p.id, up)
