@@ -60,7 +60,7 @@ type header struct {
 // permit asks the gate; a port of a guest has none.
 func (p *port) permit() (drawbridge.Epoch, bool) {
 	if p.gate == nil {
-		return 0, p.n.w.plan.Without.Veto || p.n.w.plan.DeafGuests || p.n.alone.IsClear(p.n.since(), p.id, 0)
+		return 0, p.n.w.plan.Without.Veto || p.n.alone.IsClear(p.n.since(), p.id, 0)
 	}
 	if p.forced {
 		return max(p.held, byHand), true

@@ -52,9 +52,6 @@ func (n *node) perform(out alone.Output) {
 	}
 	for _, s := range out.Send {
 		f := s.Frame
-		if p := n.portOf(s.Port); p.segment == nil && n.w.plan.DeafGuests {
-			continue
-		}
 		n.portOf(s.Port).put(&frame{src: n.portOf(s.Port).mac, dst: everybody, kind: hello, alone: &f})
 	}
 	n.armALONE(out.Wake)
@@ -91,9 +88,6 @@ func (n *node) armALONE(wake time.Duration) {
 // hearALONE takes a hello off a wire.
 func (p *port) hearALONE(f *alone.Frame) {
 	n := p.n
-	if p.segment == nil && n.w.plan.DeafGuests {
-		return
-	}
 	var verdict error
 	if f.Network != [8]byte{} {
 		verdict = alone.ErrNetwork

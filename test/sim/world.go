@@ -34,8 +34,6 @@ type Plan struct {
 	// Controller has gateways compare what they hear of the segment, and leave it to whom it serves better. The product does not
 	// do that yet; the rows of the failure table that need it say what it must come to.
 	Controller bool
-	// DeafGuests leaves ALONE out on guest ports.
-	DeafGuests bool
 }
 
 // Rules that a run is without. All of them break a driver or the model, none the state machines: what a machine
