@@ -36,6 +36,7 @@ type Command struct {
 	ChangeSet      *ChangeSet      `json:"change_set,omitempty"`
 	RaiseFloor     *RaiseFloor     `json:"raise_floor,omitempty"`
 	RetireSet      *RetireSet      `json:"retire_set,omitempty"`
+	SetIPAM        *SetIPAM        `json:"set_ipam,omitempty"`
 }
 
 // The decisions.
@@ -133,7 +134,7 @@ func (c Command) valid() error {
 		c.SetSegment != nil, c.RemoveSegment != nil, c.Maintenance != nil, c.Priority != nil, c.Generation != nil,
 		c.SetTimers != nil, c.RetireTimers != nil, c.SetPolicy != nil, c.PutConfig != nil, c.PutFact != nil,
 		c.ConfirmConfig != nil, c.RevertConfig != nil, c.RollbackConfig != nil,
-		c.Remove != nil, c.Restore != nil, c.ChangeSet != nil, c.RaiseFloor != nil, c.RetireSet != nil,
+		c.Remove != nil, c.Restore != nil, c.ChangeSet != nil, c.RaiseFloor != nil, c.RetireSet != nil, c.SetIPAM != nil,
 	} {
 		if is {
 			set++
@@ -188,6 +189,8 @@ func (s *State) carryOut(c Command) error {
 		return s.raiseFloor(*c.RaiseFloor)
 	case c.RetireSet != nil:
 		return s.retireSet(*c.RetireSet)
+	case c.SetIPAM != nil:
+		return s.setIPAM(*c.SetIPAM)
 	}
 	return s.restore(*c.Restore, c)
 }
@@ -320,6 +323,7 @@ func (s *State) restore(r Restore, c Command) error {
 	}
 	maps.Copy(b.Revoked, s.Revoked)
 	maps.Copy(b.Facts, s.Facts)
+	b.keepIPAM(s.IPAM)
 	b.Sets = s.Sets // the voters are those of this group, whoever they were in the backup's
 	*s = b
 	return s.valid() // both together may be too many

@@ -24,6 +24,7 @@ type State struct {
 	LastVersion uint64                             `json:"last_version"` // the highest number ever given, also before a restore
 	Facts       map[string]Fact                    `json:"facts"`
 	Revoked     map[drawbridge.PeerID]RevokedEntry `json:"removed"`
+	IPAM        IPAM                               `json:"ipam,omitzero"`
 	Seen        []string                           `json:"seen"` // ids of the latest commands, oldest first
 }
 
