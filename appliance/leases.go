@@ -28,7 +28,7 @@ const bornAgain = 3 * time.Second
 // openAgent makes this voter's part in the leases: a process of its own keeps them.
 func (n *Node) openAgent(listen netip.AddrPort) (*warden.Warden, error) {
 	return warden.New(warden.Config{
-		Self: n.creds.ID(), Listen: votersPort(listen), Key: n.leaseKey, Tell: n.leaseChanged, Log: n.log,
+		Self: n.creds.ID(), Listen: votersPort(listen), Key: n.leaseKey, Tell: n.leaseChanged, Over: n.leaseOver, Log: n.log,
 	})
 }
 
@@ -49,6 +49,15 @@ func (n *Node) leaseChanged(c warden.Change) {
 	case n.voter.changes <- c:
 	default: // the gate is right whatever is told of it; whoever looks next sees it
 		n.log.Warn("a change of a gate was not told", "epoch", c.Epoch, "reason", c.Cause)
+	}
+}
+
+// leaseOver hears that another gateway has given a segment up: ALONE need not wait until it falls silent.
+func (n *Node) leaseOver(segment drawbridge.SegmentID, by drawbridge.PeerID, epoch drawbridge.Epoch) {
+	for _, p := range n.ports {
+		if p.segment != nil && drawbridge.SegmentIDOf(p.segment.Name) == segment {
+			n.alone.Released(p.aloneID(), by, epoch)
+		}
 	}
 }
 
@@ -288,7 +297,9 @@ func (n *Node) rank(p *port, state *raftgroup.State) int {
 	s := state.Segments[p.segment.Name]
 	var all []contender
 	for _, peer := range n.router.Peers() {
-		on := slices.ContainsFunc(peer.Ports, func(w wire.Port) bool { return w.Kind == wire.PortSegment && w.SegmentName == p.segment.Name })
+		on := slices.ContainsFunc(peer.Ports, func(w wire.Port) bool {
+			return w.Kind == wire.PortSegment && w.SegmentName == p.segment.Name && !w.Open // who has it does not ask for it
+		})
 		if on && peer.State != mesh.StateUnreachable || peer.Name == n.creds.Name {
 			h := fnv.New64a()
 			h.Write([]byte(p.segment.Name + "\x00" + string(peer.Name))) // never fails, by the contract of hash.Hash

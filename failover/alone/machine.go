@@ -220,6 +220,19 @@ func (m *Machine) Lease(now time.Duration, id PortID, epoch drawbridge.Epoch) Ou
 	return m.Tick(now)
 }
 
+// Released tells that a peer said, authentically, that a tenure of the port's segment is over: its gate is shut, and
+// what had passed it is through. A new tenure does not wait for the silence of a holder that has said so.
+func (m *Machine) Released(now time.Duration, id PortID, peer drawbridge.PeerID, epoch drawbridge.Epoch) Output {
+	if p := m.ports[id]; p != nil {
+		for place, n := range p.neighbours {
+			if place.Peer == peer && n.segment == p.Segment && n.epoch <= epoch && (n.state == Active || n.state == Drain) {
+				n.state, n.epoch = Passive, 0
+			}
+		}
+	}
+	return m.Tick(now)
+}
+
 // Draining tells that a planned handover away from this port has begun or ended.
 func (m *Machine) Draining(now time.Duration, id PortID, on bool) Output {
 	if p := m.ports[id]; p != nil {

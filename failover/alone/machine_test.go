@@ -342,3 +342,32 @@ func TestLostCarrierShutsAtOnce(t *testing.T) {
 		t.Error("a port without carrier must be shut")
 	}
 }
+
+// A holder that has said by other means that its tenure is over is not waited for, as long as no hello says otherwise.
+func TestAReleasedHolderIsNotWaitedFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		by    drawbridge.PeerID
+		epoch drawbridge.Epoch
+		clear bool
+	}{
+		"its tenure":         {a1.Peer, 1, true},
+		"an earlier tenure":  {a1.Peer, 0, false},
+		"somebody else says": {b1.Peer, 1, false},
+	} {
+		w := newWorld(t, 1, 2)
+		x := w.join(a1, b1)
+		w.run(2 * time.Second)
+		w.lease(a1, 1)
+		w.run(25 * time.Millisecond)
+		x.places = []Place{b1} // a is not heard any more
+		w.lease(b1, 2)
+		if w.clear(b1, 2) {
+			t.Fatal("b does not wait for a holder that it heard a moment ago")
+		}
+		w.do(b1.Peer, w.machines[b1.Peer].Released(w.now, b1.Port, c.by, c.epoch))
+		w.run(time.Millisecond)
+		if w.clear(b1, 2) != c.clear {
+			t.Errorf("%s: clear is %v", name, !c.clear)
+		}
+	}
+}

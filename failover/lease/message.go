@@ -89,6 +89,7 @@ const (
 	Open  Do = 1 // let frames pass under Epoch until Until; also every renewal
 	Shut  Do = 2 // stop frames now
 	Fence Do = 3 // Epoch is a tenure of somebody else; nothing older may pass
+	Over  Do = 4 // Peer said that its tenure Epoch is over: its gate is shut, and what had passed it is through
 )
 
 // Cause says why a gate was shut.
@@ -119,7 +120,8 @@ type Action struct {
 	Cause   Cause // Shut: why
 	Segment drawbridge.SegmentID
 	Epoch   drawbridge.Epoch
-	Until   Instant // Open: the gate's deadline
+	Until   Instant           // Open: the gate's deadline
+	Peer    drawbridge.PeerID // Over: who said so
 }
 
 // Output collects what a call wants done. The caller carries out Actions in order, reports Node.WasShut with a fresh time if

@@ -154,6 +154,19 @@ func (r *Runner) Lease(id alone.PortID, epoch drawbridge.Epoch) {
 	r.tell(id, func(p *port) { p.lease.Store(uint64(epoch)) })
 }
 
+// Released tells that a peer said, by other means than a hello, that its tenure of the port's segment is over. It never
+// waits; when it is not heard, the peer's silence is.
+func (r *Runner) Released(id alone.PortID, peer drawbridge.PeerID, epoch drawbridge.Epoch) {
+	p := (*r.table.Load())[id]
+	if p == nil {
+		return
+	}
+	select {
+	case r.events <- event{kind: releaseHeard, port: p, frame: alone.Frame{From: alone.Place{Peer: peer}, Epoch: epoch}}:
+	default:
+	}
+}
+
 // Draining tells that a planned handover away from this port has begun or ended. It ends with the lease as well.
 func (r *Runner) Draining(id alone.PortID, on bool) {
 	r.tell(id, func(p *port) { p.draining.Store(on) })

@@ -104,7 +104,7 @@ type event struct {
 	kind    eventKind
 	port    *port
 	wire    Wire
-	frame   alone.Frame
+	frame   alone.Frame // of a release: From.Peer and Epoch
 	verdict error
 }
 
@@ -116,6 +116,7 @@ const (
 	overlayHeard
 	wireOpened
 	wireLost
+	releaseHeard
 )
 
 // New returns a runner without ports, which does nothing before Run.
@@ -231,6 +232,8 @@ func (r *Runner) take(e event) {
 		m.HearSpanningTree(e.port.ID)
 	case overlayHeard:
 		r.carryOut(m.HearOverlay(now, e.frame))
+	case releaseHeard:
+		r.carryOut(m.Released(now, e.port.ID, e.frame.From.Peer, e.frame.Epoch))
 	case wireOpened:
 		r.opened(e.port, e.wire)
 	case wireLost:

@@ -63,6 +63,8 @@ func (a *Agent) moveGates() {
 			if d.gate != nil {
 				d.gate.Fence(do.Epoch)
 			}
+		case lease.Over:
+			a.tell(pipe.Report{Kind: pipe.Over, Number: uint64(do.Peer), Segment: do.Segment, Epoch: do.Epoch})
 		}
 	}
 	a.out.Actions = a.out.Actions[:0]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
 )
 
@@ -53,6 +54,10 @@ func (w *Warden) hear(l *life, r *pipe.Report) {
 			delete(w.waiting, r.Number)
 		}
 		w.mu.Unlock()
+	case pipe.Over:
+		if w.cfg.Over != nil {
+			w.cfg.Over(r.Segment, drawbridge.PeerID(r.Number), r.Epoch)
+		}
 	case pipe.Noted:
 		w.cfg.Log.Log(context.Background(), r.Level, "lease agent", "text", r.Text)
 	}

@@ -43,6 +43,9 @@ type Config struct {
 	Alive func() bool
 	// Tell hears, in order, of every beginning and end of a tenure here. It must not wait.
 	Tell func(Change)
+	// Over hears that another peer said, under its key, that a tenure of its own is over and its gate shut; nil: nobody
+	// does. It must not wait.
+	Over func(segment drawbridge.SegmentID, by drawbridge.PeerID, epoch drawbridge.Epoch)
 	Log  *slog.Logger
 }
 

@@ -18,6 +18,7 @@ const (
 	Floored                  // Number, Yes, At
 	Told                     // Number, Status
 	Noted                    // Level, Text: for the log
+	Over                     // Number: the peer that said so; Segment, Epoch: its tenure, which is over
 )
 
 // Report is what the agent tells the daemon.
@@ -84,7 +85,7 @@ func (p *Report) Parse(b []byte) error {
 	if p.Kind == Told {
 		r.status(&p.Status)
 	}
-	r.must(p.Kind >= Running && p.Kind <= Noted)
+	r.must(p.Kind >= Running && p.Kind <= Over)
 	return r.end("report")
 }
 
