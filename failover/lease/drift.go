@@ -12,6 +12,7 @@ const (
 // comparison follows the difference between a voter's clock and ours.
 type comparison struct {
 	at, clock Instant       // first sample of the window
+	last      Instant       // its clock in the newest sample: one that reads less has started again
 	offset    time.Duration // clock less ours
 	err       time.Duration // half of the round trip: the answer may have been made at either end
 	verdict   int           // sign of the departure in the last window; 0 in step
@@ -20,9 +21,11 @@ type comparison struct {
 // note takes an answer's clock into account, and reports whether a window is complete.
 func (c *comparison) note(stamp, now, clock Instant) bool {
 	err := now.Sub(stamp) / 2
-	sample := comparison{at: now, clock: clock, offset: clock.Sub(stamp.Add(err)), err: err, verdict: c.verdict}
+	before := c.last
+	c.last = clock
+	sample := comparison{at: now, clock: clock, last: clock, offset: clock.Sub(stamp.Add(err)), err: err, verdict: c.verdict}
 	switch elapsed := now.Sub(c.at); {
-	case c.at == 0, clock < c.clock, elapsed > 2*driftWindow: // new, started again, or not heard for long
+	case c.at == 0, clock < before, elapsed > 2*driftWindow: // new, started again, or not heard for long
 		sample.verdict = 0
 		*c = sample
 		return false

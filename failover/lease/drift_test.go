@@ -44,3 +44,14 @@ func TestRestartedPeerIsNoWildClock(t *testing.T) {
 		t.Errorf("verdict %d of a peer that booted", c.verdict)
 	}
 }
+
+// A machine that boots twice in a window may read more after the second time than when the window began.
+func TestPeerThatBootsTwiceIsNoWildClock(t *testing.T) {
+	var c comparison
+	c.note(1e9, 1e9, 2e8)
+	c.note(6e9, 6e9, 52e8)
+	c.note(7e9, 7e9, 3e8) // booted
+	if c.note(12e9, 12e9, 53e8); c.verdict != 0 {
+		t.Errorf("verdict %d of a peer that booted", c.verdict)
+	}
+}
