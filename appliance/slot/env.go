@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -66,30 +67,53 @@ func flag(set bool) string {
 	return "0"
 }
 
-// Store is where the block is: a partition of its own on the appliance, a file in tests.
+// Store is where the block is. On the appliance that is a small FAT file system in a partition of its own, in which the
+// loader finds the block by the name of its file, and we by its signature: nobody ever mounts or changes anything else of
+// it. In tests it is a file.
 type Store struct{ Path string }
+
+// storeSize bounds the search.
+const storeSize = 1 << 20
+
+// find reads the block and where it is.
+func (f Store) find(file *os.File) (block []byte, at int64, err error) {
+	all, err := io.ReadAll(io.NewSectionReader(file, 0, storeSize))
+	if err != nil {
+		return nil, 0, err
+	}
+	for i := 0; i+EnvSize <= len(all); i += sector {
+		if bytes.HasPrefix(all[i:], []byte(signature)) {
+			return all[i : i+EnvSize], int64(i), nil
+		}
+	}
+	return nil, 0, fmt.Errorf("%w in %s: this disk was not written by drawbridge install", ErrEnv, f.Path)
+}
 
 // Load reads the state.
 func (f Store) Load() (State, error) {
-	block, err := os.ReadFile(f.Path)
+	file, err := os.Open(f.Path)
 	if err != nil {
 		return State{}, fmt.Errorf("boot state: %w", err)
 	}
-	s, err := ParseEnv(block)
+	defer file.Close()
+	block, _, err := f.find(file)
 	if err != nil {
-		return State{}, fmt.Errorf("boot state %s: %w: this disk was not written by drawbridge install", f.Path, err)
+		return State{}, fmt.Errorf("boot state: %w", err)
 	}
-	return s, nil
+	return ParseEnv(block)
 }
 
-// Save replaces the first sector, in one write that is on the disk when Save returns: power fails before it or after
-// it, never within.
+// Save replaces the first sector of the block, in one write that is on the disk when Save returns: power fails before it
+// or after it, never within.
 func (f Store) Save(s State) error {
-	file, err := os.OpenFile(f.Path, os.O_WRONLY|os.O_SYNC, 0)
+	file, err := os.OpenFile(f.Path, os.O_RDWR|os.O_SYNC, 0)
 	if err != nil {
 		return fmt.Errorf("boot state: %w", err)
 	}
-	_, err = file.WriteAt(s.Env()[:sector], 0)
+	_, at, err := f.find(file)
+	if err == nil {
+		_, err = file.WriteAt(s.Env()[:sector], at)
+	}
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return fmt.Errorf("boot state %s: %w", f.Path, err)
 	}

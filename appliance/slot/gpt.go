@@ -173,6 +173,34 @@ func (t *Table) Grow(name string, size int64) (Partition, []Write, error) {
 	return p, []Write{{(lastUsable + 1) * sector, append(bytes.Clone(padded), backup...)}, {sector, append(h, padded...)}}, nil
 }
 
+// shrink sets the size of a partition of this table, before it grows again.
+func (t *Table) shrink(p Partition) {
+	binary.LittleEndian.PutUint64(t.entries[p.entryPosition+40:], uint64((p.Offset+p.Size)/sector-1))
+	for i := range t.Partitions {
+		if t.Partitions[i].Number == p.Number {
+			t.Partitions[i] = p
+		}
+	}
+}
+
+// Renew gives disk and partitions new identities, from random, and lets the last partition reach to the end: what a copy
+// of a disk needs, so that the two can be told apart in one machine.
+func (t *Table) Renew(name string, size int64, random io.Reader) ([]Write, error) {
+	if _, err := io.ReadFull(random, t.header[56:72]); err != nil {
+		return nil, err
+	}
+	for _, p := range t.Partitions {
+		if _, err := io.ReadFull(random, t.entries[p.entryPosition+16:p.entryPosition+32]); err != nil {
+			return nil, err
+		}
+	}
+	_, writes, err := t.Grow(name, size)
+	if err == nil && writes == nil {
+		err = fmt.Errorf("the disk of %d bytes is too small", size)
+	}
+	return writes, err
+}
+
 func sum(h []byte) {
 	binary.LittleEndian.PutUint32(h[16:], headerSum(h[:binary.LittleEndian.Uint32(h[12:])]))
 }

@@ -107,7 +107,8 @@ func (t *tool) root() *cobra.Command {
 	add(root, groupSetup, t.usersCommand(), t.certificateCommand())
 	add(root, groupLook, t.auditCommand())
 	add(root, groupTry, tryOut()...)
-	root.AddCommand(t.versionCommand(), t.leaseAgentCommand())
+	add(root, groupAct, t.updateCommand(), t.installCommand(), t.factoryResetCommand())
+	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand())
 	strict(root)
 	return root
 }

@@ -34,12 +34,10 @@ func say(format string, args ...any) {
 }
 
 func boot() error {
-	for _, m := range []struct{ kind, path string }{{"devtmpfs", "/dev"}, {"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}} {
+	for _, m := range []struct{ kind, path, options string }{{"devtmpfs", "/dev", "mode=0755"}, {"proc", "/proc", ""}, {"sysfs", "/sys", ""}, {"tmpfs", "/run", "mode=0755"}} {
 		_ = os.MkdirAll(m.path, 0o755)
-		if err := unix.Mount(m.kind, m.path, m.kind, unix.MS_NOSUID, "mode=0755"); err != nil && err != unix.EBUSY && m.kind != "proc" && m.kind != "sysfs" {
+		if err := unix.Mount(m.kind, m.path, m.kind, unix.MS_NOSUID, m.options); err != nil && err != unix.EBUSY {
 			return fmt.Errorf("mount %s: %w", m.path, err)
-		} else if err != nil {
-			_ = unix.Mount(m.kind, m.path, m.kind, unix.MS_NOSUID, "")
 		}
 	}
 	if err := loadModules("/modules"); err != nil {
@@ -64,6 +62,9 @@ func boot() error {
 	}
 	if err := writable(d, p); err != nil {
 		return err
+	}
+	if err := provision(d, p); err != nil { // a medium that cannot be read is no reason not to start
+		say("first set-up: %v", err)
 	}
 	return enter()
 }

@@ -196,6 +196,9 @@ func enlarge(path string) error {
 // writable puts memory over /etc, so that nothing drifts, and in it what is kept: the node file, network files, and who
 // this machine is.
 func writable(d disk, p map[string]string) error {
+	if err := unix.Mount("tmpfs", root+"/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777,size=20%"); err != nil {
+		return fmt.Errorf("mount /tmp: %w", err)
+	}
 	if err := os.MkdirAll("/run/etc/upper", 0o755); err != nil {
 		return err
 	}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/appliance/slot"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+func (t *tool) installCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:     "install DISK",
+		Short:   "Write the appliance that runs here to another disk, all of which is overwritten",
+		Example: "  drawbridge install /dev/nvme0n1 --yes",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if !yes {
+				return usagef("everything on %s would be lost: add --yes", args[0])
+			}
+			return t.install(args[0])
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "overwrite the disk")
+	return cmd
+}
+
+func (t *tool) install(target string) error {
+	if _, err := slot.This(); err != nil {
+		return err
+	}
+	from, err := slot.Disk(slot.BootFile)
+	if err != nil {
+		return err
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if strings.HasPrefix(line, target) {
+			return fmt.Errorf("%s is in use: unmount %s first", target, strings.Fields(line)[0])
+		}
+	}
+	if target == from {
+		return fmt.Errorf("%s is the disk that this appliance runs from", target)
+	}
+	if err := slot.Install(from, target, t.percent()); err != nil {
+		return fmt.Errorf("install on %s: %w", target, err)
+	}
+	fmt.Fprintf(t.out, "%s is written: take out the medium and restart\n", target)
+	return nil
+}
+
+func (t *tool) factoryResetCommand() *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "factory-reset",
+		Short: "Forget identity, keys, users and configuration of this appliance at its next start",
+		RunE: func(*cobra.Command, []string) error {
+			if !yes {
+				return usagef("identity and keys would be lost: add --yes")
+			}
+			m, err := slot.This()
+			if err != nil {
+				return err
+			}
+			s, err := m.Store.Load()
+			if err != nil {
+				return err
+			}
+			s.Reset = true
+			if err := m.Store.Save(s); err != nil {
+				return err
+			}
+			fmt.Fprintln(t.out, "the state is made anew at the next start; restart now")
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	return cmd
+}
+
+// provisionCommand is the first set-up without hands. The appliance's unit runs it until it succeeds; what it needs has
+// been read from a medium or the kernel command line by stage 1.
+func (t *tool) provisionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "provision DIRECTORY", Short: "Set this peer up from files", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return t.provision(cmd.Context(), args[0]) },
+	}
+}
+
+// provision writes nothing before everything that was handed over makes sense.
+func (t *tool) provision(ctx context.Context, dir string) error {
+	read := func(name string) string {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return ""
+		}
+		return strings.TrimSpace(string(text))
+	}
+	s := setup{name: read("name")}
+	token, network, node := read("token"), read("network"), read("drawbridge.toml")
+	if (token == "") == (network == "") {
+		return errors.New("first set-up: want a file token, to join a network, or a file network with the name of one to found; exactly one of them")
+	}
+	if node == "" {
+		node = "console = \"0.0.0.0:" + config.ConsolePort + "\"\n"
+	}
+	c, err := config.Parse("drawbridge.toml", []byte(node))
+	if err != nil {
+		return fmt.Errorf("first set-up: %w", err)
+	}
+	if c.Name != "" && s.name == "" {
+		s.name = string(c.Name)
+	}
+	var invitation secure.Token
+	if token != "" {
+		if invitation, err = secure.ParseToken(token); err != nil {
+			return fmt.Errorf("first set-up: token: %w", err)
+		}
+	}
+	path := t.configPath()
+	if err := os.WriteFile(path+".new", []byte(node+"\n"), 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return err
+	}
+	if network != "" {
+		err = t.found(&s, network)
+	} else {
+		err = t.join(ctx, &s, invitation)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("first set-up: %w", err), os.Remove(path))
+	}
+	return nil
+}
+
+// problemTexts is what is wrong in one line.
+func problemTexts(all []web.Problem) string {
+	var texts []string
+	for _, p := range all {
+		texts = append(texts, p.Summary)
+	}
+	if len(texts) == 0 {
+		return "no reason is known"
+	}
+	return strings.Join(texts, "; ")
+}

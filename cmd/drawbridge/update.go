@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drawbridge-net/drawbridge/appliance/slot"
+)
+
+func (t *tool) updateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "update FILE",
+		Short: "Install a signed update bundle in the idle slot of this appliance",
+		Long: "Install a signed update bundle in the idle slot of this appliance. Every byte is verified before the first is\n" +
+			"written. The next start tries it; it stays when this peer becomes healthy, or else the loader falls back.",
+		Example: "  drawbridge update drawbridge-virt.bundle\n  systemctl reboot\n  drawbridge update status",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(_ *cobra.Command, args []string) error { return t.update(args[0]) },
+	}
+	var within time.Duration
+	confirm := &cobra.Command{
+		Use: "confirm", Short: "Mark the running slot good as soon as this peer is healthy", Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error { return t.confirmSlot(cmd.Context(), within) },
+	}
+	confirm.Flags().DurationVar(&within, "within", 5*time.Minute, "fail when that takes longer, on trial")
+	cmd.AddCommand(
+		&cobra.Command{Use: "status", Short: "What is in the two slots, and which one starts next", RunE: func(*cobra.Command, []string) error { return t.showSlots() }},
+		&cobra.Command{Use: "rollback", Short: "Start the other slot from now on", RunE: func(*cobra.Command, []string) error { return t.rollbackSlot() }},
+		confirm,
+	)
+	return cmd
+}
+
+func (t *tool) update(path string) error {
+	m, err := slot.This()
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	manifest, err := m.Update(f, t.percent())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "%s is in slot %s; restart to try it\n", manifest.Version, m.Running.Other())
+	return nil
+}
+
+// percent tells of every tenth.
+func (t *tool) percent() slot.Progress {
+	last := ""
+	return func(step string, done, total int64) {
+		if now := fmt.Sprintf("%s %d %%", step, done*10/max(total, 1)*10); now != last {
+			last = now
+			fmt.Fprintln(t.err, now)
+		}
+	}
+}
+
+func (t *tool) showSlots() error {
+	m, err := slot.This()
+	if err != nil {
+		return err
+	}
+	s, err := m.Store.Load()
+	if err != nil {
+		return err
+	}
+	next, _ := s.Boot()
+	for _, n := range []slot.Name{slot.A, slot.B} {
+		fmt.Fprintf(t.out, "%s  %s\n", n, strings.Join(slotWords(s, n, m.Running, next), ", "))
+	}
+	if s.FellBack(m.Running) {
+		fmt.Fprintf(t.out, "slot %s did not become healthy: fell back to slot %s\n", m.Running.Other(), m.Running)
+	}
+	return nil
+}
+
+func slotWords(s slot.State, n, running, next slot.Name) (words []string) {
+	r := s.Slots[n]
+	if r.Version == 0 {
+		return []string{"empty"}
+	}
+	words = append(words, "release "+time.Unix(int64(r.Version), 0).UTC().Format(time.RFC3339))
+	if n == running {
+		words = append(words, "running")
+	}
+	if n == next {
+		words = append(words, "starts next")
+	}
+	switch {
+	case r.Good:
+		words = append(words, "good")
+	case r.Tries > 0 || n == running:
+		words = append(words, "on trial")
+	default:
+		words = append(words, "never became healthy")
+	}
+	return words
+}
+
+func (t *tool) rollbackSlot() error {
+	m, err := slot.This()
+	if err != nil {
+		return err
+	}
+	s, err := m.Store.Load()
+	if err != nil {
+		return err
+	}
+	if s, err = s.Rollback(m.Running); err != nil {
+		return err
+	}
+	if err := m.Store.Save(s); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "slot %s starts next; restart to run it\n", m.Running.Other())
+	return nil
+}
+
+// confirmSlot waits for the peer to be ready. A slot that has been good once is good again when it has started: a
+// network that is away must not send a gateway back to an old release.
+func (t *tool) confirmSlot(ctx context.Context, within time.Duration) error {
+	m, err := slot.This()
+	if err != nil {
+		return err
+	}
+	s, err := m.Store.Load()
+	if err != nil {
+		return err
+	}
+	if s.Trial(m.Running) {
+		ctx, cancel := context.WithTimeout(ctx, within)
+		defer cancel()
+		if err := t.untilHealthy(ctx); err != nil {
+			return fmt.Errorf("slot %s did not become healthy in %s: %w", m.Running, within, err)
+		}
+	}
+	if s, err = m.Store.Load(); err != nil {
+		return err
+	}
+	if s.FellBack(m.Running) {
+		fmt.Fprintf(t.err, "slot %s did not become healthy: fell back to slot %s\n", m.Running.Other(), m.Running)
+	}
+	if err := m.Store.Save(s.Healthy(m.Running)); err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "slot %s is good\n", m.Running)
+	return nil
+}
+
+// untilHealthy asks the daemon until it answers that it does everything that its node file asks for. A machine that has
+// not been set up has nothing to show.
+func (t *tool) untilHealthy(ctx context.Context) error {
+	if _, err := os.Stat(t.configPath()); os.IsNotExist(err) {
+		return nil
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		err := t.healthy(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+func (t *tool) healthy(ctx context.Context) error {
+	c, err := t.client()
+	if err != nil {
+		return err
+	}
+	s, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !s.Ready {
+		return fmt.Errorf("the peer is not ready: %s", problemTexts(s.Problems))
+	}
+	return nil
+}
+
