@@ -49,8 +49,9 @@ bench: needs build ## throughput and failover against kernel VXLAN and Debian's 
 demo: needs build ## the whole gateway topology in the foreground, told step by step
 	$(BIN) demo
 
+CONSOLE_AT ?= 127.0.0.1:7690
 lab: needs build ## the whole gateway topology in the background: drawbridge lab status, exec, kill, cut, down
-	$(BIN) lab up
+	$(BIN) lab up --console $(CONSOLE_AT)
 
 # What the console is made of and tested with: pinned packages, of which nothing is committed.
 build/npm/node_modules/.package-lock.json: web/console/package.json web/console/package-lock.json
