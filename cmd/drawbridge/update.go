@@ -192,4 +192,3 @@ func (t *tool) healthy(ctx context.Context) error {
 	}
 	return nil
 }
-

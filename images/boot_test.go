@@ -1,0 +1,193 @@
+//go:build image
+
+package images
+
+import (
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// node is a node file that can be healthy in the emulator: its segment is on the second interface.
+const node = "name = \"a\"\nconsole = \"0.0.0.0:8630\"\n\n[[segment]]\nname = \"office\"\ninterface = \"ens6\"\nvlan = 42\n"
+
+func stick(t *testing.T) string {
+	return medium(t, map[string]string{"drawbridge.toml": node, "network": "home\n"})
+}
+
+func TestBoot(t *testing.T) {
+	for name, uefi := range map[string]bool{"BIOS": false, "UEFI": true} {
+		t.Run(name, func(t *testing.T) {
+			v := start(t, uefi, newDisk(t), stick(t))
+			shown := v.fingerprint()
+			t.Logf("console answers %.1f s after the start of the emulator", time.Since(v.began).Seconds())
+			v.booted()
+			v.expect("cat /proc/uptime; systemd-analyze", "END=0")
+			v.expect("until systemctl is-active drawbridge; do sleep 1; done", "^active")
+			v.expect("until drawbridge update status | grep -q 'running, starts next, good'; do sleep 1; done", "END=0")
+			v.expect("grep ' / ' /proc/mounts", "/dev/dm-0 / squashfs ro")
+			v.expect("df -m /var | tail -1", ` [56]\d\d `)
+			v.expect("systemctl --failed --no-legend | wc -l", "^0\n")
+			v.expect("systemd-analyze security --threshold=20 drawbridge.service drawbridge-screen.service >/dev/null", "END=0")
+			v.expect("for p in $(cat /sys/fs/cgroup/system.slice/drawbridge.service/cgroup.procs); do cut -d' ' -f40,41 /proc/$p/task/*/stat; done | grep -c '^90 1$'", "^1\n")
+			v.expect("grep -c Drawbridge /etc/passwd; passwd -S root 2>/dev/null | cut -d' ' -f2", "1\nL")
+			v.try("the status screen", time.Minute, func() error {
+				text, err := os.ReadFile(v.dir + "/serial")
+				if err != nil {
+					return err
+				}
+				return contains(text, "fingerprint  "+shown, "One-time code", "https://10.0.2.15:8630/", "segment      office")
+			})
+		})
+	}
+}
+
+// TestFlippedByte changes one bit of the root in a hundred places; the kernel finds it, and nothing of it runs.
+func TestFlippedByte(t *testing.T) {
+	disk := newDisk(t)
+	flip(t, disk, 59*mib) // root-a begins here
+	v := start(t, false, disk)
+	v.try("the alarm of dm-verity", 3*time.Minute, func() error {
+		text, err := os.ReadFile(v.dir + "/serial")
+		if err != nil {
+			return err
+		}
+		return contains(text, "is corrupted")
+	})
+}
+
+func flip(t *testing.T, disk string, root int64) {
+	t.Helper()
+	f, err := os.OpenFile(disk, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 1)
+	for i := range int64(100) {
+		at := root + 8192 + i*300_000
+		if _, err := f.ReadAt(b, at); err != nil {
+			t.Fatal(err)
+		}
+		b[0] ^= 0x10
+		if _, err := f.WriteAt(b, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nextBundle is the same system as a newer release.
+func nextBundle(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(out, "next.bundle")
+	if _, err := os.Stat(path); err != nil {
+		t.Fatal("make image-test makes it: ", err)
+	}
+	return path
+}
+
+func TestUpdate(t *testing.T) {
+	disk := newDisk(t)
+	v := start(t, false, disk, stick(t), nextBundle(t))
+	v.booted()
+	v.expect("until drawbridge update status | grep -q good; do sleep 1; done", "END=0")
+	v.expect("drawbridge update /usr/bin/drawbridge", "no update bundle(.|\n)*END=1")
+	v.expect("drawbridge update /dev/vdc", "is in slot b; restart to try it(.|\n)*END=0")
+	v.expect("drawbridge update status", "b  release .*, starts next, on trial")
+	v.send("systemctl reboot")
+	v.heard = nil
+	v.booted()
+	v.expect("grep -c SLOT=b /run/drawbridge-boot/slot", "^1\n")
+	v.expect("until drawbridge update status | grep -q '^b .*running, starts next, good'; do sleep 1; done", "END=0")
+	v.expect("drawbridge status", "a .* in network home")
+	v.expect("drawbridge update /dev/vdc", "not newer than what runs")
+	v.expect("drawbridge update rollback", "slot a starts next")
+	v.cut()
+	v = start(t, false, disk)
+	v.booted()
+	v.expect("grep -c SLOT=a /run/drawbridge-boot/slot", "^1\n")
+}
+
+// TestBadUpdateFallsBack damages the new slot after it was verified and written: what a release that does not start does.
+func TestBadUpdateFallsBack(t *testing.T) {
+	disk := newDisk(t)
+	v := start(t, false, disk, stick(t), nextBundle(t))
+	v.booted()
+	v.expect("until drawbridge update status | grep -q good; do sleep 1; done", "END=0")
+	v.expect("drawbridge update /dev/vdc && sync", "END=0")
+	v.cut()
+	flip(t, disk, (59+128+40)*mib) // root-b
+	v = start(t, false, disk)
+	v.booted()
+	v.expect("grep -c SLOT=a /run/drawbridge-boot/slot", "^1\n")
+	v.expect("drawbridge update status", "b  release .*, never became healthy")
+}
+
+// TestPowerCuts ends an update at any moment. Whatever is left starts, from a whole slot.
+func TestPowerCuts(t *testing.T) {
+	cuts, err := strconv.Atoi(os.Getenv("CUTS"))
+	if err != nil {
+		cuts = 3
+	}
+	bundle, slots := nextBundle(t), map[string]int{}
+	base := newDisk(t)
+	first := start(t, false, base, stick(t))
+	first.booted()
+	first.expect("until drawbridge update status | grep -q good; do sleep 1; done; sync", "END=0")
+	first.do("systemctl poweroff")
+	_ = first.cmd.Wait()
+	for range cuts {
+		disk := filepath.Join(t.TempDir(), "disk")
+		run(t, "cp", "--sparse=always", base, disk)
+		v := start(t, false, disk, bundle)
+		v.booted()
+		v.send("drawbridge update /dev/vdb && systemctl reboot")
+		after := time.Duration(rand.Int64N(int64(25 * time.Second)))
+		<-time.After(after)
+		v.cut()
+		v = start(t, false, disk)
+		v.booted()
+		said := v.expect("cat /run/drawbridge-boot/slot; drawbridge update status", "END=0")
+		slot := "a"
+		if contains([]byte(said), "SLOT=b") == nil {
+			slot = "b"
+		}
+		slots[slot]++
+		t.Logf("cut after %s: slot %s starts", after.Round(10*time.Millisecond), slot)
+		v.cut()
+		if err := os.Remove(disk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("slots that started: %v", slots)
+}
+
+// TestReproducible compares two builds.
+func TestReproducible(t *testing.T) {
+	again := os.Getenv("AGAIN")
+	if again == "" {
+		again = out
+	}
+	for _, name := range []string{"drawbridge-virt.raw", "drawbridge-virt.qcow2", "drawbridge-virt.bundle", "drawbridge-virt.spdx.json"} {
+		if text, err := exec.CommandContext(t.Context(), "cmp", filepath.Join(out, name), filepath.Join(again, name)).CombinedOutput(); err != nil {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
+}
+
+func TestSmallEnough(t *testing.T) {
+	info, err := os.Stat(filepath.Join(out, "drawbridge-virt.raw.zst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes compressed", info.Size())
+	if info.Size() > 60_000_000 {
+		t.Errorf("%d bytes compressed, want at most 60 MB", info.Size())
+	}
+}

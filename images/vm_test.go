@@ -1,0 +1,227 @@
+//go:build image
+
+package images
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// out is where make image puts what it builds.
+var out = filepath.Join("..", "build", "image")
+
+const mib = 1 << 20
+
+// vm is one start of a disk in QEMU. Its first serial port goes to a file, the second has a root shell, which only the
+// tests' own loader configuration asks for.
+type vm struct {
+	t       *testing.T
+	dir     string
+	cmd     *exec.Cmd
+	shell   net.Conn
+	heard   []byte
+	console string // host:port that is forwarded to the guest's
+	began   time.Time
+}
+
+// newDisk copies the image, grown as on a real disk, with a root shell on the second serial port.
+func newDisk(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	disk := filepath.Join(dir, "disk")
+	run(t, "cp", "--sparse=always", filepath.Join(out, "drawbridge-virt.raw"), disk)
+	if err := os.Truncate(disk, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("grub.cfg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := filepath.Join(dir, "grub.cfg")
+	text = bytes.ReplaceAll(text, []byte("systemd.gpt_auto=0"), []byte("systemd.gpt_auto=0 systemd.debug_shell=ttyS1"))
+	if err := os.WriteFile(cfg, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mcopy", "-o", "-i", fmt.Sprintf("%s@@%d", disk, 2*mib), cfg, "::/grub/grub.cfg")
+	return disk
+}
+
+// medium is a stick named DRAWBRIDGE.
+func medium(t *testing.T, files map[string]string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "stick")
+	run(t, "mkfs.vfat", "-n", "DRAWBRIDGE", "-C", path, "2048")
+	for name, text := range files {
+		from := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(from, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run(t, "mcopy", "-i", path, from, "::/"+name)
+	}
+	return path
+}
+
+func run(t *testing.T, name string, args ...string) []byte {
+	t.Helper()
+	text, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, text)
+	}
+	return text
+}
+
+// start boots a disk; more are further disks.
+func start(t *testing.T, uefi bool, disk string, more ...string) *vm {
+	t.Helper()
+	v := &vm{t: t, dir: t.TempDir(), began: time.Now()}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.console = l.Addr().String()
+	_ = l.Close()
+	args := []string{
+		"-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-display", "none",
+		"-serial", "file:" + v.dir + "/serial", "-serial", "unix:" + v.dir + "/shell,server=on,wait=off", "-device", "virtio-rng-pci", "-device", "i6300esb",
+		"-netdev", "user,id=n0,hostfwd=tcp:" + v.console + "-:8630", "-device", "virtio-net-pci,netdev=n0",
+		"-netdev", "user,id=n1,restrict=on", "-device", "virtio-net-pci,netdev=n1",
+	}
+	if uefi {
+		run(t, "cp", "/usr/share/OVMF/OVMF_VARS_4M.fd", v.dir+"/vars")
+		args = append(args, "-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd", "-drive", "if=pflash,format=raw,file="+v.dir+"/vars")
+	}
+	for _, d := range append([]string{disk}, more...) {
+		args = append(args, "-drive", "if=virtio,format=raw,file="+d)
+	}
+	v.cmd = exec.Command("nice", args...)
+	v.cmd.Stderr = os.Stderr
+	if err := v.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(v.cut)
+	v.try("the second serial port", 30*time.Second, func() error {
+		v.shell, err = net.Dial("unix", v.dir+"/shell")
+		return err
+	})
+	return v
+}
+
+// cut is a loss of power.
+func (v *vm) cut() {
+	_ = v.cmd.Process.Kill()
+	_ = v.cmd.Wait()
+}
+
+// try repeats until f succeeds: outside of the machine nothing tells when it is so far.
+func (v *vm) try(what string, within time.Duration, f func() error) {
+	v.t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(within); ; <-tick.C {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			v.t.Fatalf("%s: %v after %s; the serial console:\n%s", what, err, within, v.screen())
+		}
+	}
+}
+
+var escape = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]`)
+
+// screen is the last of what the first serial port showed.
+func (v *vm) screen() string {
+	text, _ := os.ReadFile(v.dir + "/serial")
+	text = escape.ReplaceAll(text, nil)
+	return string(text[max(0, len(text)-6000):])
+}
+
+// wait reads the shell until it said what pattern matches.
+func (v *vm) wait(pattern string, within time.Duration) string {
+	v.t.Helper()
+	re, b := regexp.MustCompile(pattern), make([]byte, 65536)
+	_ = v.shell.SetReadDeadline(time.Now().Add(within))
+	for {
+		if m := re.FindIndex(v.heard); m != nil {
+			said := string(v.heard[:m[1]])
+			v.heard = v.heard[m[1]:]
+			return said
+		}
+		n, err := v.shell.Read(b)
+		if err != nil {
+			v.t.Fatalf("waiting for %s: %v\nshell: %s\nserial console: %s", pattern, err, v.heard, v.screen())
+		}
+		v.heard = append(v.heard, b[:n]...)
+	}
+}
+
+// booted waits for the shell of the system.
+func (v *vm) booted() {
+	v.t.Helper()
+	v.wait(`# $`, 4*time.Minute)
+	v.send("stty -echo; export PS1= PS2=")
+	v.do("true")
+}
+
+func (v *vm) send(line string) {
+	v.t.Helper()
+	if _, err := v.shell.Write([]byte(line + "\n")); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// do runs a command in the guest.
+func (v *vm) do(command string) string {
+	v.t.Helper()
+	v.send(command + "; echo E''ND=$?")
+	said := v.wait(`END=\d+\r?\n`, 7*time.Minute)
+	return strings.ReplaceAll(escape.ReplaceAllString(said, ""), "\r", "")
+}
+
+// expect runs a command whose answer must match.
+func (v *vm) expect(command, pattern string) string {
+	v.t.Helper()
+	said := v.do(command)
+	if !regexp.MustCompile(pattern).MatchString(said) {
+		v.t.Errorf("%s: want %s, said:\n%s", command, pattern, said)
+	}
+	return said
+}
+
+// fingerprint is that of the certificate which the console shows, as soon as it does.
+func (v *vm) fingerprint() (pairs string) {
+	v.t.Helper()
+	v.try("the console", 4*time.Minute, func() error {
+		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}}
+		c, err := d.DialContext(v.t.Context(), "tcp", v.console)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		sum := sha256.Sum256(c.(*tls.Conn).ConnectionState().PeerCertificates[0].Raw)
+		pairs = strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
+		return nil
+	})
+	return pairs
+}
+
+// contains tells which of the words is not there.
+func contains(text []byte, words ...string) error {
+	for _, w := range words {
+		if !bytes.Contains(text, []byte(w)) {
+			return fmt.Errorf("no %q", w)
+		}
+	}
+	return nil
+}
