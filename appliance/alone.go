@@ -16,9 +16,13 @@ import (
 
 // openALONE prepares the watch over the wires of all ports.
 func (n *Node) openALONE() *runner.Runner {
+	boot, err := nextBoot(n.creds.Dir(), time.Now())
+	if err != nil {
+		n.log.Warn("hellos are numbered by the clock: neighbours would ignore them if it had been set back", "err", err)
+	}
 	return runner.New(runner.Config{
 		Peer: n.creds.ID(), Network: n.creds.Network.ID,
-		Boot: uint32(time.Now().Unix()), Timers: alone.Default, Log: n.log,
+		Boot: boot, Timers: alone.Default, Log: n.log,
 		Now:   func() time.Duration { return time.Duration(gate.Now()) },
 		Hooks: runner.Hooks{Fence: n.fenced, Shut: n.vetoed, Clear: n.cleared, Alarm: n.alarmed},
 	})

@@ -222,6 +222,7 @@ func (k *keeper) Injected(ps []drawbridge.Packet, floods []bool) []drawbridge.Pa
 		for i := range ps {
 			k.lists[1].Add(handover.Hash(ps[i].Frame))
 		}
+	case k.talk != nil && k.phase == phaseNarrow && k.cameBack():
 	case k.talk != nil && (k.phase == phaseHolding || k.phase == phaseNarrow):
 		for i := range ps {
 			if k.phase == phaseHolding || !flood(i) {
@@ -459,6 +460,13 @@ func (k *keeper) once(d int, all []held) []drawbridge.Packet {
 	}
 	k.counts.Kept += uint64(len(ps))
 	return ps
+}
+
+// cameBack reports whether the giver has the segment again, because the taker lost it at once: then it writes for
+// itself, and nothing more is handed over.
+func (k *keeper) cameBack() bool {
+	_, open := k.port.gate.Permit()
+	return open
 }
 
 // narrow ends the giver's part in floods and in what the segment sends: from now on they are the taker's. What peers

@@ -200,4 +200,3 @@ func (s *story) watch(ctx context.Context, from, to string, happens func() error
 	})
 	return stream, errors.Join(err, <-happened)
 }
-
