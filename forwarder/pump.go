@@ -40,10 +40,10 @@ type pump struct {
 	out  Sender
 	here place // where sources are, on a guest port
 
-	batch  []drawbridge.Packet
-	local  queues
-	kept   kept
-	macs   cache
+	batch []drawbridge.Packet
+	local queues
+	kept  kept
+	macs  cache
 
 	number  uint32    // of this pump
 	towards []towards // gateways of segments, as of the last frame for each

@@ -39,7 +39,6 @@ type gate struct {
 	t     *testing.T
 	url   string
 	http  *http.Client
-	doc   openapi
 	asked map[string]bool
 	code  string // one-time
 
