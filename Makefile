@@ -76,5 +76,21 @@ screens: build ## pictures of every screen of a lab, into docs/screens (needs ro
 	go test -count=1 ./test/browser -run Screenshots -screens $(CURDIR)/docs/screens || status=$$?; \
 	$(BIN) lab down --name screens; exit $$status
 
+deb: build ## the Debian package, in build/deb
+	systemd/debian/build $(BIN) $$(images/version $(VERSION)) build/deb
+
+image: build ## the appliance: raw disk, qcow2, update bundle and SBOM in build/image (needs root; KEY=minisign key)
+	images/build $(BIN) $$(images/version $(VERSION)) build/image
+
+build/image/next.bundle: build/image/drawbridge-virt.bundle
+	images/next $< $${KEY:-build/image/test.key} $@
+
+image-test: build/image/next.bundle ## start the image in QEMU: boot by BIOS and UEFI, verity, one update, a few power cuts
+	CUTS=$${CUTS:-2} go test -count=1 -timeout 40m -v -tags image -run 'TestBoot|TestFlipped|TestUpdate|TestPower|TestSmall' ./images
+
+image-test-all: build/image/next.bundle ## all of it: fall-back, 50 power cuts, a second build that must be the same bits (an hour or two)
+	images/build $(BIN) $$(images/version $(VERSION)) build/image-again
+	AGAIN=../build/image-again CUTS=$${CUTS:-50} go test -count=1 -timeout 240m -v -tags image ./images
+
 clean: ## remove what was built
 	rm -rf build

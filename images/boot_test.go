@@ -26,7 +26,7 @@ func TestBoot(t *testing.T) {
 			shown := v.fingerprint()
 			t.Logf("console answers %.1f s after the start of the emulator", time.Since(v.began).Seconds())
 			v.booted()
-			v.expect("cat /proc/uptime; systemd-analyze", "END=0")
+			v.expect("until systemd-analyze; do sleep 1; done; systemd-analyze blame --no-pager | head -12; cat /proc/uptime", "END=0")
 			v.expect("until systemctl is-active drawbridge; do sleep 1; done", "^active")
 			v.expect("until drawbridge update status | grep -q 'running, starts next, good'; do sleep 1; done", "END=0")
 			v.expect("grep ' / ' /proc/mounts", "/dev/dm-0 / squashfs ro")

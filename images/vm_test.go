@@ -186,6 +186,7 @@ func (v *vm) do(command string) string {
 	v.t.Helper()
 	v.send(command + "; echo E''ND=$?")
 	said := v.wait(`END=\d+\r?\n`, 7*time.Minute)
+	v.t.Logf("%s: %s", command, said)
 	return strings.ReplaceAll(escape.ReplaceAllString(said, ""), "\r", "")
 }
 
@@ -193,7 +194,7 @@ func (v *vm) do(command string) string {
 func (v *vm) expect(command, pattern string) string {
 	v.t.Helper()
 	said := v.do(command)
-	if !regexp.MustCompile(pattern).MatchString(said) {
+	if !regexp.MustCompile("(?m)" + pattern).MatchString(said) {
 		v.t.Errorf("%s: want %s, said:\n%s", command, pattern, said)
 	}
 	return said
