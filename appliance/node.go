@@ -47,6 +47,8 @@ type Node struct {
 	alone   *runner.Runner
 	moves   moves
 
+	addresses *addresses
+
 	operations operations
 	flushes    flushWaits
 	drills     drills
@@ -91,6 +93,7 @@ func (n *Node) build() (err error) {
 	lay := &overlay{}
 	n.sw = forwarder.New(forwarder.Config{
 		Self: n.creds.ID(), Overlay: lay, Batch: n.cfg.Data.Batch, MayBridge: n.mayBridge, Strayed: n.strayed,
+		Foreign: n.foreignAnswer,
 	})
 	if err := n.listen(); err != nil {
 		return err
@@ -116,7 +119,10 @@ func (n *Node) build() (err error) {
 	for _, g := range n.cfg.Guests {
 		n.ports = append(n.ports, n.guestPort(g))
 	}
-	return n.openConfiguration()
+	if err := n.openConfiguration(); err != nil {
+		return err
+	}
+	return n.openAddresses()
 }
 
 func (n *Node) listen() (err error) {
@@ -197,8 +203,11 @@ func (n *Node) Run(ctx context.Context) error {
 		start("unconfirmed configurations", n.voter.group.RevertUnconfirmed)
 		start("lease agent", n.voter.agent.Run)
 		start("leases", n.followLeases)
+		start("address space", n.decideAddresses)
 	}
 	start("network configuration", n.followConfig)
+	start("addresses", n.runAddresses)
+	start("subnets", n.followSubnets)
 	start("housekeeping", n.keepHouse)
 	start("segments", n.followSegments)
 	start("readiness", n.tellTakeovers)

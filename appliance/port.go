@@ -178,7 +178,7 @@ func (p *port) once(ctx context.Context) error {
 	if p.segment != nil {
 		cfg.Segment, cfg.SegmentName, cfg.Gate = drawbridge.SegmentIDOf(p.segment.Name), p.segment.Name, p.gate
 	} else { // until ALONE has listened
-		cfg.Blocked, cfg.Overhear = true, p.overhear
+		cfg.Blocked, cfg.Overhear, cfg.Serve = true, p.overhear, p.serve
 	}
 	a, err := p.node.sw.Attach(cfg)
 	if err != nil {

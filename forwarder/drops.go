@@ -22,6 +22,7 @@ const (
 	dropPort
 	dropMACLimit // the frame went on, its source was not learned
 	dropMisdirected
+	dropForeign
 	reasons
 )
 
@@ -42,6 +43,7 @@ var reasonNames = [reasons]string{
 	dropPort:          "port_refused",
 	dropMACLimit:      "mac_limit",
 	dropMisdirected:   "misdirected",
+	dropForeign:       "foreign_dhcp",
 }
 
 // drops counts by reason.

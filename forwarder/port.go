@@ -72,6 +72,9 @@ type PortConfig struct {
 	// Overhear is shown what neighbours on a guest port's wire say to each other, which never crosses; nil: nobody is.
 	// The goroutine that reads the port calls it. It must not wait, nor keep the frame.
 	Overhear func(drawbridge.Frame)
+	// Serve takes a frame from a guest port that is for a server beside the switch, and reports whether it did: then the
+	// frame goes nowhere else; nil: nobody serves. It is called as Overhear is, for every frame, and must be as quick.
+	Serve func(*drawbridge.Packet) bool
 	// Blocked is how a guest port begins; see Attached.Block.
 	Blocked bool
 }

@@ -165,6 +165,13 @@ func (u *pump) frame(p *drawbridge.Packet, epoch drawbridge.Epoch) {
 	if !learned {
 		a.drops.add(dropMACLimit, 1)
 	}
+	if a.served(p) {
+		return
+	}
+	if u.sw.foreign(a.cfg.VNI, f) {
+		a.drops.add(dropForeign, 1)
+		return
+	}
 	u.header = drawbridge.Header{Origin: u.sw.cfg.Self, VNI: a.cfg.VNI}
 	if a.segment != nil {
 		u.header.Segment, u.header.Epoch = a.segment.id, epoch

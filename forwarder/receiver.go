@@ -39,6 +39,10 @@ func (r *Receiver) Deliver(h *drawbridge.Header, p *drawbridge.Packet) {
 		r.sw.drops.add(why, 1)
 		return
 	}
+	if r.sw.foreign(h.VNI, p.Frame) {
+		r.sw.drops.add(dropForeign, 1)
+		return
+	}
 	if p.Frame[0]&1 == 0 {
 		r.unicast(h, p)
 		return

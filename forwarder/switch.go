@@ -24,6 +24,9 @@ type Config struct {
 	// Strayed is shown frames between neighbours that came out of the overlay; nil: nobody is. Goroutines of the mesh
 	// call it. It must not wait, nor keep the frame.
 	Strayed func(drawbridge.Frame)
+	// Foreign says whether a frame of an overlay is an answer of somebody else's DHCP server or router, which does not
+	// cross; nil: none is. It is asked for every frame that would cross, and must be quick.
+	Foreign func(drawbridge.VNI, drawbridge.Frame) bool
 	// Now is the time since some fixed moment; nil: since New.
 	Now func() time.Duration
 

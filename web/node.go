@@ -40,6 +40,7 @@ type Node interface {
 
 	Mover
 	Configurer
+	Addresser
 }
 
 // Conditions that a Node reports by wrapping them; the API turns them into the status code behind each. Any

@@ -62,6 +62,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.moves()
 	s.people()
 	s.configuration()
+	s.addresses()
 	s.streams()
 	s.health(engine)
 	return s.guarded(watching{s, engine})

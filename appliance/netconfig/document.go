@@ -54,10 +54,12 @@ var profiles = map[string]Timers{
 
 // Overlay is one virtual Ethernet.
 type Overlay struct {
-	Name  string         `json:"name" toml:"name"`
-	VNI   drawbridge.VNI `json:"vni" toml:"vni"`
-	MTU   int            `json:"mtu" toml:"mtu"`                 // bytes of an IP packet; 0: what crosses the mesh whole
-	Storm int            `json:"storm_limit" toml:"storm_limit"` // floods that a port may begin in a second
+	Name string         `json:"name" toml:"name"`
+	VNI  drawbridge.VNI `json:"vni" toml:"vni"`
+	MTU  int            `json:"mtu" toml:"mtu"` // bytes of an IP packet; 0: what crosses the mesh whole
+	// ForeignDHCP lets answers of DHCP servers and routers cross that are not this network's own.
+	ForeignDHCP bool `json:"foreign_dhcp" toml:"foreign_dhcp"`
+	Storm       int  `json:"storm_limit" toml:"storm_limit"` // floods that a port may begin in a second
 }
 
 // Modes of a segment.

@@ -37,6 +37,7 @@ var Keys = []Key{
 	{"overlay[].name", "", aName, "Required. What segments and subnets call it.", 1},
 	{"overlay[].vni", "", "a number from 1 to 16777215", "Required. Its number in frames and node files.", 1},
 	{"overlay[].mtu", "0", "0 or a number from 576 to 9216", "Largest IP packet in bytes on it; 0: what crosses the mesh whole.", 1},
+	{"overlay[].foreign_dhcp", "false", "true or false", "Whether answers of DHCP servers and advertisements of routers cross between the VLAN, the mesh and guests. Off, only the peers answer guests.", 1},
 	{"overlay[].storm_limit", "20000", "a number from 100 to 10000000", "Frames a second that one port may flood.", 1},
 
 	{"segment[].name", "", aName, "Required. The same as in the node files of its gateways.", 1},

@@ -271,7 +271,8 @@ func TestDiff(t *testing.T) {
 	b := mustParse(t, strings.NewReplacer(`preferred = "a"`, `preferred = "b"`, "[[subnet]]", "[[overlay]]\nname = 'first'\nvni = 9\n[[subnet]]").Replace(Example)+"[users]\nada = 'other'\n")
 	b.Overlays[0], b.Overlays[1] = b.Overlays[1], b.Overlays[0] // order means nothing
 	text := Text(Diff(a, b))
-	want := `+ overlay[first].mtu = 0
+	want := `+ overlay[first].foreign_dhcp = false
++ overlay[first].mtu = 0
 + overlay[first].name = "first"
 + overlay[first].storm_limit = 20000
 + overlay[first].vni = 9

@@ -36,13 +36,15 @@ func (w *wish) get() (admit ipam.Holder, behind, able bool) {
 const (
 	askSoon   = 250 * time.Millisecond
 	askSeldom = 15 * time.Second
-	// renewals in one lease. A peer that is cut off keeps at least seven eighths of its lease.
+	// renewals in one lease: a peer that is cut off keeps at least fifteen sixteenths of it.
 	renewals = 16
+	// confirmAgain bounds what a peer that cannot renew costs the voters: each confirmed read is an entry of their log.
+	confirmAgain = time.Second
 )
 
 // follow keeps the peer's decisions up to date and its space lease renewed until ctx ends.
 func (k *Keeper) follow(ctx context.Context) {
-	pause, renewAt := askSoon, ipam.Instant(0)
+	pause, renewAt := askSoon, ipam.Instant(0) // renewAt: no read is confirmed before
 	for ctx.Err() == nil {
 		changed := k.c.Decisions.Changed()
 		d, err := k.once(ctx, &renewAt)
@@ -94,8 +96,7 @@ func (k *Keeper) once(ctx context.Context, renewAt *ipam.Instant) (d ipam.Decide
 		}
 	}
 	asked := k.c.Now()
-	_, _, able := k.wish.get()
-	confirm := asked >= *renewAt || !able
+	confirm := asked >= *renewAt
 	if d, err = k.c.Decisions.Known(ctx); err != nil {
 		return d, err
 	}
@@ -105,6 +106,7 @@ func (k *Keeper) once(ctx context.Context, renewAt *ipam.Instant) (d ipam.Decide
 	}
 	if confirm = confirm && member; confirm { // the others have no lease to renew
 		asked = k.c.Now()
+		*renewAt = asked.Add(confirmAgain) // if this one fails, or does not make the peer able
 		if d, err = k.c.Decisions.Confirmed(ctx); err != nil {
 			return d, err
 		}
@@ -124,7 +126,7 @@ func (k *Keeper) once(ctx context.Context, renewAt *ipam.Instant) (d ipam.Decide
 		k.c.Log.Error("decisions about addresses cannot be applied", "reason", refused)
 		return d, refused
 	}
-	if confirm {
+	if _, _, able := k.wish.get(); confirm && able {
 		*renewAt = asked.Add(time.Duration(d.Lease) / renewals)
 	}
 	return d, nil

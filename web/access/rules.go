@@ -55,6 +55,8 @@ var Rules = []Rule{
 	{http.MethodGet, "/api/v1/operations", Viewer},
 	{http.MethodGet, "/api/v1/drills", Viewer},
 	{http.MethodGet, "/api/v1/takeovers", Viewer},
+	{http.MethodGet, "/api/v1/ipam", Viewer},
+	{http.MethodPost, "/api/v1/ipam", Operator},
 	{http.MethodGet, "/api/v1/config", Operator}, // may name networks and people
 	{http.MethodGet, "/api/v1/config/export", Admin},
 	{http.MethodPost, "/api/v1/config/check", Operator},

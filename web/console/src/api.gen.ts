@@ -39,6 +39,50 @@ export interface AccessTokenRequest {
   ttl_s?: number;
 }
 
+export interface Address {
+  /** The address */
+  address: string;
+  /** Peer that tells it */
+  at: string;
+  /** What the guest calls itself */
+  host?: string;
+  /** Hardware address that last asked for it */
+  mac?: string;
+  /** Who has it; of a guest that asked by DHCP: mac:, id: or duid: and the identifier */
+  owner: string;
+  /** Peer that it is lent to */
+  peer?: string;
+  /** Guest port that it was last heard on */
+  port?: string;
+  /** When it becomes free by itself */
+  until?: string;
+  /** Why it is not free: allocated, borrowed, lent, offered, returning, foreign */
+  use: string;
+}
+
+export interface AddressRelease {
+  /** The address */
+  address: string;
+}
+
+export interface AddressRequest {
+  /** This one and no other */
+  address?: string;
+  /** Seconds after which it becomes free unless it is asked for again; 0: until it is released */
+  for_s?: number;
+  /** Who is to have it */
+  owner: string;
+  /** From which to allocate; may be left out when the network has one subnet, or with address */
+  subnet?: string;
+}
+
+export interface AddressWhy {
+  /** The address */
+  address: string;
+  /** Its subnet, who owns its block and how that came about, who has it, and what could be done about it */
+  why: string[];
+}
+
 export interface AppliedPeer {
   /** Name of the peer */
   peer: string;
@@ -867,6 +911,53 @@ export interface Step {
   time: string;
 }
 
+export interface Subnet {
+  /** Whether this peer may give addresses of it now */
+  able: boolean;
+  /** Addresses that this peer can give without asking */
+  free: number;
+  /** The same for all peers, as they said last */
+  free_everywhere: number;
+  /** Overlays that the network configuration has it on; none: it is not in the configuration any more, and is kept for those who have its addresses */
+  overlays: string[];
+  /** How much each peer has, as it said last */
+  peers: SubnetPeer[];
+  /** Why not */
+  reason?: string;
+  /** Who owns which part */
+  ring: SubnetShare[];
+  /** Address under which every peer answers DHCP on its guest ports */
+  server?: string;
+  /** Its prefix */
+  subnet: string;
+  /** Blocks of this peer that their former owner has not handed over yet */
+  unreceived: number;
+  /** Addresses that are not free at this peer */
+  used: number;
+  /** Requests at this peer that wait for others */
+  waiting: number;
+}
+
+export interface SubnetPeer {
+  /** Seconds until it has none left at the present rate; 0: never */
+  dry_s?: number;
+  /** Addresses that it can give */
+  free: number;
+  /** Blocks in which nothing is used */
+  free_blocks: number;
+  /** Name of the peer */
+  peer: string;
+}
+
+export interface SubnetShare {
+  /** Number of the owner's state file */
+  life: string;
+  /** Name of its owner; empty: nobody yet */
+  peer: string;
+  /** The part */
+  prefix: string;
+}
+
 export interface SwitchoverRequest {
   /** Who asks, for the record */
   by?: string;
@@ -1005,6 +1096,9 @@ export interface Reads {
   "/drills": DrillReport[]; // Reports of rehearsals, the newest first
   "/events": Event[]; // What happened, oldest first
   "/first-run": FirstRunCode; // The one-time code
+  "/ipam/addresses": Address[]; // Addresses that are not free
+  "/ipam/addresses/{address}": AddressWhy; // Why an address is as it is
+  "/ipam/subnets": Subnet[]; // Subnets that addresses are given from, and who owns which part
   "/links": Link[]; // Connections to adjacent peers
   "/macs": MAC[]; // Where every station is
   "/oidc": Issuer; // The issuer by which people can log in, too
@@ -1042,6 +1136,8 @@ export interface Changes {
   "POST /config/versions/{n}/confirm": { takes: ConfigConfirm; gives: ConfigVersion }; // Keep a version that waits for it
   "POST /first-run": { takes: FirstRunRequest; gives: void }; // Make the first admin with the one-time code, and log in; anybody may
   "POST /flush": { takes: FlushRequest; gives: Operation }; // Forget where stations are, on all peers; an empty request forgets all
+  "POST /ipam/allocate": { takes: AddressRequest; gives: Address }; // Give an owner an address
+  "POST /ipam/release": { takes: AddressRelease; gives: void }; // Free an address
   "POST /login": { takes: LoginRequest; gives: void }; // Begin a session, kept in a cookie; anybody may
   "POST /logout": { takes: void; gives: void }; // End the session
   "POST /macs/flush": { takes: Flush; gives: Flushed }; // Forget where stations are; an empty request forgets all

@@ -1,0 +1,291 @@
+package appliance
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
+	"github.com/drawbridge-net/drawbridge/ipam"
+	"github.com/drawbridge-net/drawbridge/ipam/dhcp"
+)
+
+// guests is DHCP on this peer's guest ports.
+type guests struct {
+	server *dhcp.Server
+
+	mu    sync.Mutex // guards what follows
+	seen  map[string]dhcp.Client
+	bound map[string]dhcp.Link
+}
+
+// maxGuests bounds what is remembered of those who asked, for people to read: hardware addresses can be made up.
+const maxGuests = 16384
+
+func (n *Node) openGuests() {
+	n.addresses.guests.seen, n.addresses.guests.bound = map[string]dhcp.Client{}, map[string]dhcp.Link{}
+	n.addresses.guests.server = dhcp.New(dhcp.Config{Leases: leases{n}, Inject: n.injectGuest, Log: n.log})
+}
+
+// serveGuests answers guests until ctx ends.
+func (n *Node) serveGuests(ctx context.Context) { _ = n.addresses.guests.server.Run(ctx) }
+
+// injectGuest sends an answer to the guest behind a port.
+func (n *Node) injectGuest(name string, f drawbridge.Frame) {
+	for _, p := range n.ports {
+		if p.guest == nil || p.name() != name {
+			continue
+		}
+		p.mu.Lock()
+		a := p.attached
+		p.mu.Unlock()
+		if a != nil {
+			a.Inject([]drawbridge.Packet{{Frame: f}})
+		}
+	}
+}
+
+// serve takes a frame from a guest port that is for the DHCP server.
+func (p *port) serve(f *drawbridge.Packet) bool {
+	return p.node.addresses.guests.server.Take(*f, p.name())
+}
+
+// bindGuests serves the guest ports whose overlay has a subnet in the configuration in force.
+func (n *Node) bindGuests() {
+	g := &n.addresses.guests
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	d := n.network.inForce()
+	for _, p := range n.ports {
+		if p.guest == nil {
+			continue
+		}
+		link := linkOf(d, p.guest.VNI)
+		if old, is := g.bound[p.name()]; reflect.DeepEqual(old, link) && is == (link != dhcp.Link{}) {
+			continue
+		}
+		if link == (dhcp.Link{}) {
+			g.server.Unbind(p.name())
+			delete(g.bound, p.name())
+			continue
+		}
+		g.bound[p.name()] = link
+		if err := g.server.Bind(p.name(), link); err != nil {
+			n.log.Error("guests get no addresses", "port", p.name(), "err", err)
+		}
+	}
+}
+
+// linkOf is what guests of an overlay are served: its first subnet of each version.
+func linkOf(d *netconfig.Document, vni drawbridge.VNI) (l dhcp.Link) {
+	for _, s := range d.Subnets {
+		o, ok := d.Overlay(s.Overlay)
+		prefix, err := netip.ParsePrefix(s.CIDR)
+		if !ok || err != nil || o.VNI != vni {
+			continue
+		}
+		switch {
+		case prefix.Addr().Is4() && l.Four == nil:
+			l.Four = four(s, prefix, o)
+		case prefix.Addr().Is6() && l.Six == nil:
+			l.Six = six(s, prefix, o)
+		default:
+			continue
+		}
+		l.MAC = dhcpMAC(vni)
+	}
+	return l
+}
+
+// dhcpMAC is the same on every peer, so that a guest that moves goes on with the peer it has moved to.
+func dhcpMAC(vni drawbridge.VNI) (m drawbridge.MAC) {
+	m[0], m[1], m[2] = 0x02, 0xdb, 0x53
+	m[3], m[4], m[5] = byte(vni>>16), byte(vni>>8), byte(vni)
+	return m
+}
+
+func four(s netconfig.Subnet, prefix netip.Prefix, o netconfig.Overlay) *dhcp.Subnet4 {
+	f := &dhcp.Subnet4{
+		Prefix: prefix, Server: serverOf(s), DNS: addrs(s.DNS, netip.Addr.Is4), Lease: leaseOf(s), Authoritative: true,
+		NTP: addrs(option(s, 42), netip.Addr.Is4), Domain: strings.Join(option(s, 15), ""), Search: option(s, 119), MTU: uint16(o.MTU),
+	}
+	if r, err := netip.ParseAddr(s.Router); err == nil {
+		f.Routers = []netip.Addr{r}
+	}
+	return f
+}
+
+func six(s netconfig.Subnet, prefix netip.Prefix, o netconfig.Overlay) *dhcp.Subnet6 {
+	f := &dhcp.Subnet6{Prefix: prefix, DNS: addrs(s.DNS, netip.Addr.Is6), Search: option(s, 119), MTU: uint16(o.MTU), Lease: leaseOf(s)}
+	if r, err := netip.ParseAddr(s.Router); err == nil && r.IsLinkLocalUnicast() {
+		f.Router = r
+	}
+	return f
+}
+
+// option is the words of a DHCP option of the configuration: 15 (domain), 42 (time servers), 51 (lease in seconds) and
+// 119 (search list) are understood; the others are what the server says itself.
+func option(s netconfig.Subnet, code int) []string {
+	for _, o := range s.Options {
+		if o.Code == code {
+			return strings.FieldsFunc(o.Value, func(r rune) bool { return r == ' ' || r == ',' })
+		}
+	}
+	return nil
+}
+
+// leaseOf is the lease that the configuration says, 0 for the default.
+func leaseOf(s netconfig.Subnet) time.Duration {
+	seconds, _ := strconv.ParseUint(strings.Join(option(s, 51), ""), 10, 32)
+	return time.Duration(seconds) * time.Second
+}
+
+func addrs(texts []string, of func(netip.Addr) bool) (out []netip.Addr) {
+	for _, t := range texts {
+		if a, err := netip.ParseAddr(t); err == nil && of(a) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// leases is the address management as the DHCP server needs it.
+type leases struct{ n *Node }
+
+var _ dhcp.Leases = leases{}
+
+// Patience of requests: below the four seconds after which a client asks again (RFC 2131 §4.1), and for a wanted address
+// short enough that another can be found in time.
+const (
+	wantedFor = time.Second
+	anyFor    = 2 * time.Second
+)
+
+// Allocate implements dhcp.Leases.
+func (l leases) Allocate(ctx context.Context, subnet netip.Prefix, c dhcp.Client, wanted netip.Addr, hold time.Duration) (netip.Addr, time.Time, error) {
+	l.n.noteGuest(c)
+	have, err := l.n.givenTo(ctx, subnet, c.Key)
+	if err != nil {
+		return netip.Addr{}, time.Time{}, err
+	}
+	if !have.IsValid() && subnet.Contains(wanted) {
+		a, until, err := l.ask(ctx, ipam.Request{Subnet: subnet, Owner: c.Key, Addr: wanted, For: hold, Patience: wantedFor})
+		if err == nil {
+			return a, until, nil
+		}
+	}
+	return l.ask(ctx, ipam.Request{Subnet: subnet, Owner: c.Key, For: hold, Patience: anyFor})
+}
+
+// Renew implements dhcp.Leases. A guest that has moved here claims what another peer gave it; that peer lends it only
+// when it is free there.
+func (l leases) Renew(ctx context.Context, subnet netip.Prefix, c dhcp.Client, addr netip.Addr, lease time.Duration) (time.Time, error) {
+	l.n.noteGuest(c)
+	if !subnet.Contains(addr) {
+		return time.Time{}, dhcp.ErrUnknown
+	}
+	_, until, err := l.ask(ctx, ipam.Request{Subnet: subnet, Owner: c.Key, Addr: addr, For: lease, Patience: anyFor})
+	return until, err
+}
+
+// Release implements dhcp.Leases.
+func (l leases) Release(ctx context.Context, subnet netip.Prefix, c dhcp.Client, addr netip.Addr) error {
+	have, err := l.n.givenTo(ctx, subnet, c.Key)
+	if err != nil || have != addr {
+		return errors.Join(err, dhcp.ErrUnknown)
+	}
+	var failed error
+	err = l.n.addresses.Do(ctx, func(p *ipam.Peer, now ipam.Instant) { failed = p.Release(now, addr) })
+	return leaseError(errors.Join(err, failed))
+}
+
+// Decline implements dhcp.Leases.
+func (l leases) Decline(ctx context.Context, subnet netip.Prefix, c dhcp.Client, addr netip.Addr) error {
+	have, err := l.n.givenTo(ctx, subnet, c.Key)
+	if err != nil || have != addr {
+		return errors.Join(err, dhcp.ErrUnknown)
+	}
+	var failed error
+	err = l.n.addresses.Do(ctx, func(p *ipam.Peer, now ipam.Instant) {
+		failed = p.Foreign(now, addr, "somebody whom "+c.MAC.String()+" found there")
+	})
+	return leaseError(errors.Join(err, failed))
+}
+
+func (l leases) ask(ctx context.Context, r ipam.Request) (netip.Addr, time.Time, error) {
+	a, err := l.n.addresses.Allocate(ctx, r)
+	if err != nil {
+		return netip.Addr{}, time.Time{}, leaseError(err)
+	}
+	return a.Addr, l.n.addresses.Time(a.Until), nil
+}
+
+// leaseError is an error of the address management in the words of the server. Whoever cannot be asked keeps its lease.
+func leaseError(err error) error {
+	for from, to := range map[error]error{ipam.ErrTaken: dhcp.ErrTaken, ipam.ErrOutside: dhcp.ErrUnknown, ipam.ErrUnknown: dhcp.ErrUnknown} {
+		if errors.Is(err, from) {
+			return errors.Join(to, err)
+		}
+	}
+	return err
+}
+
+// givenTo is the address of a subnet that this peer gave an owner; invalid when there is none.
+func (n *Node) givenTo(ctx context.Context, subnet netip.Prefix, owner string) (have netip.Addr, err error) {
+	err = n.addresses.Do(ctx, func(p *ipam.Peer, _ ipam.Instant) {
+		all := p.Lookup(owner)
+		if i := slices.IndexFunc(all, subnet.Contains); i >= 0 {
+			have = all[i]
+		}
+	})
+	return have, err
+}
+
+// noteGuest remembers who asked, for people.
+func (n *Node) noteGuest(c dhcp.Client) {
+	g := &n.addresses.guests
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, known := g.seen[c.Key]; !known && len(g.seen) >= maxGuests {
+		clear(g.seen)
+	}
+	g.seen[c.Key] = c
+}
+
+// guest is what is known of an owner that asked by DHCP.
+func (n *Node) guest(owner string) (dhcp.Client, bool) {
+	g := &n.addresses.guests
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c, ok := g.seen[owner]
+	return c, ok
+}
+
+// foreignAnswer reports whether a frame is an answer of somebody else's DHCP server or router, which must not cross.
+func (n *Node) foreignAnswer(vni drawbridge.VNI, f drawbridge.Frame) bool {
+	return mayHide(f) && dhcp.Foreign(f) && !n.overlayAllows(vni)
+}
+
+// overlayAllows is what the configuration says of foreign answers on an overlay.
+func (n *Node) overlayAllows(vni drawbridge.VNI) bool {
+	for _, o := range n.network.inForce().Overlays {
+		if o.VNI == vni {
+			return o.ForeignDHCP
+		}
+	}
+	return false
+}
+
+// mayHide spares the rest of the look at what is most of all traffic: TCP over IPv4 without tags.
+func mayHide(f drawbridge.Frame) bool {
+	const ipv4, tcp, protocol = 0x0800, 6, 14 + 9
+	return len(f) <= protocol || binary.BigEndian.Uint16(f[12:]) != ipv4 || f[protocol] != tcp
+}

@@ -1,0 +1,219 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
+	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
+	"github.com/drawbridge-net/drawbridge/ipam"
+	addresskeeper "github.com/drawbridge-net/drawbridge/ipam/keeper"
+	"github.com/drawbridge-net/drawbridge/mesh"
+)
+
+// changeAddresses has the voters replace their decisions by what f makes of them, again and again while another change
+// comes first. It returns those that are then in force, as far as this voter knows.
+func (n *Node) changeAddresses(ctx context.Context, f func(ipam.Decided) (ipam.Decided, bool, error)) (ipam.Decided, error) {
+	state, _ := n.voter.group.State()
+	for {
+		d, err := readDecided(state.IPAM)
+		if err != nil {
+			return d, err
+		}
+		next, ok, refused := f(d)
+		if !ok {
+			return d, refused
+		}
+		raw, err := json.Marshal(next)
+		if err != nil {
+			return d, fmt.Errorf("decisions about addresses: %w", err)
+		}
+		c := raftgroup.Command{By: string(n.creds.Name), SetIPAM: &raftgroup.SetIPAM{From: d.Number, Decided: raw}}
+		if _, err = n.voter.group.Propose(ctx, c); !errors.Is(err, raftgroup.ErrConflict) {
+			return next, errors.Join(err, refused)
+		}
+		if state, err = n.voter.group.Confirmed(ctx, string(n.creds.Name)); err != nil {
+			return d, err
+		}
+	}
+}
+
+// seedEvery is how often the leader looks whether something about address space is to be decided.
+const seedEvery = time.Second
+
+// decideAddresses keeps the decisions about address space in step with configuration and peers while this voter leads,
+// and tells the keeper of new ones.
+func (n *Node) decideAddresses(ctx context.Context) error {
+	tick := time.NewTicker(seedEvery)
+	defer tick.Stop()
+	known, said := uint32(0), ""
+	for {
+		state, changed := n.voter.group.State()
+		if state.IPAM.Number != known {
+			known = state.IPAM.Number
+			n.addresses.decided.tell()
+			n.changed.tell()
+		}
+		if _, here := n.voter.group.Leader(); here {
+			said = n.seed(ctx, said)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			continue
+		case <-changed:
+		}
+		select { // many entries are one occasion
+		case <-ctx.Done():
+			return nil
+		case <-time.After(seedEvery / 20):
+		}
+	}
+}
+
+// seed decides what is due. What cannot be decided is said once.
+func (n *Node) seed(ctx context.Context, said string) string {
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	_, err := n.changeAddresses(ctx, func(d ipam.Decided) (ipam.Decided, bool, error) { return addresskeeper.Next(d, n.addressWorld()) })
+	if err == nil || ctx.Err() != nil {
+		return ""
+	}
+	if err.Error() != said {
+		n.log.Error("address space not decided", "err", err)
+	}
+	return err.Error()
+}
+
+// addressWorld is what decisions about address space follow from.
+func (n *Node) addressWorld() addresskeeper.World {
+	reachable := map[drawbridge.PeerID]bool{n.creds.ID(): true}
+	for _, p := range n.router.Peers() {
+		reachable[p.ID] = p.State != mesh.StateUnreachable && p.State != mesh.StateLeft
+	}
+	w := addresskeeper.World{Removed: n.creds.Revocations.Revoked, Reachable: func(p drawbridge.PeerID) bool { return reachable[p] }}
+	for _, s := range n.network.inForce().Subnets {
+		if sub, err := subnetOf(s); err == nil {
+			w.Subnets = append(w.Subnets, sub)
+		}
+	}
+	return w
+}
+
+// subnetOf is a subnet of the configuration as the address management wants it.
+func subnetOf(s netconfig.Subnet) (ipam.Subnet, error) {
+	prefix, err := netip.ParsePrefix(s.CIDR)
+	if err != nil {
+		return ipam.Subnet{}, err
+	}
+	out := ipam.Subnet{Shape: ipam.Shape{Prefix: prefix}}
+	for _, text := range s.Reserved {
+		first, last, err := netconfig.Range(text)
+		if err != nil {
+			return out, err
+		}
+		out.Reserved = append(out.Reserved, ipam.Range{First: first, Last: last, Why: "reserved by the network configuration"})
+	}
+	keep := func(why string, texts ...string) {
+		for _, text := range texts {
+			if a, err := netip.ParseAddr(text); err == nil && prefix.Contains(a) {
+				out.Reserved = append(out.Reserved, ipam.Range{First: a, Last: a, Why: why})
+			}
+		}
+	}
+	keep("router", s.Router)
+	keep("resolver", s.DNS...)
+	for _, a := range highest(prefix) {
+		out.Reserved = append(out.Reserved, ipam.Range{First: a, Last: a, Why: "DHCP server of the peers"})
+	}
+	return out, nil
+}
+
+// highest are the two highest addresses of hosts. One of them is the peers' own. Both are kept, so that it can change with
+// the router's address without being a guest's already.
+func highest(p netip.Prefix) []netip.Addr {
+	_, last, err := netconfig.Range(p.String())
+	if err != nil {
+		return nil
+	}
+	if p.Addr().Is4() { // the last one is broadcast
+		last = last.Prev()
+	}
+	return []netip.Addr{last, last.Prev()}
+}
+
+// serverOf is the address under which every peer answers on its guest ports: the highest that is not the router's.
+func serverOf(s netconfig.Subnet) netip.Addr {
+	p, err := netip.ParsePrefix(s.CIDR)
+	if err != nil {
+		return netip.Addr{}
+	}
+	router, _ := netip.ParseAddr(s.Router)
+	for _, a := range highest(p) {
+		if a != router {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// runAddresses is the life of the address management.
+func (n *Node) runAddresses(ctx context.Context) error {
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		n.serveGuests(ctx)
+	}()
+	err := n.addresses.Run(ctx)
+	<-served
+	return err
+}
+
+// followSubnets has the voters asked until this peer knows every subnet that its configuration has: without a subnet it
+// hears nothing of other peers' decisions.
+func (n *Node) followSubnets(ctx context.Context) error {
+	pause := seedEvery
+	for {
+		watch := n.changed.watch()
+		if n.lacksSubnets(ctx) {
+			n.addresses.Wake()
+		} else {
+			pause = seedEvery
+		}
+		n.bindGuests()
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+			pause = min(2*pause, fetchAgain)
+		case <-watch:
+			pause = seedEvery
+			t.Stop()
+			select { // many changes are one occasion
+			case <-ctx.Done():
+				return nil
+			case <-time.After(seedEvery / 4):
+			}
+		}
+	}
+}
+
+func (n *Node) lacksSubnets(ctx context.Context) (lacks bool) {
+	_ = n.addresses.Do(ctx, func(p *ipam.Peer, _ ipam.Instant) {
+		have := p.Subnets()
+		for _, s := range n.network.inForce().Subnets {
+			prefix, err := netip.ParsePrefix(s.CIDR)
+			lacks = lacks || err == nil && !slices.Contains(have, prefix)
+		}
+	})
+	return lacks
+}

@@ -1,0 +1,42 @@
+package webtest
+
+import (
+	"context"
+
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// address is what a Node answers about one address.
+func address() web.Address {
+	until := Now
+	return web.Address{
+		Address: "10.43.0.17", Use: "allocated", Owner: "mac:020000000001", Until: &until, At: "a", MAC: "02:00:00:00:00:01", Host: "printer", Port: "tap0",
+	}
+}
+
+// Subnets implements web.Addresser.
+func (n *Node) Subnets(context.Context) ([]web.Subnet, error) {
+	return []web.Subnet{{
+		Subnet: "10.43.0.0/24", Overlays: []string{"main"}, Server: "10.43.0.254", Able: true, Used: 1, Free: 126, FreeAll: 250,
+		Ring:  []web.SubnetShare{{Prefix: "10.43.0.0/25", Peer: "a", Life: "00001111"}, {Prefix: "10.43.0.128/25", Peer: "b", Life: "00002222"}},
+		Peers: []web.SubnetPeer{{Peer: "a", Free: 126, FreeBlocks: 7}, {Peer: "b", Free: 124, FreeBlocks: 7, DryS: 7200}},
+	}}, n.read().Failure
+}
+
+// Addresses implements web.Addresser.
+func (n *Node) Addresses(context.Context, bool) ([]web.Address, error) {
+	return []web.Address{address()}, n.read().Failure
+}
+
+// WhyAddress implements web.Addresser.
+func (n *Node) WhyAddress(_ context.Context, a string) (web.AddressWhy, error) {
+	return web.AddressWhy{Address: a, Why: []string{"it is allocated by a to \"mac:020000000001\""}}, n.read().Failure
+}
+
+// AllocateAddress implements web.Addresser.
+func (n *Node) AllocateAddress(_ context.Context, r web.AddressRequest) (web.Address, error) {
+	return address(), n.note("allocate %q of %q for %q, %d s", r.Address, r.Subnet, r.Owner, r.ForS)
+}
+
+// ReleaseAddress implements web.Addresser.
+func (n *Node) ReleaseAddress(_ context.Context, a string) error { return n.note("release %s", a) }
