@@ -28,7 +28,7 @@ const bornAgain = 3 * time.Second
 // openAgent makes this voter's part in the leases: a process of its own keeps them.
 func (n *Node) openAgent(listen netip.AddrPort) (*warden.Warden, error) {
 	return warden.New(warden.Config{
-		Self: n.creds.ID(), Listen: votersPort(listen), Key: n.leaseKey, Tell: n.leaseChanged, Over: n.leaseOver, Log: n.log,
+		Self: n.creds.ID(), Listen: votersPort(listen), Key: n.leaseKey, Alive: n.alive, Tell: n.leaseChanged, Over: n.leaseOver, Log: n.log,
 	})
 }
 

@@ -280,12 +280,6 @@ func (n *Node) apiSocket() (net.Listener, error) {
 	return web.ListenUnix(n.cfg.Socket)
 }
 
-// alive tells the watchdog whether the data path still moves: it can take the lock that every change needs.
-func (n *Node) alive() bool {
-	n.sw.Ports()
-	return true
-}
-
 // keepHouse does what is due now and then, and passes on changes of the mesh to whoever watches the node.
 func (n *Node) keepHouse(ctx context.Context) error {
 	age := time.NewTicker(ageEvery)

@@ -100,6 +100,8 @@ type Attached struct {
 	txBytes     atomic.Uint64
 	detached    atomic.Bool
 	blocked     atomic.Bool
+	batches     atomic.Uint64 // that were read
+	pulse       pulse
 	stormTokens storm
 	answers     storm
 	echoes      echoes

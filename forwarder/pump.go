@@ -67,6 +67,7 @@ func (u *pump) run(ctx context.Context) error {
 	defer u.out.Close()
 	for {
 		n, err := u.port.ReadBatch(u.batch)
+		u.from.batches.Add(1)
 		switch {
 		case ctx.Err() != nil, errors.Is(err, os.ErrClosed), u.from.detached.Load():
 			return nil

@@ -165,6 +165,9 @@ func (p *Port) identify(fd int, name string) error {
 // Name is the interface's name, with ".VLAN" behind it when the port is confined to one.
 func (p *Port) Name() string { return p.name }
 
+// Waiting reports whether a frame waits to be read.
+func (p *Port) Waiting() bool { return p.file.Waiting() }
+
 // Vnet reports whether super-frames and partial checksums pass as they are. If not, they are cut and completed in
 // software, and every segment costs what a frame costs.
 func (p *Port) Vnet() bool { return !p.plain }

@@ -64,6 +64,18 @@ func (f *File) Wait() bool {
 	return false
 }
 
+// Waiting reports whether there is something to read. Anybody may ask.
+func (f *File) Waiting() bool {
+	fd, ok := f.Enter()
+	if !ok {
+		return false
+	}
+	defer f.Leave()
+	polled := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(polled[:], 0)
+	return err == nil && n == 1 && polled[0].Revents&unix.POLLIN != 0
+}
+
 // one is a number that is not 0 in either byte order.
 var one = []byte{1, 0, 0, 0, 0, 0, 0, 1}
 

@@ -75,6 +75,9 @@ func newQueue(fd int, name string, batch int, mtu *atomic.Int32) (*Queue, error)
 // Name is the interface's name.
 func (q *Queue) Name() string { return q.name }
 
+// Waiting reports whether a frame waits to be read.
+func (q *Queue) Waiting() bool { return q.file.Waiting() }
+
 // Close ends the queue; a blocked ReadBatch returns os.ErrClosed.
 func (q *Queue) Close() error { return q.file.Close() }
 
