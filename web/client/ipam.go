@@ -1,0 +1,38 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// Subnets asks for the subnets that addresses are given from.
+func (c *Client) Subnets(ctx context.Context) ([]web.Subnet, error) {
+	return get[[]web.Subnet](ctx, c, "ipam/subnets", nil)
+}
+
+// Addresses asks for the addresses that are not free, at the peer or at all that answer.
+func (c *Client) Addresses(ctx context.Context, everywhere bool) ([]web.Address, error) {
+	q := url.Values{}
+	if everywhere {
+		q.Set("everywhere", "true")
+	}
+	return get[[]web.Address](ctx, c, "ipam/addresses", q)
+}
+
+// WhyAddress asks why an address is as it is.
+func (c *Client) WhyAddress(ctx context.Context, a string) (web.AddressWhy, error) {
+	return get[web.AddressWhy](ctx, c, "ipam/addresses/"+url.PathEscape(a), nil)
+}
+
+// AllocateAddress gives an owner an address.
+func (c *Client) AllocateAddress(ctx context.Context, r web.AddressRequest) (a web.Address, err error) {
+	return a, c.send(ctx, http.MethodPost, "ipam/allocate", r, &a)
+}
+
+// ReleaseAddress frees an address.
+func (c *Client) ReleaseAddress(ctx context.Context, a string) error {
+	return c.send(ctx, http.MethodPost, "ipam/release", web.AddressRelease{Address: a}, nil)
+}
