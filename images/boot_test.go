@@ -100,8 +100,9 @@ func TestUpdate(t *testing.T) {
 	v.expect("drawbridge update /usr/bin/drawbridge", "no update bundle(.|\n)*END=1")
 	v.expect("drawbridge update /dev/vdc", "is in slot b; restart to try it(.|\n)*END=0")
 	v.expect("drawbridge update status", "b  release .*, starts next, on trial")
-	v.send("systemctl reboot")
-	v.heard = nil
+	v.send("sleep 1; exec systemctl reboot")
+	v.try("the loader", 3*time.Minute, func() error { return contains([]byte(v.screen()), "slot b") })
+	v.drain()
 	v.booted()
 	v.expect("grep -c SLOT=b /run/drawbridge-boot/slot", "^1\n")
 	v.expect("until drawbridge update status | grep -q '^b .*running, starts next, good'; do sleep 1; done", "END=0")

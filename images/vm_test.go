@@ -166,6 +166,18 @@ func (v *vm) wait(pattern string, within time.Duration) string {
 	}
 }
 
+// drain forgets what the shell has said so far.
+func (v *vm) drain() {
+	v.heard = nil
+	b := make([]byte, 65536)
+	for {
+		_ = v.shell.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := v.shell.Read(b); err != nil {
+			return
+		}
+	}
+}
+
 // booted waits for the shell of the system.
 func (v *vm) booted() {
 	v.t.Helper()
