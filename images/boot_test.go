@@ -3,17 +3,19 @@
 package images
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"testing"
 	"time"
 )
 
 // node is a node file that can be healthy in the emulator: its segment is on the second interface.
-const node = "name = \"a\"\nconsole = \"0.0.0.0:8630\"\n\n[[segment]]\nname = \"office\"\ninterface = \"ens6\"\nvlan = 42\n"
+const node = "name = \"a\"\nconsole = \"0.0.0.0:8630\"\n\n[[segment]]\nname = \"office\"\ninterface = \"ens5\"\nvlan = 42\n"
 
 func stick(t *testing.T) string {
 	return medium(t, map[string]string{"drawbridge.toml": node, "network": "home\n"})
@@ -101,7 +103,12 @@ func TestUpdate(t *testing.T) {
 	v.expect("drawbridge update /dev/vdc", "is in slot b; restart to try it(.|\n)*END=0")
 	v.expect("drawbridge update status", "b  release .*, starts next, on trial")
 	v.send("sleep 1; exec systemctl reboot")
-	v.try("the loader", 3*time.Minute, func() error { return contains([]byte(v.screen()), "slot b") })
+	v.try("the loader", 3*time.Minute, func() error {
+		if text, err := os.ReadFile(v.dir + "/serial"); err != nil || !regexp.MustCompile(`Drawbridge [^,\n]+, slot b`).Match(text) {
+			return errors.New("slot b was not started")
+		}
+		return nil
+	})
 	v.drain()
 	v.booted()
 	v.expect("grep -c SLOT=b /run/drawbridge-boot/slot", "^1\n")

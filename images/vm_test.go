@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -105,6 +106,7 @@ func start(t *testing.T, uefi bool, disk string, more ...string) *vm {
 	}
 	v.cmd = exec.Command("nice", args...)
 	v.cmd.Stderr = os.Stderr
+	v.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // no emulator outlives its test
 	if err := v.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -93,11 +93,14 @@ func (s State) Try(running Name, version uint64) State {
 	return s.with(running.Other(), Record{Tries: TrialBoots, Version: version})
 }
 
-// Healthy says that the running slot works: it stays.
+// Healthy says that the running slot works: it stays, unless the other one is to be started next, by an update or a
+// rollback that was quicker than this.
 func (s State) Healthy(running Name) State {
 	r := s.Slots[running]
 	r.Good, r.Tries = true, GoodBoots
-	s.First = running
+	if s.Slots[s.First].Tries == 0 {
+		s.First = running
+	}
 	return s.with(running, r)
 }
 

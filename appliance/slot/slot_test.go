@@ -32,6 +32,12 @@ func TestTrialThatBecomesHealthy(t *testing.T) {
 	}
 }
 
+func TestConfirmationAfterUpdateKeepsTheTrial(t *testing.T) {
+	if n, _ := New(1).Clear(A).Try(A, 2).Healthy(A).Boot(); n != B {
+		t.Errorf("boots %s instead of the update", n)
+	}
+}
+
 func TestTrialThatNeverDoes(t *testing.T) {
 	s := New(1).Clear(A).Try(A, 2)
 	for range TrialBoots {
