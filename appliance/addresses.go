@@ -37,6 +37,7 @@ type addresses struct {
 	node    *Node
 	decided notifier // the voters' decisions, or this peer's configuration
 	guests  guests
+	names   *names
 }
 
 // openStore reads the state file. One that is damaged is put aside, as frames are more important than addresses: the peer
@@ -75,6 +76,7 @@ func (n *Node) openAddresses() error {
 	}
 	n.addresses = a
 	n.openGuests()
+	a.names = n.openNames()
 	n.router.Register(ipamChannel, addressChannel{a.Keeper})
 	n.router.Handle(ipamService, n.serveAddresses)
 	return nil

@@ -53,9 +53,9 @@ func (n *Node) injectGuest(name string, f drawbridge.Frame) {
 	}
 }
 
-// serve takes a frame from a guest port that is for the DHCP server.
+// serve takes a frame from a guest port that is for the DHCP server, or for the one that knows names.
 func (p *port) serve(f *drawbridge.Packet) bool {
-	return p.node.addresses.guests.server.Take(*f, p.name())
+	return p.node.addresses.guests.server.Take(*f, p.name()) || p.node.addresses.names.take(f.Frame, p)
 }
 
 // bindGuests serves the guest ports whose overlay has a subnet in the configuration in force.
@@ -64,6 +64,7 @@ func (n *Node) bindGuests() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	d := n.network.inForce()
+	n.addresses.names.configure(d)
 	for _, p := range n.ports {
 		if p.guest == nil {
 			continue

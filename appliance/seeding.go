@@ -171,8 +171,14 @@ func (n *Node) runAddresses(ctx context.Context) error {
 		defer close(served)
 		n.serveGuests(ctx)
 	}()
+	named := make(chan struct{})
+	go func() {
+		defer close(named)
+		n.addresses.names.run(ctx)
+	}()
 	err := n.addresses.Run(ctx)
 	<-served
+	<-named
 	return err
 }
 

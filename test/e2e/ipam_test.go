@@ -30,6 +30,10 @@ overlay = "main"
 cidr = "10.43.0.0/24"
 overlay = "main"
 router = "10.43.0.1"
+
+[[subnet.option]]
+code = 15
+value = "lab.example"
 `
 
 // onLease is the script that udhcpc runs: it tells what the client got, and sets the address.
@@ -122,13 +126,22 @@ func TestIPAM(t *testing.T) {
 	for _, node := range []string{"w", "x"} {
 		eventually(t, reachLimit, node+" may give addresses", func() bool { return b.able(t, node) })
 	}
-	w1, x1 := b.dhcpGuest(t, "w1"), b.dhcpGuest(t, "x1")
+	w1, x1 := b.dhcpGuest(t, "w1", "-x", "hostname:wanda"), b.dhcpGuest(t, "x1")
 	one, two := w1.next(t, "bound"), x1.next(t, "bound")
 	if one == two {
 		t.Fatalf("both guests have %s", one)
 	}
 	eventually(t, reachLimit, "guests reach each other under their new addresses", func() bool { return b.pings(t, "w1", two) })
 
+	t.Run("names", func(t *testing.T) {
+		ns, err := netlab.Open(b.host("x1").Netns)
+		must(t, err)
+		defer ns.Close()
+		out, err := ns.Run(within(t, reachLimit), "busybox", "nslookup", "wanda.lab.example", "10.43.0.254")
+		if !strings.Contains(out, "Address: "+one) {
+			t.Errorf("x1 asked for the guest at w, %v:\n%s", err, out)
+		}
+	})
 	t.Run("a peer dies and comes back", func(t *testing.T) {
 		must(t, lab.Kill(b.Name, "x"), lab.Start(t.Context(), b.Name, "x"))
 		eventually(t, reachLimit, "x answers its guest again", func() bool { return b.able(t, "x") && b.ports(t, "x") })
