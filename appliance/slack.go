@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,6 +14,12 @@ import (
 // so leases are not touched by it; runtime timers are rounded up to 1 ms by epoll_wait(2) anyway.
 const timerSlack = "1000000"
 
+// atLeast compares two numbers without leading zeros.
+func atLeast(text []byte, least string) bool {
+	n := len(bytes.TrimSpace(text))
+	return n > len(least) || n == len(least) && string(text[:n]) >= least
+}
+
 // relaxTimers gives the slack to every thread of the process; those to come inherit it from these.
 func relaxTimers() error {
 	tasks, err := filepath.Glob("/proc/self/task/*")
@@ -23,6 +30,9 @@ func relaxTimers() error {
 		id := filepath.Base(t)
 		if _, err := strconv.Atoi(id); err != nil {
 			return err
+		}
+		if now, err := os.ReadFile(filepath.Join("/proc", id, "timerslack_ns")); err == nil && atLeast(now, timerSlack) {
+			continue // systemd has given it (TimerSlackNSec)
 		}
 		// Of a thread only /proc/<its id> has the file, not /proc/self/task/<its id>.
 		err := os.WriteFile(filepath.Join("/proc", id, "timerslack_ns"), []byte(timerSlack), 0)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/drawbridge-net/drawbridge/failover/lease/warden"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/webtest"
 )
@@ -20,6 +21,9 @@ import (
 var update = flag.Bool("update", false, "write the golden files and the reference of the command line")
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == warden.Argument { // a daemon in a test starts this program for its leases
+		main()
+	}
 	time.Local = time.UTC // events show local time
 	for _, key := range []string{"DRAWBRIDGE_SOCKET", "DRAWBRIDGE_CONFIG"} {
 		_ = os.Unsetenv(key)
