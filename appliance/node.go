@@ -102,7 +102,7 @@ func (n *Node) build() (err error) {
 	n.router, err = mesh.New(mesh.Config{
 		Credentials: n.creds, Tokens: n.tokens,
 		Listen: n.cfg.Listen, Advertise: n.cfg.Advertise, Join: n.cfg.Join,
-		Plane: plane{n.plane}, Software: n.version, Log: n.log, Event: n.meshEvent,
+		Profile: profiles[n.cfg.Profile], Plane: plane{n.plane}, Software: n.version, Log: n.log, Event: n.meshEvent,
 	})
 	if err != nil {
 		return err
@@ -124,6 +124,9 @@ func (n *Node) build() (err error) {
 	}
 	return n.openAddresses()
 }
+
+// profiles are the words of the node file.
+var profiles = map[string]mesh.Profile{config.ProfileLAN: mesh.LAN, config.ProfileWAN: mesh.WAN}
 
 func (n *Node) listen() (err error) {
 	cfg := transit.Config{

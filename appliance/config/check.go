@@ -54,6 +54,7 @@ func (c *Config) check() []Problem {
 	k.addresses(c)
 	k.want(slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level), "log.level", c.Log.Level)
 	k.want(c.Log.Format == "text" || c.Log.Format == "json", "log.format", c.Log.Format)
+	k.want(c.Profile == ProfileLAN || c.Profile == ProfileWAN, "profile", c.Profile)
 	k.want(c.Data.Cipher == CipherAES || c.Data.Cipher == CipherNone, "data.cipher", c.Data.Cipher)
 	k.want(c.Data.Batch >= 1 && c.Data.Batch <= maxBatch, "data.batch", c.Data.Batch)
 	k.segments(c.Segments)

@@ -30,6 +30,7 @@ type Config struct {
 	Listen    []string            `toml:"listen"`    // IP:port, at least one
 	Advertise []string            `toml:"advertise"` // host:port; nil: found out; empty: this peer only calls others
 	Join      []string            `toml:"join"`      // host:port
+	Profile   string              `toml:"profile"`   // of the membership
 	Console   string              `toml:"console"`   // IP:port; empty: no HTTPS
 	Log       Log                 `toml:"log"`
 	Data      Data                `toml:"data"`
@@ -48,6 +49,12 @@ func (l Log) Slog() (level slog.Level) {
 	_ = level.UnmarshalText([]byte(l.Level)) // Load accepts no other words
 	return level
 }
+
+// Profiles of the membership.
+const (
+	ProfileLAN = "lan"
+	ProfileWAN = "wan"
+)
 
 // Ciphers of data links.
 const (
@@ -95,6 +102,7 @@ func Default() *Config {
 		Socket:   "/run/drawbridge/drawbridge.sock",
 		Listen:   []string{"0.0.0.0:" + DefaultPort},
 		Log:      Log{Level: "info", Format: "text"},
+		Profile:  ProfileLAN,
 		Data:     Data{Cipher: CipherAES, Offload: true, Batch: 64},
 	}
 }

@@ -19,6 +19,7 @@ socket = "/run/a.sock"
 listen = ["192.0.2.1", "[2001:db8::1]:7000"]
 advertise = ["gw.example.net", "198.51.100.1:6631"]
 join = ["192.0.2.2", "b.example.net:6630"]
+profile = "wan"
 log.level = "debug"
 [data]
 cipher = "none"
@@ -53,6 +54,7 @@ func TestFullFile(t *testing.T) {
 		Listen:    []string{"192.0.2.1:6630", "[2001:db8::1]:7000"},
 		Advertise: []string{"gw.example.net:6630", "198.51.100.1:6631"},
 		Join:      []string{"192.0.2.2:6630", "b.example.net:6630"},
+		Profile:   ProfileWAN,
 		Log:       Log{"debug", "text"},
 		Data:      Data{CipherNone, false, 16},
 		Segments: []Segment{
@@ -90,10 +92,11 @@ func TestNoAdvertiseDiffersFromEmpty(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	segment := "[[segment]]\nname = \"s\"\ninterface = \"eth1\"\n"
 	for text, want := range map[string]string{
+		`profile = "far"`:                                            `f:1:11: profile: wants "lan" or "wan", not "far"`,
 		`listn = ["0.0.0.0:6630"]`:                                   "f:1:1: listn: unknown key; do you mean listen?",
 		"\n  State_Dir = \"/x\"":                                     "f:2:3: State_Dir: unknown key; do you mean state_dir?",
 		"[data]\ncompression = true":                                 "f:2:1: data.compression: unknown key; known here: batch, cipher, offload",
-		"[frobnicate]\nx = 1":                                        "f:1:2: frobnicate: unknown key; known here: advertise, console, data, guest, join, listen, log, name, segment, socket, state_dir",
+		"[frobnicate]\nx = 1":                                        "f:1:2: frobnicate: unknown key; known here: advertise, console, data, guest, join, listen, log, name, profile, segment, socket, state_dir",
 		segment + "vlam = 3":                                         "f:4:1: segment[1].vlam: unknown key; do you mean vlan?",
 		segment + "vlan = 4095":                                      "f:4:1: segment[1].vlan: 4095 is not allowed: wants a number from 0 to 4094",
 		segment + "vlan = \"x\"":                                     "f:4:8: segment.vlan: wants a number from 0 to 4094",
