@@ -92,7 +92,7 @@ func TestNoAdvertiseDiffersFromEmpty(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	segment := "[[segment]]\nname = \"s\"\ninterface = \"eth1\"\n"
 	for text, want := range map[string]string{
-		`profile = "far"`:                                            `f:1:11: profile: wants "lan" or "wan", not "far"`,
+		`profile = "far"`:                                            `f:1:1: profile: "far" is not allowed: wants "lan" or "wan"`,
 		`listn = ["0.0.0.0:6630"]`:                                   "f:1:1: listn: unknown key; do you mean listen?",
 		"\n  State_Dir = \"/x\"":                                     "f:2:3: State_Dir: unknown key; do you mean state_dir?",
 		"[data]\ncompression = true":                                 "f:2:1: data.compression: unknown key; known here: batch, cipher, offload",
