@@ -20,7 +20,8 @@ import (
 
 // Network is a node of values behind a real HTTP server, with its console.
 type Network struct {
-	*webtest.Node
+	values
+	*versions
 	URL string
 
 	server *httptest.Server
@@ -31,9 +32,14 @@ type Network struct {
 	session atomic.Pointer[Session]
 }
 
+// values are deeper than versions, which answer about the configuration instead.
+type values struct{ *webtest.Node }
+
 // NewNetwork starts a node to look at. Close ends it.
 func NewNetwork() *Network {
-	n := &Network{Node: webtest.New(), began: time.Now()}
+	n := &Network{values: values{webtest.New()}, began: time.Now()}
+	now := func() time.Time { return webtest.Now.Add(time.Since(n.began)) }
+	n.versions = newVersions(now, func() { n.Change(func(*webtest.Values) {}) })
 	n.Node.Change(func(v *webtest.Values) { v.MACs = append(v.MACs, stations(6)...) })
 	for _, e := range history() {
 		n.Add(e)

@@ -1,5 +1,5 @@
 // The API of the node that served this page. Paths are those of the OpenAPI document: others do not compile.
-import type { Changes, Downloads, Reads } from "./api.gen";
+import type { Changes, Downloads, ErrorDetail, Reads } from "./api.gen";
 
 export type * from "./api.gen";
 
@@ -7,7 +7,7 @@ const base = "/api/v1";
 
 /** What the API refused, and why, in words for people (RFC 9457). */
 export class Refusal extends Error {
-  constructor(readonly status: number, detail: string, readonly type = "") {
+  constructor(readonly status: number, detail: string, readonly type = "", readonly parts: ErrorDetail[] = []) {
     super(detail);
   }
 }
@@ -33,7 +33,7 @@ export async function refusalOf(answer: Response): Promise<Refusal> {
   if (answer.status === 401) unauthorised();
   try {
     const problem = await answer.json();
-    return new Refusal(answer.status, problem.detail || problem.title || answer.statusText, problem.type);
+    return new Refusal(answer.status, problem.detail || problem.title || answer.statusText, problem.type, problem.errors ?? []);
   } catch {
     return new Refusal(answer.status, `the node answered ${answer.status} ${answer.statusText}`);
   }
@@ -45,15 +45,40 @@ export async function read<P extends keyof Reads>(path: P, query?: Query): Promi
   return answer.json();
 }
 
+/** readText is an answer in a form for people. */
+export async function readText(path: keyof Reads, query?: Query): Promise<string> {
+  const answer = await fetch(address(path, query));
+  if (!answer.ok) throw await refusalOf(answer);
+  return answer.text();
+}
+
+type Names = Record<string, string | number>;
+
+/** named puts names into a path for its parts in braces. */
+const named = (pattern: string, names: Names): string => pattern.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(names[name] ?? ""));
+
+/** readNamed reads what has a name in its path. */
+export async function readNamed<P extends keyof Reads>(path: P, names: Names): Promise<Reads[P]> {
+  const answer = await fetch(base + named(path, names), { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw await refusalOf(answer);
+  return answer.json();
+}
+
+/** based are the headers of a change of the configuration: what it is based on, and a key by which it is done once. */
+export const based = (version: number): Record<string, string> => ({ "If-Match": `"${version}"`, "Idempotency-Key": freshKey() });
+
+function freshKey(): string {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
+}
+
 /** change does something. Parts of the path in braces are taken from names. */
 export async function change<C extends keyof Changes>(
-  what: C, body: Changes[C]["takes"], names: Record<string, string> = {},
+  what: C, body: Changes[C]["takes"], names: Names = {}, headers: Record<string, string> = {},
 ): Promise<Changes[C]["gives"]> {
   const [method, pattern] = what.split(" ") as [string, string];
-  const path = pattern.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(names[name] ?? ""));
-  const answer = await fetch(base + path, {
+  const answer = await fetch(base + named(pattern, names), {
     method,
-    headers: body === undefined ? {} : { "Content-Type": "application/json" },
+    headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (!answer.ok) throw await refusalOf(answer);

@@ -3,6 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { applyTheme, chosenTheme, chooseTheme, type Theme } from "./appearance";
 import { clock, duration } from "./format";
 import { useFeed, useLiveness, useTick } from "./live";
+import { Pending } from "./pending";
 import { usePlace } from "./route";
 import { groups, screens } from "./screens";
 import { Who } from "./session";
@@ -35,6 +36,7 @@ export function App() {
         <div class="main-column">
           <Top menu={menu} toggle={() => setMenu(!menu)} />
           <Alarms />
+          <Pending />
           <main id="main">
             <Show key={screen?.path} />
           </main>

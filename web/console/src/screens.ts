@@ -3,6 +3,7 @@ import type { FunctionComponent } from "preact";
 import type { IconName } from "./ui/icons";
 import { About } from "./screens/about";
 import { Capture } from "./screens/capture";
+import { Config } from "./screens/config";
 import { Home } from "./screens/home";
 import { MACs } from "./screens/macs";
 import { Peers } from "./screens/peers";
@@ -35,6 +36,12 @@ export const groups: { title: string; screens: Screen[] }[] = [
       { path: "/macs", title: "MAC addresses", icon: "macs", show: MACs },
       { path: "/ports", title: "Ports", icon: "ports", show: Ports },
       { path: "/routes", title: "Routes", icon: "routes", show: RoutesScreen },
+    ],
+  },
+  {
+    title: "Administration",
+    screens: [
+      { path: "/config", title: "Configuration", icon: "config", show: Config },
     ],
   },
   {

@@ -11,6 +11,19 @@ let known: SessionInfo | undefined;
 /** who is how changes are signed: the user, or the console where there are none. */
 export const who = (): string => known?.name ?? "console";
 
+export type Role = NonNullable<SessionInfo["role"]>;
+
+const ranks: Role[] = ["viewer", "operator", "admin"];
+
+/** may says whether who is at the browser has at least a role. Where nobody is asked for, everybody may everything. */
+export const may = (role: Role): boolean => !known?.role || ranks.indexOf(known.role) >= ranks.indexOf(role);
+
+/** whyNot is what a button says that is locked for want of a role. */
+export const whyNot = (role: Role): string | undefined => (may(role) ? undefined : `This takes the role ${role}; you are ${known?.role}`);
+
+/** session is what the node said about who is at the browser. */
+export const session = (): SessionInfo | undefined => known;
+
 /** Entrance shows children to those who are logged in, and to everybody where the API asks nobody. */
 export function Entrance({ children }: { children: ComponentChildren }) {
   const [session, setSession] = useState<SessionInfo | "open">();
