@@ -144,10 +144,19 @@ func (b *tab) await(what, expression string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(0))); err != nil {
+	_, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(0)))
+	for err != nil && ctx.Err() == nil && replaced(err) {
+		_, err = chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(0)))
+	}
+	if err != nil {
 		shown, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.body.innerText.slice(0, 2000)`))
 		b.t.Fatalf("no %s: %v; the page shows:\n%s", what, err, shown)
 	}
+}
+
+// replaced reports whether a page went away while it was asked, because it was navigated: then the next one is asked.
+func replaced(err error) bool {
+	return strings.Contains(err.Error(), "Cannot find context") || strings.Contains(err.Error(), "Execution context was destroyed")
 }
 
 // awaitText waits until an element contains words.
