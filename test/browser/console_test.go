@@ -43,7 +43,7 @@ func (b *tab) accessible(what string) {
 }
 
 func TestEveryScreenIsCleanInBothThemes(t *testing.T) {
-	_, b := look(t)
+	_, b := lookInside(t)
 	for _, path := range screens {
 		for _, look := range []struct {
 			theme         string

@@ -25,6 +25,7 @@ type Network struct {
 	URL string
 
 	server *httptest.Server
+	files  io.Closer // of access control, if there is any
 	began  time.Time
 	cut    atomic.Bool
 	frozen atomic.Pointer[time.Duration] // by the node's clock
@@ -37,27 +38,25 @@ type values struct{ *webtest.Node }
 
 // NewNetwork starts a node to look at. Close ends it.
 func NewNetwork() *Network {
-	n := &Network{values: values{webtest.New()}, began: time.Now()}
-	now := func() time.Time { return webtest.Now.Add(time.Since(n.began)) }
-	n.versions = newVersions(now, func() { n.Change(func(*webtest.Values) {}) })
-	n.Node.Change(func(v *webtest.Values) { v.MACs = append(v.MACs, stations(6)...) })
-	for _, e := range history() {
-		n.Add(e)
-	}
-	answer := web.New(n, slog.New(slog.DiscardHandler), web.WithConsole(console.Handler()))
-	n.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	n := newNetwork()
+	n.server = httptest.NewServer(n.answers())
+	n.URL = n.server.URL
+	n.Know(Session{Peer: "a", LoggedIn: true, Name: "alice", Role: "admin", By: "session"})
+	return n
+}
+
+func (n *Network) answers(options ...web.Option) http.Handler {
+	answer := web.New(n, slog.New(slog.DiscardHandler), append(options, web.WithConsole(console.Handler()))...)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.cut.Load() {
 			panic(http.ErrAbortHandler)
 		}
-		if who := n.session.Load(); !who.LoggedIn && strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/api/v1/session" {
+		if who := n.session.Load(); who != nil && (!who.LoggedIn && strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/api/v1/session") {
 			n.door(w, r, *who)
 			return
 		}
 		answer.ServeHTTP(w, r)
-	}))
-	n.URL = n.server.URL
-	n.Know(Session{Peer: "a", LoggedIn: true, Name: "alice", Role: "admin", By: "session"})
-	return n
+	})
 }
 
 // Session is who asks, as the API tells it.
@@ -98,6 +97,9 @@ func (n *Network) door(w http.ResponseWriter, r *http.Request, who Session) {
 func (n *Network) Close() {
 	n.server.CloseClientConnections()
 	n.server.Close()
+	if n.files != nil {
+		_ = n.files.Close() // nobody reads it any more
+	}
 }
 
 // Status is that of the values, by a clock that goes.
@@ -174,4 +176,15 @@ func history() []web.Event {
 		{Time: at(3*time.Minute, 0), Level: web.LevelWarn, Kind: "peer_down", Peer: "z", Reason: "no heartbeat for 3 s", Text: "z: unreachable, no heartbeat for 3 s"},
 		{Time: at(40*time.Second, 0), Level: web.LevelWarn, Kind: "path_changed", Peer: "x", Reason: "UDP is blocked", Text: "x: frames take the control connection, because UDP is blocked"},
 	}
+}
+
+func newNetwork() *Network {
+	n := &Network{values: values{webtest.New()}, began: time.Now()}
+	now := func() time.Time { return webtest.Now.Add(time.Since(n.began)) }
+	n.versions = newVersions(now, func() { n.Change(func(*webtest.Values) {}) })
+	n.Node.Change(func(v *webtest.Values) { v.MACs = append(v.MACs, stations(6)...) })
+	for _, e := range history() {
+		n.Add(e)
+	}
+	return n
 }

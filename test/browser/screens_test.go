@@ -13,7 +13,7 @@ import (
 var screensTo = flag.String("screens", "", "folder to put pictures of all screens into")
 
 // screens are all that the console has.
-var screens = []string{"/", "/segments", "/timeline", "/peers", "/macs", "/ports", "/routes", "/config", "/config/versions", "/config/changes", "/config/applied", "/capture", "/tokens", "/about"}
+var screens = []string{"/", "/segments", "/timeline", "/peers", "/macs", "/ports", "/routes", "/config", "/config/versions", "/config/changes", "/config/applied", "/users", "/account", "/sessions", "/access-tokens", "/certificate", "/audit", "/capture", "/tokens", "/about"}
 
 func nameOf(path string) string {
 	if path == "/" {
@@ -23,14 +23,13 @@ func nameOf(path string) string {
 }
 
 // aConsole is the one that the environment names, or of a node of our own.
-func aConsole(t *testing.T) string {
+func aConsole(t *testing.T) *tab {
 	t.Helper()
 	if url := os.Getenv("DRAWBRIDGE_CONSOLE"); url != "" {
-		return url
+		return newTab(t, url)
 	}
-	n := NewNetwork()
-	t.Cleanup(n.Close)
-	return n.URL
+	_, b := lookInside(t)
+	return b
 }
 
 // TestScreenshots takes the pictures of the documentation (`make screens`).
@@ -42,7 +41,7 @@ func TestScreenshots(t *testing.T) {
 	if err := os.MkdirAll(*screensTo, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	b := newTab(t, aConsole(t))
+	b := aConsole(t)
 	only := os.Getenv("SCREENS")
 	for _, look := range []struct {
 		name, theme string

@@ -21,6 +21,9 @@ export function address(path: keyof Reads | Downloads, query: Query = {}): strin
   return base + path + (text ? "?" + text : "");
 }
 
+/** inLog is a path as the audit log has it. People leave out what all have in common. */
+export const inLog = (path: string): string => (path.startsWith("/api") ? path : base + (path.startsWith("/") ? path : "/" + path));
+
 let unauthorised = () => {};
 
 /** onUnauthorised is told when the API wants to know who is asking. */

@@ -2,7 +2,11 @@
 import type { FunctionComponent } from "preact";
 import type { IconName } from "./ui/icons";
 import { About } from "./screens/about";
+import { Account } from "./screens/account";
+import { APITokens } from "./screens/apitokens";
+import { Audit } from "./screens/audit";
 import { Capture } from "./screens/capture";
+import { CertificateScreen } from "./screens/certificate";
 import { Config } from "./screens/config";
 import { Home } from "./screens/home";
 import { MACs } from "./screens/macs";
@@ -10,8 +14,10 @@ import { Peers } from "./screens/peers";
 import { Ports } from "./screens/ports";
 import { RoutesScreen } from "./screens/routes";
 import { Segments } from "./screens/segments";
+import { Sessions } from "./screens/sessions";
 import { Timeline } from "./screens/timeline";
 import { Tokens } from "./screens/tokens";
+import { Users } from "./screens/users";
 
 export interface Screen {
   path: string;
@@ -42,6 +48,12 @@ export const groups: { title: string; screens: Screen[] }[] = [
     title: "Administration",
     screens: [
       { path: "/config", title: "Configuration", icon: "config", show: Config },
+      { path: "/users", title: "Users", icon: "users", show: Users },
+      { path: "/account", title: "Account", icon: "account", show: Account },
+      { path: "/sessions", title: "Sessions", icon: "system", show: Sessions },
+      { path: "/access-tokens", title: "API tokens", icon: "key", show: APITokens },
+      { path: "/certificate", title: "Certificate", icon: "certificate", show: CertificateScreen },
+      { path: "/audit", title: "Audit log", icon: "audit", show: Audit },
     ],
   },
   {
