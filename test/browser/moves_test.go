@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/webtest"
 )
 
@@ -56,4 +57,25 @@ func TestAGatewayGoesIntoMaintenanceAfterAQuestion(t *testing.T) {
 	b.click("dialog footer button", "Into maintenance")
 	b.await("an outcome", `document.querySelector("dialog .operation-state .state") !== null`)
 	n.mustBeAsked(t, "maintenance of a true")
+}
+
+func TestARehearsalIsReadAfterwards(t *testing.T) {
+	n, b := look(t)
+	n.Change(func(v *webtest.Values) {
+		failed := v.Moves.Drills[0]
+		failed.ID, failed.OK, failed.Outcome = "00000000000000d2", false, "12 frames were lost on the way back"
+		leg := failed.Legs[0]
+		leg.From, leg.To = "b", "a"
+		leg.Probes = []web.DrillProbe{{Direction: "from-segment", Sent: 600, Lost: 12, Silence: 41.5}}
+		failed.Legs = append(slices.Clone(failed.Legs), leg)
+		v.Moves.Drills = []web.DrillReport{failed, v.Moves.Drills[0]}
+	})
+	for _, theme := range []string{"light", "dark"} {
+		b.theme(theme)
+		b.open("/segments?name=office")
+		b.awaitText(".drill", "12 frames were lost on the way back")
+		b.awaitText(".drill-probe", "12 lost, 0 doubled, 0 out of order")
+		b.await("both rulers", `[...document.querySelectorAll(".drill[open] .ruler-band")].map(e => e.getAttribute("aria-label")).join().includes("Longest silence out of the segment: 41.5")`)
+		b.accessible("the report of a rehearsal, " + theme)
+	}
 }

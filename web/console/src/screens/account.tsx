@@ -34,7 +34,7 @@ function Own() {
           <Fact name="Role">{u.role}</Fact>
           <Fact name="Since"><Time at={u.created} /></Fact>
           <Fact name="Sessions here"><a href="/sessions">{u.sessions}</a></Fact>
-          <Fact name="Password of"><Time at={u.changed} /></Fact>
+          <Fact name="Password set"><Time at={u.changed} /></Fact>
         </Facts>
         <div class="card-tools"><button type="button" onClick={() => setDialog("password")}>Change the password…</button></div>
       </Card>

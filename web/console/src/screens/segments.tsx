@@ -1,6 +1,7 @@
 // Segments and their gates: for each both gateways side by side, and why things are as they are.
 import { useState } from "preact/hooks";
 import type { Event, Gateway, Port, Segment, Status, Takeover } from "../api";
+import { Drills } from "../drills";
 import { milliseconds } from "../format";
 import { useFeed } from "../live";
 import { usePlace } from "../route";
@@ -95,6 +96,7 @@ function One({ segment: s, status, ports, events, takeovers }: { segment: Segmen
           )}
         </section>
       </div>
+      {s.gateways.length > 1 && <div class="inner"><Drills segment={s.name} /></div>}
     </Card>
   );
 }

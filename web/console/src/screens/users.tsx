@@ -19,7 +19,7 @@ const columns: Column<User>[] = [
   { key: "disabled", title: "Log in", value: (u) => (u.disabled ? "disabled" : "allowed"), show: (u) => <State tone={u.disabled ? "idle" : "ok"}>{u.disabled ? "disabled" : "allowed"}</State> },
   { key: "totp", title: "Two-factor", value: (u) => (u.totp ? "on" : "off"), from: "medium", show: (u) => <State tone={u.totp ? "ok" : "idle"}>{u.totp ? `on, ${u.recovery_left} recovery codes left` : "off"}</State> },
   { key: "sessions", title: "Sessions here", value: (u) => u.sessions, number: true, from: "wide" },
-  { key: "changed", title: "Password of", value: (u) => u.changed, order: (u) => Date.parse(u.changed), from: "wide", show: (u) => <Time at={u.changed} /> },
+  { key: "changed", title: "Password set", value: (u) => u.changed, order: (u) => Date.parse(u.changed), from: "wide", show: (u) => <Time at={u.changed} /> },
   { key: "created", title: "Made", value: (u) => u.created, order: (u) => Date.parse(u.created), from: "never", show: (u) => <Time at={u.created} /> },
 ];
 
