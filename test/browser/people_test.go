@@ -160,6 +160,10 @@ func TestAViewerSeesWhatTheyMayNot(t *testing.T) {
 		b.awaitText("main", words)
 		b.accessible(path + " of a viewer")
 	}
+	b.open("/tokens")
+	b.awaitText("main", "Viewers do not see invitations")
+	b.open("/segments?name=office")
+	b.await("a locked button", `[...document.querySelectorAll("button")].some(e => e.textContent === "Switch over…" && e.disabled && e.title.includes("operator"))`)
 	b.open("/certificate")
 	b.await("a locked button", `[...document.querySelectorAll("button")].some(e => e.textContent === "Replace…" && e.disabled && e.title.includes("admin"))`)
 }

@@ -179,7 +179,7 @@ func (b *tab) click(selector, words string) {
 // fill types into a field.
 func (b *tab) fill(selector, words string) {
 	b.t.Helper()
-	b.await(selector, `document.querySelector(`+text(selector)+`) !== null`)
+	b.await(selector, `document.querySelector(`+text(selector)+`)?.checkVisibility() === true`) // a dialog opens after it is there
 	run[bool](b, `(e => { e.focus(); e.select(); return true })(document.querySelector(`+text(selector)+`))`)
 	b.key(words)
 }

@@ -4,6 +4,7 @@ import { bytes, count, duration } from "../format";
 import { useFeed } from "../live";
 import { Counter } from "../pcapng";
 import { setQuery, usePlace } from "../route";
+import { may, whyNot } from "../session";
 import { Icon } from "../ui/icons";
 import { Card, Command, Empty, Loading, Page, save, State } from "../ui/parts";
 import { toast } from "../ui/toast";
@@ -110,7 +111,7 @@ export function Capture() {
                 <div class="tools">
                   {running
                     ? <button type="button" class="danger" onClick={() => stop.current?.("by hand")}><Icon name="stop" size={18} /> Stop</button>
-                    : <button type="submit" class="primary"><Icon name="play" size={18} /> Start</button>}
+                    : <button type="submit" class="primary" disabled={!may("operator")} title={whyNot("operator")}><Icon name="play" size={18} /> Start</button>}
                 </div>
               </form>
             </Card>

@@ -4,7 +4,9 @@ import type { MAC } from "../api";
 import { plural } from "../format";
 import { useFeed } from "../live";
 import { setQuery, usePlace } from "../route";
+import { whyNot } from "../session";
 import { Confirm } from "../ui/dialog";
+import { Gated } from "../ui/form";
 import { Age, Copy, Empty, Loading, Page, Time } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
 import { toast } from "../ui/toast";
@@ -40,7 +42,7 @@ export function MACs() {
   return (
     <Page
       title="MAC addresses" lead="Where every station is, as far as this node has learned it from frames."
-      tools={macs.data.length > 0 && <button type="button" class="danger" onClick={() => setFlush("all")}>Forget all…</button>}
+      tools={macs.data.length > 0 && <Gated danger why={whyNot("operator")} onClick={() => setFlush("all")}>Forget all…</Gated>}
     >
       <Table
         label="addresses" one="address" rows={macs.data} columns={columns} id={(m) => `${m.vni}-${m.mac}`} name={(m) => m.mac} sort="mac" file="drawbridge-macs" keep={keep}
@@ -58,7 +60,7 @@ export function MACs() {
         actions={(m) => (
           <>
             <Copy text={m.mac} label="Copy address" />
-            <button type="button" class="danger" onClick={() => setFlush(m)}>Forget it…</button>
+            <Gated danger why={whyNot("operator")} onClick={() => setFlush(m)}>Forget it…</Gated>
           </>
         )}
       />

@@ -4,8 +4,10 @@ import type { Link, Peer } from "../api";
 import { bytes, count, milliseconds, percent } from "../format";
 import { useFeed } from "../live";
 import { setQuery } from "../route";
+import { may, whyNot } from "../session";
 import { Chart, useHistory } from "../ui/chart";
 import { Confirm } from "../ui/dialog";
+import { Gated } from "../ui/form";
 import { Age, Command, Empty, Loading, Page, Problems, State, type Tone } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
 import { toast } from "../ui/toast";
@@ -47,7 +49,7 @@ export function Peers() {
   const rtt = useHistory(peers.data, (p) => p.name, (p) => [p.rtt_ms > 0 && measured(p) ? p.rtt_ms : null]);
   if (!peers.data) return <Page title="Peers"><Loading refused={peers.refused} /></Page>;
   return (
-    <Page title="Peers" lead="Who belongs to the network, and how frames reach them from here." tools={<a class="button" href="/tokens?new=1">Invite a peer</a>}>
+    <Page title="Peers" lead="Who belongs to the network, and how frames reach them from here." tools={may("admin") && <a class="button" href="/tokens?new=1">Invite a peer</a>}>
       <Table
         label="peers" rows={peers.data} columns={columns} id={(p) => p.name} sort="name" file="drawbridge-peers"
         empty={<Empty icon="peers" title="This node knows no peer" />}
@@ -58,7 +60,7 @@ export function Peers() {
             {p.state === "relayed" && <p class="quiet-text">Frames go {p.via ? `to ${p.via}` : "to others"} and from there on. <a href="/routes">See the route</a></p>}
           </>
         )}
-        actions={(p) => p.state !== "self" && <button type="button" class="danger" onClick={() => setForget(p)}>Remove from the network…</button>}
+        actions={(p) => p.state !== "self" && <Gated danger why={whyNot("admin")} onClick={() => setForget(p)}>Remove from the network…</Gated>}
       />
       {peers.data.length === 1 && (
         <Empty icon="peers" title="No other peer yet">

@@ -6,7 +6,9 @@ import { milliseconds } from "../format";
 import { useFeed } from "../live";
 import { usePlace } from "../route";
 import { Ruler } from "../ruler";
+import { may, whyNot } from "../session";
 import { inMaintenance, MaintenanceDialog, MoveDialog } from "../switchover";
+import { Gated } from "../ui/form";
 import { GatePicture } from "../ui/gate";
 import { Age, Card, Command, Empty, Fact, Facts, Loading, Page, State, Time } from "../ui/parts";
 import { carrierTone, chain, gatewayTone, gatewayWord, levelTone, moves, redundancy } from "../words";
@@ -69,8 +71,8 @@ function One({ segment: s, status, ports, events, takeovers }: { segment: Segmen
       </div>
       {s.gateways.length > 1 && (
         <div class="card-tools">
-          <button type="button" class="primary" onClick={() => setDialog("switchover")}>Switch over…</button>
-          <button type="button" onClick={() => setDialog("drill")}>Rehearse…</button>
+          <Gated primary why={whyNot("operator")} onClick={() => setDialog("switchover")}>Switch over…</Gated>
+          <Gated why={whyNot("operator")} onClick={() => setDialog("drill")}>Rehearse…</Gated>
         </div>
       )}
       {(dialog === "switchover" || dialog === "drill") && <MoveDialog kind={dialog} segment={s} takeovers={takeovers} onClose={() => setDialog(undefined)} />}
@@ -126,7 +128,7 @@ function Gate({ gateway: g, segment: s, own, port, takeover: t, maintain }: {
           <ul>{g.reasons.map((r) => <li key={r}>{r}</li>)}</ul>
         </div>
       )}
-      <div class="card-tools"><button type="button" class="quiet" onClick={maintain}>{inMaintenance(g) ? "End maintenance…" : "Maintenance…"}</button></div>
+      <div class="card-tools"><button type="button" class="quiet" disabled={!may("operator")} title={whyNot("operator")} onClick={maintain}>{inMaintenance(g) ? "End maintenance…" : "Maintenance…"}</button></div>
     </article>
   );
 }

@@ -4,8 +4,9 @@ import type { NewToken, Token } from "../api";
 import { duration } from "../format";
 import { now, useFeed } from "../live";
 import { setQuery, usePlace } from "../route";
-import { who } from "../session";
+import { may, who, whyNot } from "../session";
 import { Confirm, Dialog } from "../ui/dialog";
+import { Gated } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Command, Empty, Loading, Page, State, Time, type Tone } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
@@ -24,20 +25,24 @@ const columns: Column<Token>[] = [
 ];
 
 export function Tokens() {
+  return may("operator") ? <List /> : <Page title="Tokens"><Empty icon="tokens" title="Viewers do not see invitations">{whyNot("operator")}.</Empty></Page>;
+}
+
+function List() {
   const tokens = useFeed("/tokens");
   const { query } = usePlace();
   const [revoke, setRevoke] = useState<Token>();
-  const invite = <button type="button" class="primary" onClick={() => setQuery({ new: "1" }, true)}><Icon name="plus" size={18} /> Invite a peer</button>;
+  const invite = <Gated primary why={whyNot("admin")} onClick={() => setQuery({ new: "1" }, true)}><Icon name="plus" size={18} /> Invite a peer</Gated>;
   return (
     <Page title="Tokens" lead="Whoever has the text of a token may join the network by it. Hand it over as you would a password." tools={tokens.data && invite}>
       {!tokens.data ? <Loading refused={tokens.refused} /> : (
         <Table
           label="tokens" rows={tokens.data} columns={columns} id={(t) => t.id} name={(t) => `Token ${t.id}`} sort="-created" file="drawbridge-tokens"
           empty={<Empty icon="tokens" title="No token was made">{invite}</Empty>}
-          actions={(t) => t.state === "valid" && <button type="button" class="danger" onClick={() => setRevoke(t)}>Revoke…</button>}
+          actions={(t) => t.state === "valid" && <Gated danger why={whyNot("admin")} onClick={() => setRevoke(t)}>Revoke…</Gated>}
         />
       )}
-      {query.get("new") && <Invite onClose={() => setQuery({ new: undefined })} />}
+      {query.get("new") && may("admin") && <Invite onClose={() => setQuery({ new: undefined })} />}
       {revoke && (
         <Confirm
           title={`Revoke token ${revoke.id}?`} verb="Revoke" onClose={() => setRevoke(undefined)}

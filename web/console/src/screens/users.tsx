@@ -57,6 +57,7 @@ function List() {
       {!users.data ? <Loading refused={users.refused} /> : (
         <Table
           label="users" rows={users.data} columns={columns} id={(u) => u.name} name={(u) => `User ${u.name}`} sort="name" file="drawbridge-users" empty={<Empty icon="users" title="There are no users">{add}</Empty>}
+          detail={(u) => lastAdmin(u) && <p class="quiet-text">{lastAdmin(u)}.</p>}
           actions={(u) => (
             <>
               <Gated onClick={ask("role", u)} why={lastAdmin(u)}>Role…</Gated>
@@ -69,7 +70,7 @@ function List() {
         />
       )}
       {query.get("new") && <Add onClose={() => setQuery({ new: undefined })} done={done} />}
-      {deed && <Do key={deed.what + deed.user.name} deed={deed} done={done} onClose={() => setDeed(undefined)} />}
+      {deed && <Do key={deed.what + deed.user.name} deed={deed} done={done} onClose={() => setDeed((now) => (now === deed ? undefined : now))} />}
     </Page>
   );
 }

@@ -33,6 +33,7 @@ export function Versions() {
       <Table
         label="versions" rows={versions} columns={columns} id={(v) => String(v.version)} name={(v) => `Version ${v.version}`} sort="-version" file="drawbridge-versions"
         empty={<Empty icon="config" title="Nothing was configured yet">The defaults hold. The first change makes version 1.</Empty>}
+        detail={() => !may("admin") && <p class="quiet-text">Exports and roll backs: {whyNot("admin")}.</p>}
         actions={(v) => (
           <>
             <a class="button" href={`/config/applied?version=${v.version}`}>Applied by</a>
