@@ -51,11 +51,10 @@ func (n *Node) aloneKey(ctx context.Context) (key [32]byte, err error) {
 
 // keepAloneKey writes the key so that the next run needs nobody.
 func keepAloneKey(path string, key [32]byte) error {
-	next := path + ".new"
-	if err := os.WriteFile(next, key[:], 0o600); err != nil {
+	if err := secure.WriteFile(filepath.Dir(path), filepath.Base(path), key[:]); err != nil {
 		return fmt.Errorf("keep the key of ALONE: %w", err)
 	}
-	return os.Rename(next, path)
+	return nil
 }
 
 // askAloneKey asks every voter in turn.

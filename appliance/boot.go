@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
 )
 
 // bootFile in the state directory has the number of the last run.
@@ -30,9 +32,8 @@ func nextBoot(stateDir string, now time.Time) (uint32, error) {
 		}
 		boot = max(boot, uint32(last)+1)
 	}
-	next := path + ".new"
-	if err := os.WriteFile(next, []byte(strconv.FormatUint(uint64(boot), 10)+"\n"), 0o600); err != nil {
+	if err := secure.WriteFile(stateDir, bootFile, []byte(strconv.FormatUint(uint64(boot), 10)+"\n")); err != nil {
 		return boot, fmt.Errorf("keep the number of this run: %w", err)
 	}
-	return boot, os.Rename(next, path)
+	return boot, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
 	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
@@ -122,10 +123,10 @@ func (c *networkConfig) keep(v raftgroup.Version) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(c.path+".new", text, 0o600); err != nil {
+	if err := secure.WriteFile(filepath.Dir(c.path), filepath.Base(c.path), text); err != nil {
 		return fmt.Errorf("keep the network configuration: %w", err)
 	}
-	return os.Rename(c.path+".new", c.path)
+	return nil
 }
 
 // openConfiguration makes this peer's part in the network configuration; the mesh carries it.

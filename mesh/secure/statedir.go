@@ -120,13 +120,15 @@ func (d *stateDir) write(name string, content []byte) error {
 	if d.lock == nil {
 		return fmt.Errorf("write %s: the credentials were closed: %w", d.file(name), fs.ErrClosed)
 	}
-	if err := writeFile(d.path, name, content); err != nil {
+	if err := WriteFile(d.path, name, content); err != nil {
 		return fmt.Errorf("write %s: %w", d.file(name), err)
 	}
 	return nil
 }
 
-func writeFile(dir, name string, content []byte) error {
+// WriteFile puts content, for root only, into a file of a state directory: on disk and whole when it returns, or the old
+// content. A crash leaves one of both.
+func WriteFile(dir, name string, content []byte) error {
 	f, err := os.CreateTemp(dir, "."+name+".*") // 0600
 	if err != nil {
 		return err
