@@ -25,8 +25,11 @@ const (
 // needs one processor and no signals to share it out, and next to no garbage, which is collected at 64 MiB.
 var Environment = []string{"GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1", "GOGC=off", "GOMEMLIMIT=64MiB"}
 
-// settle makes the process what it is for, and answers what could not be had.
+// settle makes the process what it is for, and answers what could not be had. The agent's goroutine stays on the thread
+// that gets the priority: the runtime would move it whenever a system call lasts, to a thread that has neither the
+// priority nor the exact timers, and sleeps to the next tenth of a second.
 func settle() (problem string) {
+	runtime.LockOSThread()
 	runtime.GOMAXPROCS(1)
 	// The end of the pipe is what ends the agent: whoever stops the unit must not take its releases from the daemon.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
