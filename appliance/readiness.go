@@ -121,7 +121,7 @@ func (n *Node) checkWire(c *checklist, p *port, from drawbridge.PeerID) {
 		c.bad("vlan", s.Problem, "hellos on the wire")
 		return
 	case s.State == alone.Blocked:
-		c.bad("vlan", "blocked: "+string(s.Reason), "an end of its reason")
+		c.bad("vlan", "blocked: "+string(s.Reason), "an end of its reason, then drawbridge ports clear "+p.name())
 	case s.State == alone.Init || s.State == alone.Listen:
 		c.bad("vlan", "listening", "the end of listening")
 	default:

@@ -350,6 +350,7 @@ func (p *port) status() web.Port {
 		w.Problems = append(w.Problems, web.Problem{Summary: p.problem.Error(), Remedy: "correct the interface, or the node file " + p.node.cfg.Path})
 	}
 	p.mu.Unlock()
+	p.fillVerdict(&w)
 	if p.guest != nil {
 		w.Bridge = p.guest.Bridge
 		p.fillGuest(&w)
@@ -371,8 +372,19 @@ func (p *port) fillGuest(w *web.Port) {
 		return
 	}
 	w.Gate = web.GateShut
+	if w.Blocked != "" {
+		return
+	}
 	for _, why := range p.wireReasons() {
-		w.Problems = append(w.Problems, web.Problem{Summary: why, Remedy: "it opens by itself when it has listened; a port that ALONE blocks is cabled to another wire of this network: take that cable away, then restart the interface " + p.interfaceName()})
+		w.Problems = append(w.Problems, web.Problem{Summary: why, Remedy: "it opens by itself when it has listened, a second after it is plugged in"})
+	}
+}
+
+// fillVerdict tells what ALONE holds against the port.
+func (p *port) fillVerdict(w *web.Port) {
+	if reason, blocked := p.verdict(); blocked {
+		w.Blocked = string(reason)
+		w.Problems = append(w.Problems, p.blockedProblem(reason))
 	}
 }
 

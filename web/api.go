@@ -195,6 +195,11 @@ type MACFilter struct {
 	Segment string `json:"segment,omitempty" query:"segment" doc:"Only what is behind this segment"`
 }
 
+// ClearRequest asks for a port to be taken back into service that ALONE blocked.
+type ClearRequest struct {
+	By string `json:"by,omitempty" maxLength:"128" doc:"Who asks, for the record"`
+}
+
 // Flush asks for entries of the MAC tables to be forgotten.
 type Flush struct {
 	MACFilter
@@ -229,6 +234,7 @@ type Port struct {
 	Gate      string            `json:"gate" enum:"open,shut,none" doc:"Whether frames may cross; none: a guest port has no gate"`
 	GateKind  string            `json:"gate_kind" enum:"hard,soft,none" doc:"Who checks it: the kernel, this process, nobody"`
 	Epoch     string            `json:"epoch,omitempty" doc:"Tenure under which the gate is open: generation.ballot"`
+	Blocked   string            `json:"blocked,omitempty" doc:"Why ALONE blocks the port until it is cleared; missing when it does not" example:"guest_on_segment"`
 	Since     time.Time         `json:"since" doc:"Of the last change of up or gate"`
 	MTU       int               `json:"mtu" doc:"MTU of the interface in bytes"`
 	Vnet      bool              `json:"vnet" doc:"Takes super-frames with virtio-net headers"`

@@ -12,6 +12,10 @@ func (s *server) changes() {
 	type named struct {
 		Name string `path:"name" doc:"Name of the peer"`
 	}
+	type portRequest struct {
+		Name string `path:"name" doc:"Name of the port"`
+		Body ClearRequest
+	}
 	type numbered struct {
 		ID string `path:"id" doc:"Ten hexadecimal digits of the token"`
 	}
@@ -39,5 +43,9 @@ func (s *server) changes() {
 			}
 			n, err := s.node.FlushMACs(ctx, f, in.Body.Everywhere)
 			return &answer[Flushed]{Flushed{n}}, s.refusal(err)
+		})
+	huma.Register(s.api, operation("clear-port", http.MethodPost, "/ports/{name}/clear", "Let a port listen again that ALONE blocked; what is still on the wire blocks it again", invalid, missing, conflict),
+		func(ctx context.Context, in *portRequest) (*struct{}, error) {
+			return nil, s.refusal(s.node.ClearPort(ctx, in.Name, author(ctx, in.Body.By)))
 		})
 }

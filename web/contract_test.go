@@ -75,6 +75,7 @@ var requests = map[string]struct{ path, body string }{
 	"get-events": {"/events", ""}, "get-tokens": {"/tokens", ""},
 	"create-token": {"/tokens", `{"roles":["voter"],"ttl_s":60}`}, "revoke-token": {"/tokens/0102030405", ""},
 	"forget-peer": {"/peers/z", ""}, "flush-macs": {"/macs/flush", `{"mac":"02-00-00-00-00-01"}`},
+	"clear-port":  {"/ports/tap0/clear", `{"by":"ann"}`},
 	"get-capture": {"/capture?port=tap0", ""},
 	"get-config":  {"/config", ""}, "get-config-versions": {"/config/versions", ""}, "get-config-version": {"/config/versions/2", ""},
 	"diff-config": {"/config/diff?from=1&to=2", ""}, "export-config": {"/config/export?form=toml", ""}, "get-config-applied": {"/config/versions/3/applied?wait_s=1", ""},

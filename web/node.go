@@ -29,6 +29,8 @@ type Node interface {
 	// FlushMACs forgets what the filter selects and reports how many entries that were on this peer. With
 	// everywhere, all peers are told to do the same.
 	FlushMACs(ctx context.Context, f MACFilter, everywhere bool) (flushed int, err error)
+	// ClearPort lets a port listen again that ALONE blocked. What is still on the wire blocks it again.
+	ClearPort(ctx context.Context, port, by string) error
 	CreateToken(context.Context, TokenRequest) (NewToken, error)
 	Tokens() ([]Token, error)
 	RevokeToken(ctx context.Context, id string) error

@@ -11,10 +11,46 @@ import (
 )
 
 func (t *tool) portsCommand() *cobra.Command {
-	return reads(t, &cobra.Command{
+	cmd := reads(t, &cobra.Command{
 		Use:   "ports",
 		Short: "Attachments of this peer to segments and guests",
 	}, reading[[]web.Port]{path: "ports", show: showPorts})
+	cmd.AddCommand(t.clearPortCommand())
+	return cmd
+}
+
+func (t *tool) clearPortCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "clear NAME",
+		Short: "Let a port listen again that ALONE blocked",
+		Long: "Take back the verdict against a port. It listens for a second as if it had just been plugged in, and then\n" +
+			"carries frames; what is still wrong on its wire blocks it again. `drawbridge ports` says what that is.",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: t.completeBlockedPorts,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			if err := c.ClearPort(cmd.Context(), args[0], web.ClearRequest{By: caller()}); err != nil {
+				return err
+			}
+			fmt.Fprintf(t.out, "port %s listens again; drawbridge ports says whether it stays clear\n", args[0])
+			return nil
+		},
+	}
+}
+
+func (t *tool) completeBlockedPorts(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return complete(t, cmd, func(ctx context.Context, c *client.Client) ([]web.Port, error) { return c.Ports(ctx) }, func(p web.Port) string {
+		if p.Blocked == "" {
+			return ""
+		}
+		return p.Name + "\t" + p.Blocked
+	})
 }
 
 func showPorts(_ context.Context, _ *client.Client, p *page, ports []web.Port) error {
@@ -53,6 +89,8 @@ func portState(q web.Port) cell {
 // portGate marks a gate that only this process obeys.
 func portGate(q web.Port) cell {
 	switch {
+	case q.Blocked != "":
+		return as(bad, "blocked")
 	case q.Gate == web.GateNone:
 		return cell{}
 	case q.GateKind == web.GateSoft:

@@ -218,8 +218,9 @@ func TestChanges(t *testing.T) {
 	for line, says := range map[string]string{
 		"peers forget z": "peer z is removed",
 		"macs flush --mac 02-00-00-00-00-01 --everywhere": "1 MAC address forgotten here, and the other peers are told",
-		"macs flush":      "3 MAC addresses forgotten",
-		"token create -q": "dbt1-secret\n",
+		"macs flush":       "3 MAC addresses forgotten",
+		"ports clear tap0": "port tap0 listens again",
+		"token create -q":  "dbt1-secret\n",
 		"token create --role voter,gateway --ttl 2h": "A secret for 1 peer, valid for 2 h, roles: voter, gateway",
 		"token create --json --uses 2":               `"uses": 2`,
 		"token revoke 0102030405":                    "token 0102030405 is revoked",
@@ -232,7 +233,7 @@ func TestChanges(t *testing.T) {
 	asked := strings.Join(n.Asked(), "\n")
 	for _, want := range []string{
 		"forget z", "{MAC:02:00:00:00:00:01 VNI:0 Port: Peer: Segment:} everywhere=true", "everywhere=false",
-		"token [peer] 3600s 1 by ann", "token [voter gateway] 7200s 1 by ann", "token [peer] 3600s 2 by ann", "revoke 0102030405",
+		"token [peer] 3600s 1 by ann", "token [voter gateway] 7200s 1 by ann", "token [peer] 3600s 2 by ann", "revoke 0102030405", "clear tap0 by ann",
 	} {
 		if !strings.Contains(asked, want) {
 			t.Errorf("not asked for %s:\n%s", want, asked)

@@ -64,6 +64,7 @@ var Rules = []Rule{
 
 	// Running the network.
 	{http.MethodPost, "/api/v1/macs", Operator},
+	{http.MethodPost, "/api/v1/ports", Operator}, // clearing one that ALONE blocked
 	{http.MethodPost, "/api/v1/flush", Operator},
 	{http.MethodPost, "/api/v1/peers", Operator}, // maintenance; removing one is DELETE
 	{"*", "/api/v1/capture", Operator},           // shows everybody's traffic

@@ -42,6 +42,7 @@ func TestRules(t *testing.T) {
 		{"PUT", "/api/v1/segments/office/gate", Operator},
 		{"DELETE", "/api/v1/peers/b", Admin},
 		{"GET", "/api/v1/capture", Operator},
+		{"POST", "/api/v1/ports/tap0/clear", Operator},
 	} {
 		if got := least(Rules, c.method, c.path); got != c.want {
 			t.Errorf("%s %s: %q, want %q", c.method, c.path, got, c.want)

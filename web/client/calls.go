@@ -80,6 +80,11 @@ func (c *Client) FlushMACs(ctx context.Context, f web.Flush) (done web.Flushed, 
 	return done, c.send(ctx, http.MethodPost, "macs/flush", f, &done)
 }
 
+// ClearPort lets a port listen again that ALONE blocked.
+func (c *Client) ClearPort(ctx context.Context, port string, r web.ClearRequest) error {
+	return c.send(ctx, http.MethodPost, "ports/"+url.PathEscape(port)+"/clear", r, nil)
+}
+
 // Switchover moves a segment to another gateway, and answers when that has begun.
 func (c *Client) Switchover(ctx context.Context, segment string, r web.SwitchoverRequest) (o web.Operation, err error) {
 	return o, c.send(ctx, http.MethodPost, "segments/"+url.PathEscape(segment)+"/switchover", r, &o)

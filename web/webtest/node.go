@@ -141,6 +141,11 @@ func (n *Node) FlushMACs(_ context.Context, f web.MACFilter, everywhere bool) (i
 	return len(n.MACs(f)), err
 }
 
+// ClearPort implements web.Node.
+func (n *Node) ClearPort(_ context.Context, port, by string) error {
+	return n.note("clear %s by %s", port, by)
+}
+
 // CreateToken implements web.Node.
 func (n *Node) CreateToken(_ context.Context, r web.TokenRequest) (web.NewToken, error) {
 	err := n.note("token %v %ds %d by %s", r.Roles, r.TTLS, r.Uses, r.By)

@@ -166,6 +166,11 @@ export interface Check {
   value: string;
 }
 
+export interface ClearRequest {
+  /** Who asks, for the record */
+  by?: string;
+}
+
 export interface ConfigApplied {
   /** Every peer that is alive goes by it, or by a newer one */
   complete: boolean;
@@ -720,6 +725,8 @@ export interface PeerCount {
 }
 
 export interface Port {
+  /** Why ALONE blocks the port until it is cleared; missing when it does not */
+  blocked?: string;
   /** Kernel bridge that the TAP is a port of */
   bridge?: string;
   /** Frames that were dropped at it since the start, by reason */
@@ -1145,6 +1152,7 @@ export interface Changes {
   "PUT /oidc": { takes: Issuer; gives: void }; // Set the issuer; sessions that it vouched for end
   "DELETE /peers/{name}": { takes: void; gives: void }; // Remove a peer from the network for good
   "POST /peers/{name}/maintenance": { takes: MaintenanceRequest; gives: Operation }; // Send a gateway into maintenance, or back
+  "POST /ports/{name}/clear": { takes: ClearRequest; gives: void }; // Let a port listen again that ALONE blocked; what is still on the wire blocks it again
   "POST /segments/{segment}/drill": { takes: DrillRequest; gives: Operation }; // Rehearse a switchover there and back, and measure it
   "POST /segments/{segment}/switchover": { takes: SwitchoverRequest; gives: Operation }; // Move a segment to another gateway
   "POST /sessions/end-others": { takes: void; gives: Ended }; // End one's own sessions but this one

@@ -1,14 +1,21 @@
+import { useState } from "preact/hooks";
+import { change } from "../api";
 import type { Port } from "../api";
 import { bitRate, bytes, count } from "../format";
 import { useFeed } from "../live";
+import { who, whyNot } from "../session";
 import { Chart, rates, useHistory } from "../ui/chart";
+import { Confirm } from "../ui/dialog";
+import { Gated } from "../ui/form";
 import { Age, Empty, Loading, Page, Problems, State, type Tone } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
+import { toast } from "../ui/toast";
 import { kindWords } from "../words";
 
 const drops = (p: Port): number => Object.values(p.drops).reduce((a, b) => a + b, 0);
 
 function gate(p: Port): { word: string; tone: Tone } {
+  if (p.blocked) return { word: "blocked", tone: "bad" };
   if (p.gate === "none") return { word: "no gate", tone: "idle" };
   return p.gate === "open" ? { word: "open", tone: "ok" } : { word: "shut", tone: "idle" };
 }
@@ -35,6 +42,7 @@ const columns: Column<Port>[] = [
 
 export function Ports() {
   const ports = useFeed("/ports");
+  const [clear, setClear] = useState<Port>();
   const traffic = useHistory(ports.data, (p) => p.name, (p) => [p.rx_bytes, p.tx_bytes]);
   if (!ports.data) return <Page title="Ports"><Loading refused={ports.refused} /></Page>;
   const failing = ports.data.flatMap((p) => p.problems.map((x) => ({ ...x, summary: `${p.name}: ${x.summary}` })));
@@ -60,8 +68,28 @@ export function Ports() {
             {p.problems.length > 0 && <Problems problems={p.problems} />}
           </>
         )}
-        actions={(p) => <a class="button" href={`/capture?port=${encodeURIComponent(p.name)}`}>Capture its frames</a>}
+        actions={(p) => (
+          <>
+            <a class="button" href={`/capture?port=${encodeURIComponent(p.name)}`}>Capture its frames</a>
+            {p.blocked && <Gated why={whyNot("operator")} onClick={() => setClear(p)}>Clear it…</Gated>}
+          </>
+        )}
       />
+      {clear && <Clear port={clear} onClose={() => setClear(undefined)} />}
     </Page>
+  );
+}
+
+function Clear({ port, onClose }: { port: Port; onClose: () => void }) {
+  return (
+    <Confirm
+      title={`Clear port ${port.name}?`} verb="Clear" onClose={onClose}
+      act={async () => {
+        await change("POST /ports/{name}/clear", { by: who() }, { name: port.name });
+        toast(`${port.name} listens again, for a second`);
+      }}
+    >
+      <p>ALONE blocked it: {kindWords(port.blocked ?? "")}. It listens again as if it had just been plugged in, and then carries frames. What is still wrong on its wire blocks it again.</p>
+    </Confirm>
   );
 }
