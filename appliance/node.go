@@ -55,6 +55,8 @@ type Node struct {
 	announcing chan *port
 	readiness  readiness
 
+	timersWatch timersWatch
+
 	// Set by Run before anything else runs; nil on a peer that does not vote.
 	voter *voter
 	life  context.Context // ends with the run

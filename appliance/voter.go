@@ -159,7 +159,7 @@ func (v *voter) run(ctx context.Context) error {
 
 // stewardView is what the mesh knows of voters and segments.
 func (n *Node) stewardView(state raftgroup.State) steward.View {
-	v := steward.View{Removed: n.creds.Revocations.Revoked, FloorHeld: -1}
+	v := steward.View{Removed: n.creds.Revocations.Revoked, FloorHeld: -1, TimersHeld: n.timersHeld(&state)}
 	if len(state.Sets.Former) > 0 {
 		if since, ok := n.voter.agent.FloorSince(state.Sets.Former, state.Sets.Floor); ok {
 			v.FloorHeld = gate.Now().Sub(since)

@@ -255,7 +255,11 @@ func (s *State) advance(c Generation) error {
 	return nil
 }
 
+// setTimers makes a generation as well: a lease agent takes a configuration only when its number is newer.
 func (s *State) setTimers(c SetTimers) error {
+	if err := s.advance(Generation{s.Generation}); err != nil {
+		return err
+	}
 	s.Timers = Timers{Renew: c.Renew, Length: c.Length, Longest: max(s.Timers.Longest, c.Length), Since: s.Index}
 	return s.Timers.valid()
 }

@@ -86,7 +86,7 @@ func TestDamagedStatesAreRefused(t *testing.T) {
 	whole := encoded(t, everything(t))
 	for name, s := range map[string]string{
 		"empty": "", "cut": whole[:len(whole)/2], "two": whole + whole, "later format": strings.Replace(whole, `"format":1`, `"format":2`, 1),
-		"no format": `{"state":{}}`, "another kind": strings.Replace(whole, `"generation":5`, `"generation":"five"`, 1), "negative": strings.Replace(whole, `"generation":5`, `"generation":-5`, 1),
+		"no format": `{"state":{}}`, "another kind": strings.Replace(whole, `"generation":7`, `"generation":"five"`, 1), "negative": strings.Replace(whole, `"generation":7`, `"generation":-5`, 1),
 	} {
 		if _, err := readState(strings.NewReader(s)); err == nil {
 			t.Errorf("%s was read", name)

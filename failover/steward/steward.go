@@ -43,6 +43,9 @@ type View struct {
 	// FloorHeld is for how long a majority of the former set is known to have refused all generations below
 	// the floor; negative: it is not known to yet.
 	FloorHeld time.Duration
+	// TimersHeld is for how long every voter of the lease's sets is known to go by the present timers; negative: not
+	// all of them are.
+	TimersHeld time.Duration
 }
 
 // Step is one thing to be done, and why. At most one of the pointers is set; none: wait.
@@ -59,7 +62,7 @@ func (s Step) Idle() bool { return s.Add == nil && s.Remove == "" && s.Propose =
 // Next is the one next step. Steps may be lost, repeated, or taken by another leader: each is derived anew
 // from what is in force.
 func Next(v View) Step {
-	for _, part := range []func(View) (Step, bool){finishChange, dropVoter, addVoter, changeSet, addSegment} {
+	for _, part := range []func(View) (Step, bool){finishChange, dropVoter, addVoter, changeSet, addSegment, retireTimers} {
 		if s, ok := part(v); ok {
 			return s
 		}
@@ -184,4 +187,16 @@ func addSegment(v View) (Step, bool) {
 		}
 	}
 	return Step{}, false
+}
+
+// retireTimers ends what longer leases of former timers ask of a voter that starts: to wait for the longest. Every holder
+// is a voter, so when all voters go by the present timers nobody asks for a longer lease any more, and a moment later no
+// promise of one lives.
+func retireTimers(v View) (Step, bool) {
+	t := v.State.Timers
+	if t.Longest <= t.Length || v.TimersHeld < outlived(t.Longest) {
+		return Step{}, false
+	}
+	return propose(fmt.Sprintf("leases of %v have ended: the longest is %v", t.Longest, t.Length),
+		raftgroup.Command{RetireTimers: &raftgroup.RetireTimers{Since: t.Since}}), true
 }

@@ -1,6 +1,7 @@
 package steward
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -18,12 +19,13 @@ type network struct {
 	members []Member
 	gone    map[drawbridge.PeerID]bool
 	held    time.Duration
+	timers  time.Duration // TimersHeld
 }
 
 func (n *network) view() View {
 	return View{
 		State: n.state, Voters: n.voters, Members: n.members, Removed: func(id drawbridge.PeerID) bool { return n.gone[id] },
-		Segments: []Wanted{{"office", 1}}, FloorHeld: n.held,
+		Segments: []Wanted{{"office", 1}}, FloorHeld: n.held, TimersHeld: n.timers,
 	}
 }
 
@@ -133,5 +135,46 @@ func TestAVoterThatIsAwayKeepsItsVote(t *testing.T) {
 	n.members = n.members[:1] // the mesh has restarted and heard of nobody yet
 	if s := Next(n.view()); !s.Idle() {
 		t.Errorf("a leader that knows nobody does %+v", s)
+	}
+}
+
+// TestLongTimersAreRetired: a longest lease sinks when everybody has gone by shorter ones for longer than it, not before,
+// and never on the strength of timers that were changed again since.
+func TestLongTimersAreRetired(t *testing.T) {
+	n := &network{state: founded(), members: []Member{peer(0)}, voters: []raftgroup.Voter{{Name: "peera", Address: "peera:6631"}}}
+	for range 50 {
+		n.held += 10 * time.Millisecond
+		n.take(t, Next(n.view()))
+	}
+	set := func(renew, length time.Duration) {
+		n.take(t, Step{Propose: &raftgroup.Command{SetTimers: &raftgroup.SetTimers{Renew: renew, Length: length}}})
+	}
+	before := n.state.Generation
+	set(50*time.Millisecond, 250*time.Millisecond)
+	if n.state.Generation == before {
+		t.Fatal("no agent takes timers without a generation of their own")
+	}
+	set(10*time.Millisecond, 40*time.Millisecond)
+	for _, held := range []time.Duration{-1, 0, 40 * time.Millisecond, 250 * time.Millisecond} {
+		n.timers = held
+		if s := Next(n.view()); !s.Idle() {
+			t.Fatalf("after %v: %+v", held, s)
+		}
+	}
+	n.timers = 260 * time.Millisecond
+	late := Next(n.view())
+	if late.Propose == nil || late.Propose.RetireTimers == nil {
+		t.Fatalf("after %v: %+v", n.timers, late)
+	}
+	set(5*time.Millisecond, 20*time.Millisecond)
+	if _, err := n.state.Apply(n.state.Index+1, *late.Propose); !errors.Is(err, raftgroup.ErrConflict) {
+		t.Fatalf("a step of before the last change was taken: %v", err)
+	}
+	n.take(t, Next(n.view()))
+	if got := n.state.Timers.Longest; got != 20*time.Millisecond {
+		t.Fatalf("longest is %v", got)
+	}
+	if s := Next(n.view()); !s.Idle() {
+		t.Fatalf("then %+v", s)
 	}
 }
