@@ -73,6 +73,8 @@ func (n *node) moveGates() {
 			p.over(do.Cause.String())
 		case lease.Fence:
 			p.fence(do.Epoch)
+		case lease.Over:
+			n.later(n.w.now+20e3, watching, func() { p.heardRelease(do.Peer, do.Epoch) })
 		}
 	}
 	n.out.Actions = n.out.Actions[:0]

@@ -66,7 +66,7 @@ var rows = []row{
 		signals: []string{"A newer tenure on the wire"},
 	},
 	{
-		name: "carrier is lost", layer: "port", silence: 43 * ms, // the loss leaves no hello: the other waits until ALONE takes this one for dead
+		name: "carrier is lost", layer: "port", silence: planned, // given up at once, as on purpose
 		strike:  func(_ *world, a, _ *node) { a.ports[0].setCarrier(false) },
 		end:     func(_ *world, a, _ *node) { a.ports[0].setCarrier(true) },
 		signals: []string{"A carrier lost", "A released"},

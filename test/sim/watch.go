@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 )
 
@@ -120,6 +121,11 @@ func (p *port) tellALONE() {
 		p.told = p.held
 		n.perform(n.alone.Lease(now, p.id, p.held))
 	}
+}
+
+// heardRelease tells ALONE that another gateway has given the segment up.
+func (p *port) heardRelease(by drawbridge.PeerID, epoch drawbridge.Epoch) {
+	p.n.carryOut(p.n.alone.Released(p.n.since(), p.id, by, epoch))
 }
 
 // carrier tells that the cable of a port came or went.
