@@ -130,7 +130,24 @@ func (n *Node) asksLast(p *port) (why string, last bool) {
 	fresh := p.epoch == 0 && p.problem == nil && p.cause == startedCause && back < handover.HoldDown
 	p.mu.Unlock()
 	if fresh {
-		return fmt.Sprintf("came back %.1f s ago", back.Seconds()), true
+		return fmt.Sprintf("settling: the port came up %.1f s ago", back.Seconds()), true
 	}
 	return "", false
+}
+
+// standing is the same for people.
+func (n *Node) standing(p *port) string {
+	if why, last := n.asksLast(p); last {
+		return why
+	}
+	return "no"
+}
+
+// damped answers whether a gateway lost the lease so often that it asks last. Settling is not that: it is how every
+// gateway begins.
+func (n *Node) damped(p *port) bool {
+	p.damping.mu.Lock()
+	defer p.damping.mu.Unlock()
+	damped, _ := p.damping.Damped(n.elapsed())
+	return damped
 }

@@ -52,11 +52,7 @@ func (n *Node) checks(p *port, from drawbridge.PeerID) []web.Check {
 	state, _ := n.voter.group.State()
 	n.checkDecisions(&c, p, &state)
 	n.checkLease(&c)
-	why, last := n.asksLast(p)
-	if !last {
-		why = "no"
-	}
-	c.check("damped", !last, why, "a while without a loss")
+	c.check("damped", !n.damped(p), n.standing(p), "a while without a loss")
 	n.checkWire(&c, p, from)
 	n.checkOverlay(&c)
 	n.checkStations(&c, p)
