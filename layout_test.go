@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"web/...":                   {"", "web", "web/..."},
 	"appliance/config":          {""},
 	"appliance/hostnet":         {""},
+	"appliance/notify":          {},
 	"appliance/netconfig":       {""},
 	"appliance/slot":            {""},
 	"appliance/lab":             {"", "appliance/hostnet", "test/netlab", "web", "web/client"},
