@@ -273,7 +273,9 @@ func (n *Node) whyNot(p *port, state *raftgroup.State) (reasons []string) {
 	}
 	reasons = append(reasons, n.whyNotConfigured(p.segment.Name)...)
 	reasons = append(reasons, p.wireReasons()...)
-	if g := state.Gateways[n.creds.Name]; g.Maintenance {
+	if g := state.Gateways[n.creds.Name]; n.departure.begun.Load() {
+		reasons = append(reasons, departingReason)
+	} else if g.Maintenance {
 		reasons = append(reasons, "maintenance since "+g.Since.UTC().Format(time.RFC3339))
 	}
 	if s, known := state.Segments[p.segment.Name]; known && len(s.Eligible) > 0 && !slices.Contains(s.Eligible, n.creds.Name) {

@@ -123,9 +123,11 @@ func (n *Node) heldBy(peer string) (held, dark []string) {
 
 // takes answers whether this gateway takes or keeps the lease of a port's segment.
 func (n *Node) takes(p *port, state *raftgroup.State, reasons []string) bool {
-	maintenance := state.Gateways[n.creds.Name].Maintenance
-	stays := n.stays(p, maintenance)
-	return len(reasons) == 0 || stays && len(reasons) == 1 // maintenance itself
+	stays := n.departure.keepsForNow(p)
+	if !n.departure.begun.Load() {
+		stays = n.stays(p, state.Gateways[n.creds.Name].Maintenance)
+	}
+	return len(reasons) == 0 || stays && len(reasons) == 1 // maintenance itself, or stopping
 }
 
 // stays answers whether this gateway keeps a lease for the moment although it is in maintenance: until a planned move

@@ -47,6 +47,8 @@ type Node struct {
 	alone   *runner.Runner
 	moves   moves
 
+	departure departure
+
 	addresses *addresses
 
 	operations operations
@@ -161,7 +163,7 @@ type plane struct{ *transit.Plane }
 func (p plane) AddLink(cfg transit.LinkConfig) mesh.DataLink { return p.Plane.AddLink(cfg) }
 
 // Run is the life of the node, until ctx ends or a part fails that the others need. Its end is ordered:
-// gates shut, then goodbye to the mesh, then everything else.
+// segments are handed over, gates shut, then goodbye to the mesh, then everything else.
 func (n *Node) Run(ctx context.Context) error {
 	defer func() { _ = n.creds.Close() }()
 	socket, err := n.apiSocket()
@@ -227,6 +229,9 @@ func (n *Node) Run(ctx context.Context) error {
 	case err = <-failed:
 	case <-n.router.Ready():
 		err = n.serve(ctx, failed)
+	}
+	if err == nil {
+		n.depart()
 	}
 	n.end(err)
 	stop()

@@ -38,6 +38,7 @@ type order struct {
 	To      string `json:"to,omitempty"`
 	By      string `json:"by,omitempty"`
 	DryRun  bool   `json:"dry_run,omitempty"`
+	Anyway  bool   `json:"anyway,omitempty"` // to a damped gateway, too: it is that or nobody
 	On      bool   `json:"on,omitempty"`
 }
 
@@ -229,6 +230,9 @@ func (n *Node) switchover(ctx context.Context, op *operation, o *order) error {
 	p, to, ok, err := n.preflight(ctx, op, o.Segment, o.To)
 	if err != nil {
 		return err
+	}
+	if o.Anyway {
+		ok = !slices.ContainsFunc(op.read().Checks, func(c web.Check) bool { return !c.OK && c.Name != checkDamped })
 	}
 	if !ok {
 		op.end(web.OperationRefused, "not ready: "+firstBad(op.read().Checks))

@@ -34,6 +34,9 @@ type readiness struct {
 	planned map[string]time.Duration // how long the last planned move to a gateway held frames, by segment and gateway
 }
 
+// checkDamped is the one check that is advice: a damped gateway is as able as any other.
+const checkDamped = "damped"
+
 // checks looks at everything that a gateway needs to take a segment over. from is the gateway that it would take it
 // from; 0: whoever is active.
 func (n *Node) checks(p *port, from drawbridge.PeerID) []web.Check {
@@ -52,7 +55,7 @@ func (n *Node) checks(p *port, from drawbridge.PeerID) []web.Check {
 	state, _ := n.voter.group.State()
 	n.checkDecisions(&c, p, &state)
 	n.checkLease(&c)
-	c.check("damped", !n.damped(p), n.standing(p), "a while without a loss")
+	c.check(checkDamped, !n.damped(p), n.standing(p), "a while without a loss")
 	n.checkWire(&c, p, from)
 	n.checkOverlay(&c)
 	n.checkStations(&c, p)
@@ -79,6 +82,9 @@ func (c *checklist) check(name string, ok bool, value, need string) {
 func (n *Node) checkDecisions(c *checklist, p *port, state *raftgroup.State) {
 	c.check("voter", slices.Contains(state.Sets.Present, n.creds.ID()),
 		fmt.Sprintf("generation %d, %d voters", state.Generation, len(state.Sets.Present)), "this gateway among the voters")
+	if n.departure.begun.Load() {
+		c.bad("stopping", departingReason, "a peer that goes on running")
+	}
 	if g := state.Gateways[n.creds.Name]; g.Maintenance {
 		c.bad("maintenance", "since "+g.Since.UTC().Format(time.RFC3339)+" by "+g.By, "drawbridge maintenance off "+string(n.creds.Name))
 	} else {

@@ -28,6 +28,7 @@ program. Needs root. Nothing outside of the lab's namespaces is touched.`,
 	name := c.PersistentFlags().String("name", "lab", "name of the lab; labs of different names do not disturb each other")
 	c.AddCommand(upCommand(name), downCommand(name), statusCommand(name), execCommand(name), logsCommand(name), topologyCommand(),
 		nodeCommand(name, "kill", "Kill the daemon of a node (SIGKILL), as a crash would", Kill),
+		nodeCommand(name, "stop", "Stop the daemon of a node in order (SIGTERM): it hands its segments over first", Stop),
 		nodeCommand(name, "freeze", "Stop the daemon of a node in its tracks (SIGSTOP), as a paused virtual machine would", Freeze),
 		nodeCommand(name, "thaw", "Let a frozen daemon go on (SIGCONT)", Thaw),
 		startCommand(name), cutCommand(name), healCommand(name), routerCommand(), consolesCommand())
@@ -173,12 +174,15 @@ func nodeCommand(name *string, word, short string, do func(lab, node string) err
 }
 
 func startCommand(name *string) *cobra.Command {
-	return &cobra.Command{
+	binary := ""
+	c := &cobra.Command{
 		Use:   "start NODE",
-		Short: "Start the daemon of a node that was killed",
+		Short: "Start the daemon of a node that was killed or stopped",
 		Args:  cobra.ExactArgs(1),
-		RunE:  func(c *cobra.Command, args []string) error { return Start(c.Context(), *name, args[0]) },
+		RunE:  func(c *cobra.Command, args []string) error { return StartWith(c.Context(), *name, args[0], binary) },
 	}
+	c.Flags().StringVar(&binary, "binary", "", "program that it runs from now on, as after an update (default: the one before)")
+	return c
 }
 
 func cutCommand(name *string) *cobra.Command {

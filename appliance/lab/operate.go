@@ -23,6 +23,17 @@ func Kill(name, node string) error {
 	})
 }
 
+// Stop ends the daemon of a node with SIGTERM, as systemd does before an upgrade, and waits until it has ended: it hands
+// its segments over first.
+func Stop(name, node string) error {
+	return change(name, func(l *Lab) error {
+		if err := l.signal(node, syscall.SIGTERM); err != nil {
+			return err
+		}
+		return until(startLimit, func() (bool, error) { return l.Processes[node].state() == dead, nil })
+	})
+}
+
 // Freeze stops the daemon of a node in its tracks (SIGSTOP), as a paused virtual machine would.
 func Freeze(name, node string) error {
 	return change(name, func(l *Lab) error { return l.signal(node, syscall.SIGSTOP) })
@@ -51,13 +62,25 @@ func (l *Lab) checkNode(node string) error {
 }
 
 // Start starts the daemon of a node that was killed, and waits until it answers.
-func Start(ctx context.Context, name, node string) error {
+func Start(ctx context.Context, name, node string) error { return StartWith(ctx, name, node, "") }
+
+// StartWith does so with another program, as after an update; empty: the one that the node ran before.
+func StartWith(ctx context.Context, name, node, binary string) error {
 	return change(name, func(l *Lab) error {
 		if err := l.checkNode(node); err != nil {
 			return err
 		}
 		if s := l.Processes[node].state(); s != dead {
 			return fmt.Errorf("the daemon of %s is %s", node, s)
+		}
+		if binary != "" {
+			if _, err := os.Stat(binary); err != nil {
+				return err
+			}
+			if l.Updated == nil {
+				l.Updated = map[string]string{}
+			}
+			l.Updated[node] = binary
 		}
 		if err := l.launch(node, "run", "--config", l.dirOf(node).config()); err != nil {
 			return err

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -79,7 +80,7 @@ func (l *Lab) detach(name string, start func(*exec.Cmd) error, args []string) er
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(l.Binary, args...)
+	cmd := exec.Command(cmp.Or(l.Updated[name], l.Binary), args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = string(d), log, log
 	cmd.Env = environment(socketVariable + "=" + d.socket())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

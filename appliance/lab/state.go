@@ -19,12 +19,13 @@ const Root = "/run/drawbridge-lab"
 
 // state is what a lab remembers between commands, in state.json.
 type state struct {
-	Topology  string          `json:"topology"` // the text of the file
-	Binary    string          `json:"binary"`   // what the nodes run
-	Console   string          `json:"console"`  // URL; empty: none
-	Up        bool            `json:"up"`       // false: still being built, or it never came up
-	Processes map[string]proc `json:"processes"`
-	Cuts      []cut           `json:"cuts"`
+	Topology  string            `json:"topology"`          // the text of the file
+	Binary    string            `json:"binary"`            // what the nodes run
+	Updated   map[string]string `json:"updated,omitempty"` // by node: what it runs instead
+	Console   string            `json:"console"`           // URL; empty: none
+	Up        bool              `json:"up"`                // false: still being built, or it never came up
+	Processes map[string]proc   `json:"processes"`
+	Cuts      []cut             `json:"cuts"`
 }
 
 // proc is a process for good: pids are used again, start times are not.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -16,7 +17,7 @@ import (
 )
 
 // name of the lab.
-const name = "dbtakeover"
+var name = flag.String("name", "dbtakeover", "name of the lab")
 
 // readyLimit bounds the wait for both gateways to be well again after a trial.
 const readyLimit = 30 * time.Second
@@ -28,30 +29,34 @@ type ours struct {
 }
 
 func openLab(ctx context.Context, o options) (contender, error) {
-	if err := lab.Down(name); err != nil && !errors.Is(err, lab.ErrNoLab) {
+	if err := lab.Down(*name); err != nil && !errors.Is(err, lab.ErrNoLab) {
 		return nil, err
 	}
-	l, err := lab.Up(ctx, lab.Options{Name: name, Binary: o.binary, Progress: os.Stderr})
+	l, err := lab.Up(ctx, lab.Options{Name: *name, Binary: o.binary, Progress: os.Stderr})
 	if err != nil {
 		return nil, err
 	}
 	return &ours{l, l.Status()}, nil
 }
 
-func (d *ours) close() error { return lab.Down(name) }
+func (d *ours) close() error { return lab.Down(*name) }
 
 func (d *ours) events() []event {
 	return []event{
+		{"drawbridge", "daemon stopped", d.trial(
+			func(_ context.Context, n string) error { return lab.Stop(*name, n) },
+			func(ctx context.Context, n string) error { return lab.Start(ctx, *name, n) })},
+		{"drawbridge", "passive restarted", d.trial(d.restartPassive, func(context.Context, string) error { return nil })},
 		{"drawbridge", "power lost", d.trial(d.powerOff, d.powerOn)},
 		{"drawbridge", "daemon killed", d.trial(
-			func(_ context.Context, n string) error { return lab.Kill(name, n) },
-			func(ctx context.Context, n string) error { return lab.Start(ctx, name, n) })},
+			func(_ context.Context, n string) error { return lab.Kill(*name, n) },
+			func(ctx context.Context, n string) error { return lab.Start(ctx, *name, n) })},
 		{"drawbridge", "daemon frozen", d.trial(
-			func(_ context.Context, n string) error { return lab.Freeze(name, n) },
-			func(_ context.Context, n string) error { return lab.Thaw(name, n) })},
+			func(_ context.Context, n string) error { return lab.Freeze(*name, n) },
+			func(_ context.Context, n string) error { return lab.Thaw(*name, n) })},
 		{"drawbridge", "carrier of the VLAN lost", d.trial(
-			func(_ context.Context, n string) error { return lab.Cut(name, n, "office") },
-			func(context.Context, string) error { return lab.Heal(name, "", "") })},
+			func(_ context.Context, n string) error { return lab.Cut(*name, n, "office") },
+			func(context.Context, string) error { return lab.Heal(*name, "", "") })},
 		{"drawbridge", "switchover", d.trial(d.switchover, func(context.Context, string) error { return nil })},
 	}
 }
@@ -104,11 +109,11 @@ func bothWell(gateways []web.Gateway) bool {
 
 // powerOff takes all links of a node down, as its neighbours see it, and kills the daemon.
 func (d *ours) powerOff(_ context.Context, node string) error {
-	return errors.Join(d.links(node, (*netlab.Namespace).Down), lab.Kill(name, node))
+	return errors.Join(d.links(node, (*netlab.Namespace).Down), lab.Kill(*name, node))
 }
 
 func (d *ours) powerOn(ctx context.Context, node string) error {
-	return errors.Join(d.links(node, (*netlab.Namespace).Up), lab.Start(ctx, name, node))
+	return errors.Join(d.links(node, (*netlab.Namespace).Up), lab.Start(ctx, *name, node))
 }
 
 func (d *ours) links(node string, move func(*netlab.Namespace, string) error) error {
@@ -142,4 +147,10 @@ func (d *ours) switchover(ctx context.Context, active string) error {
 		return fmt.Errorf("switchover %s: %s", o.State, o.Outcome)
 	}
 	return nil
+}
+
+// restartPassive stops the daemon of the gateway that is not active, and starts it again.
+func (d *ours) restartPassive(ctx context.Context, active string) error {
+	passive := map[string]string{"a": "b", "b": "a"}[active]
+	return errors.Join(lab.Stop(*name, passive), lab.Start(ctx, *name, passive))
 }

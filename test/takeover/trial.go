@@ -31,12 +31,14 @@ func watch(ctx context.Context, from string, to netip.Addr, happens func() error
 		return trial{}, err
 	}
 	defer func() { _ = ns.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, before+after)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	happened := make(chan error, 1)
 	go func() {
 		<-time.After(before)
 		happened <- happens()
+		<-time.After(after)
+		cancel()
 	}()
 	s, err := ns.Stream(ctx, to, pace)
 	if err == nil {
