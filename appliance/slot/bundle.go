@@ -69,7 +69,7 @@ func Open(r io.Reader, key minisign.PublicKey) (*Bundle, error) {
 		if err != nil {
 			return nil, ErrNotBundle
 		}
-		if sizes[i], err = strconv.Atoi(line); err != nil || sizes[i] < 1 || sizes[i] > maxManifest {
+		if sizes[i], err = strconv.Atoi(line); err != nil || sizes[i] < 0 || sizes[i] > maxManifest {
 			return nil, ErrNotBundle
 		}
 	}
@@ -79,14 +79,30 @@ func Open(r io.Reader, key minisign.PublicKey) (*Bundle, error) {
 			return nil, fmt.Errorf("%w: it ends in its head", ErrDamaged)
 		}
 	}
-	if !minisign.Verify(key, parts[0], parts[1]) {
-		return nil, ErrSignature
+	if err := signed(key, parts[0], parts[1]); err != nil {
+		return nil, err
 	}
 	bundle := &Bundle{rest: b}
 	if err := json.Unmarshal(parts[0], &bundle.Manifest); err != nil {
 		return nil, fmt.Errorf("%w: manifest: %w", ErrDamaged, err)
 	}
 	return bundle, bundle.check()
+}
+
+// signed tells who signed instead, so that the keys of two builds can be told apart.
+func signed(key minisign.PublicKey, manifest, signature []byte) error {
+	var by minisign.Signature
+	switch err := by.UnmarshalText(signature); {
+	case len(signature) == 0:
+		return fmt.Errorf("%w: it is not signed at all", ErrSignature)
+	case err != nil:
+		return fmt.Errorf("%w: its signature cannot be read", ErrSignature)
+	case by.KeyID != key.ID():
+		return fmt.Errorf("%w: key %X signed it, wanted is %X", ErrSignature, by.KeyID, key.ID())
+	case !minisign.Verify(key, manifest, signature):
+		return fmt.Errorf("%w: it was changed after it had been signed", ErrSignature)
+	}
+	return nil
 }
 
 func readLine(b *bufio.Reader) (string, error) {

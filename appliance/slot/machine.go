@@ -1,6 +1,7 @@
 package slot
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
@@ -33,7 +34,7 @@ func open(bootFile, keyFile string) (Machine, error) {
 		v[name] = value
 	}
 	m := Machine{
-		Store: Store{v["env"]}, Running: Name(v["SLOT"]), Variant: "virt", Arch: runtime.GOARCH,
+		Store: Store{v["env"]}, Running: Name(v["SLOT"]), Variant: cmp.Or(v["VARIANT"], "virt"), Arch: runtime.GOARCH, Reasons: ReasonFile,
 		Boot: map[Name]string{A: v["boot-a"], B: v["boot-b"]}, Root: map[Name]string{A: v["root-a"], B: v["root-b"]},
 	}
 	if m.Running != A && m.Running != B {

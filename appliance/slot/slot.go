@@ -118,10 +118,10 @@ func (s State) Rollback(running Name) (State, error) {
 // Trial reports whether the running slot still has to show that it is healthy.
 func (s State) Trial(running Name) bool { return !s.Slots[running].Good }
 
-// FellBack reports that the loader passed over a slot that was to be tried.
+// FellBack reports that the idle slot holds a release whose trials are used up: it was given up, and what ran before runs.
 func (s State) FellBack(running Name) bool {
 	other := s.Slots[running.Other()]
-	return s.First != running && !other.Good && other.Tries == 0 && other.Version != 0
+	return !other.Good && other.Tries == 0 && other.Version != 0
 }
 
 // Number orders releases: commit time in seconds, so that "older" needs no list of names.

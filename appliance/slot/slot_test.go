@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"aead.dev/minisign"
@@ -143,7 +144,7 @@ func appliance(t *testing.T) (Machine, minisign.PrivateKey) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := Machine{Store: Store{dir + "/env"}, Running: A, Variant: "virt", Arch: "amd64", Key: public, Boot: map[Name]string{}, Root: map[Name]string{}}
+	m := Machine{Store: Store{dir + "/env"}, Running: A, Variant: "virt", Arch: "amd64", Key: public, Reasons: dir + "/var/failure.json", Boot: map[Name]string{}, Root: map[Name]string{}}
 	env := append(make([]byte, 4*sector), New(100).Env()...)
 	if err := os.WriteFile(m.Store.Path, env, 0o600); err != nil {
 		t.Fatal(err)
@@ -173,7 +174,11 @@ func bundle(t testing.TB, key minisign.PrivateKey, change func(*Manifest), root,
 	if err != nil {
 		t.Fatal(err)
 	}
-	sig := minisign.Sign(key, text)
+	return sealed(text, minisign.Sign(key, text), root, boot)
+}
+
+// sealed is a bundle with any signature.
+func sealed(text, sig, root, boot []byte) []byte {
 	b := fmt.Appendf(nil, "%s\n%d\n%d\n", magic, len(text), len(sig))
 	return bytes.Join([][]byte{b, text, sig, root, boot}, nil)
 }
@@ -213,6 +218,7 @@ func TestRefusedBundlesChangeNothing(t *testing.T) {
 	}
 	root, boot := bytes.Repeat([]byte("root"), 1500), bytes.Repeat([]byte("boot"), 1000)
 	good := bundle(t, key, nil, root, boot)
+	manifest := good[bytes.IndexByte(good, '{') : bytes.LastIndexByte(good[:600], '}')+1]
 	damaged := bytes.Clone(good)
 	damaged[len(damaged)-10] ^= 1
 	unsigned := bytes.Clone(good)
@@ -220,29 +226,33 @@ func TestRefusedBundlesChangeNothing(t *testing.T) {
 	for name, c := range map[string]struct {
 		b    []byte
 		want error
+		says string
 	}{
-		"empty":           {nil, ErrNotBundle},
-		"something else":  {bytes.Repeat([]byte("x"), 4096), ErrNotBundle},
-		"head cut off":    {good[:60], ErrDamaged},
-		"truncated":       {good[:len(good)-1], ErrDamaged},
-		"a flipped bit":   {damaged, ErrDamaged},
-		"manifest edited": {unsigned, ErrSignature},
-		"wrong key":       {bundle(t, stranger, nil, root, boot), ErrSignature},
-		"older":           {bundle(t, key, func(m *Manifest) { m.Release = 99 }, root, boot), ErrOlder},
-		"the same":        {bundle(t, key, func(m *Manifest) { m.Release = 100 }, root, boot), ErrOlder},
-		"other processor": {bundle(t, key, func(m *Manifest) { m.Arch = "arm64" }, root, boot), ErrForeign},
-		"other variant":   {bundle(t, key, func(m *Manifest) { m.Variant = "hw" }, root, boot), ErrForeign},
-		"other product":   {bundle(t, key, func(m *Manifest) { m.Product = "x" }, root, boot), ErrForeign},
-		"no images":       {bundle(t, key, func(m *Manifest) { m.Root.Size = -1 }, root, boot), ErrDamaged},
-		"too large":       {bundle(t, key, nil, make([]byte, 9000), boot), nil},
+		"empty":               {nil, ErrNotBundle, ""},
+		"something else":      {bytes.Repeat([]byte("x"), 4096), ErrNotBundle, ""},
+		"head cut off":        {good[:60], ErrDamaged, "it ends in its head"},
+		"truncated":           {good[:len(good)-1], ErrDamaged, "it ends 1 bytes early"},
+		"a flipped bit":       {damaged, ErrDamaged, "an image has another checksum than its manifest says"},
+		"manifest edited":     {unsigned, ErrSignature, "it was changed after it had been signed"},
+		"wrong key":           {bundle(t, stranger, nil, root, boot), ErrSignature, "signed it, wanted is"},
+		"no signature":        {sealed(manifest, nil, root, boot), ErrSignature, "it is not signed at all"},
+		"a strange signature": {sealed(manifest, []byte("signed"), root, boot), ErrSignature, "its signature cannot be read"},
+		"half of it":          {good[:len(good)/2], ErrDamaged, "bytes early"},
+		"older":               {bundle(t, key, func(m *Manifest) { m.Release = 99 }, root, boot), ErrOlder, "its release is 99, 100 runs; drawbridge update rollback"},
+		"the same":            {bundle(t, key, func(m *Manifest) { m.Release = 100 }, root, boot), ErrOlder, "its release is 100, 100 runs"},
+		"other processor":     {bundle(t, key, func(m *Manifest) { m.Arch = "arm64" }, root, boot), ErrForeign, "it is for drawbridge, virt, arm64; this is drawbridge, virt, amd64"},
+		"other variant":       {bundle(t, key, func(m *Manifest) { m.Variant = "hw" }, root, boot), ErrForeign, "it is for drawbridge, hw, amd64"},
+		"other product":       {bundle(t, key, func(m *Manifest) { m.Product = "x" }, root, boot), ErrForeign, "it is for x"},
+		"no images":           {bundle(t, key, func(m *Manifest) { m.Root.Size = -1 }, root, boot), ErrDamaged, "its manifest describes no images"},
+		"too large":           {bundle(t, key, nil, make([]byte, 9000), boot), nil, "does not fit into"},
 	} {
 		before, err := os.ReadFile(m.Store.Path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, err = m.Update(bytes.NewReader(c.b), quiet)
-		if err == nil || c.want != nil && !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
+		if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v, want %v: %s", name, err, c.want, c.says)
 		}
 		if after, _ := os.ReadFile(m.Store.Path); !bytes.Equal(before, after) {
 			t.Errorf("%s: boot state was touched", name)

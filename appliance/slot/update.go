@@ -16,6 +16,7 @@ type Machine struct {
 	Boot, Root    map[Name]string // paths of the partitions
 	Variant, Arch string
 	Key           minisign.PublicKey
+	Reasons       string // path of the file in which a trial that fails says why
 }
 
 // Progress is told how many bytes of how many are done, of a step.
@@ -23,30 +24,42 @@ type Progress func(step string, done, total int64)
 
 // Update puts a bundle into the idle slot and on trial; the next start is its first. The bundle is read twice: once to
 // verify every byte, and only then to write. Power may fail at any moment: until the last write, which is one sector, the
-// idle slot does not boot, and what runs stays the first.
-func (m Machine) Update(r io.ReadSeeker, progress Progress) (Manifest, error) {
+// idle slot does not boot, and what runs stays the first. One update at a time: a second one is refused with ErrBusy.
+func (m Machine) Update(r io.ReadSeeker, progress Progress) (manifest Manifest, err error) {
+	release, err := claim(m.Root[m.Running.Other()])
+	if err != nil {
+		return Manifest{}, fmt.Errorf("slot %s: %w", m.Running.Other(), err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	s, err := m.Store.Load()
 	if err != nil {
 		return Manifest{}, err
 	}
-	if s.Trial(m.Running) {
-		return Manifest{}, fmt.Errorf("%w: wait until slot %s is marked good, or restart to fall back", ErrTrial, m.Running)
+	if err := m.settled(s); err != nil {
+		return Manifest{}, err
 	}
-	manifest, err := m.verify(r, s, progress)
+	manifest, err = m.verify(r, s, progress)
 	if err != nil {
 		return manifest, err
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return manifest, err
 	}
-	s = s.Clear(m.Running)
-	if err := m.Store.Save(s); err != nil {
+	if err := m.Store.Change(func(s State) (State, error) { return s.Clear(m.Running), m.settled(s) }); err != nil {
 		return manifest, err
 	}
 	if err := m.write(r, manifest, progress); err != nil {
 		return manifest, fmt.Errorf("%w; slot %s stays empty and slot %s goes on", err, m.Running.Other(), m.Running)
 	}
-	return manifest, m.Store.Save(s.Try(m.Running, manifest.Release))
+	return manifest, m.Store.Change(func(s State) (State, error) { return s.Try(m.Running, manifest.Release), nil })
+}
+
+// settled refuses an update while the running slot is on trial itself: the idle one is what it falls back to.
+func (m Machine) settled(s State) error {
+	if s.Trial(m.Running) {
+		return fmt.Errorf("%w: wait until slot %s is marked good, or restart to fall back", ErrTrial, m.Running)
+	}
+	return nil
 }
 
 // verify reads all of a bundle and writes nothing.

@@ -74,12 +74,8 @@ func (t *tool) factoryResetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			s, err := m.Store.Load()
-			if err != nil {
-				return err
-			}
-			s.Reset = true
-			if err := m.Store.Save(s); err != nil {
+			reset := func(s slot.State) (slot.State, error) { s.Reset = true; return s, nil }
+			if err := m.Store.Change(reset); err != nil {
 				return err
 			}
 			fmt.Fprintln(t.out, "the state is made anew at the next start; restart now")

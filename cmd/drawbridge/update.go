@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -78,8 +79,8 @@ func (t *tool) showSlots() error {
 	for _, n := range []slot.Name{slot.A, slot.B} {
 		fmt.Fprintf(t.out, "%s  %s\n", n, strings.Join(slotWords(s, n, m.Running, next), ", "))
 	}
-	if s.FellBack(m.Running) {
-		fmt.Fprintf(t.out, "slot %s did not become healthy: fell back to slot %s\n", m.Running.Other(), m.Running)
+	if f := m.Failed(s); f != nil {
+		fmt.Fprintln(t.out, f)
 	}
 	return nil
 }
@@ -112,14 +113,7 @@ func (t *tool) rollbackSlot() error {
 	if err != nil {
 		return err
 	}
-	s, err := m.Store.Load()
-	if err != nil {
-		return err
-	}
-	if s, err = s.Rollback(m.Running); err != nil {
-		return err
-	}
-	if err := m.Store.Save(s); err != nil {
+	if err := m.Store.Change(func(s slot.State) (slot.State, error) { return s.Rollback(m.Running) }); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "slot %s starts next; restart to run it\n", m.Running.Other())
@@ -141,16 +135,13 @@ func (t *tool) confirmSlot(ctx context.Context, within time.Duration) error {
 		ctx, cancel := context.WithTimeout(ctx, within)
 		defer cancel()
 		if err := t.untilHealthy(ctx); err != nil {
-			return fmt.Errorf("slot %s did not become healthy in %s: %w", m.Running, within, err)
+			return errors.Join(fmt.Errorf("slot %s did not become healthy in %s: %w", m.Running, within, err), m.Blame(err.Error(), t.now()))
 		}
 	}
-	if s, err = m.Store.Load(); err != nil {
-		return err
+	if f := m.Failed(s); f != nil {
+		fmt.Fprintln(t.err, f)
 	}
-	if s.FellBack(m.Running) {
-		fmt.Fprintf(t.err, "slot %s did not become healthy: fell back to slot %s\n", m.Running.Other(), m.Running)
-	}
-	if err := m.Store.Save(s.Healthy(m.Running)); err != nil {
+	if err := m.Store.Change(func(s slot.State) (slot.State, error) { return s.Healthy(m.Running), nil }); err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "slot %s is good\n", m.Running)

@@ -123,12 +123,8 @@ func resetDone(d disk) {
 	if err != nil {
 		return
 	}
-	store := slot.Store{Path: path}
-	if s, err := store.Load(); err == nil && s.Reset {
-		s.Reset = false
-		if err := store.Save(s); err != nil {
-			say("%v", err)
-		}
+	if err := (slot.Store{Path: path}).Change(func(s slot.State) (slot.State, error) { s.Reset = false; return s, nil }); err != nil {
+		say("%v", err)
 	}
 }
 
