@@ -176,6 +176,7 @@ func (n *Node) fits(d netconfig.Document) error {
 			}
 		}
 	}
+	n.limitStorms(d)
 	return nil
 }
 

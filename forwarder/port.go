@@ -102,6 +102,7 @@ type Attached struct {
 	blocked     atomic.Bool
 	batches     atomic.Uint64 // that were read
 	pulse       pulse
+	stormRate   atomic.Int64 // floods in a second
 	stormTokens storm
 	answers     storm
 	echoes      echoes

@@ -235,7 +235,7 @@ func (u *pump) send(p *drawbridge.Packet) {
 // flood sends a frame to every other port of the overlay here, and to all peers.
 func (u *pump) flood(p *drawbridge.Packet) {
 	a := u.from
-	if !a.stormTokens.take(u.now, stormRate, stormBurst) {
+	if !a.mayFlood(u.now) {
 		a.drops.add(dropStorm, 1)
 		return
 	}

@@ -3,14 +3,46 @@ package forwarder
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/drawbridge-net/drawbridge"
 )
 
 // Storm control: how many flooded frames a port may begin in a second, and how many at once. A /16 of hosts
-// that all ask by ARP in the same second stays below; a loop on the VLAN does not.
+// that all ask by ARP in the same second stays below; a loop on the VLAN does not. A network that needs another limit
+// says so for each overlay; the burst is the same fifth of a second of it.
 const (
 	stormRate  = 20000
-	stormBurst = 4000
+	stormBurst = stormRate / burstShare
+	burstShare = 5
 )
+
+// SetStormLimit says how many frames a port of an overlay may flood in a second, those that are attached later
+// included; 0: the default. Frames that cross meanwhile go by the old limit or the new one.
+func (s *Switch) SetStormLimit(vni drawbridge.VNI, perSecond int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.storms == nil {
+		s.storms = map[drawbridge.VNI]int64{}
+	}
+	s.storms[vni] = int64(perSecond)
+	for _, a := range (*s.ports.Load())[vni] {
+		a.stormRate.Store(s.stormLimit(vni))
+	}
+}
+
+// stormLimit is that of an overlay. The caller holds mu.
+func (s *Switch) stormLimit(vni drawbridge.VNI) int64 {
+	if limit := s.storms[vni]; limit > 0 {
+		return limit
+	}
+	return stormRate
+}
+
+// mayFlood takes a token for one frame.
+func (a *Attached) mayFlood(now time.Duration) bool {
+	rate := a.stormRate.Load()
+	return a.stormTokens.take(now, rate, max(rate/burstShare, 1))
+}
 
 // storm is a token bucket.
 type storm struct {

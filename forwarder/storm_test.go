@@ -70,3 +70,25 @@ func TestStormsEndAtThePort(t *testing.T) {
 		t.Error("a frame for an unknown station was flooded during the storm")
 	}
 }
+
+func TestAnOverlayMayHaveALimitOfItsOwn(t *testing.T) {
+	f, g := pair(t)
+	at := f.wires[0].ports[0]
+	flood := func(n int) int {
+		f.log = nil
+		for i := range n {
+			p := drawbridge.Packet{Frame: frame(drawbridge.Broadcast, g[0].mac, i)}
+			at.pump.now = f.now
+			at.pump.frame(&p, 0)
+		}
+		return len(f.log)
+	}
+	for _, c := range []struct{ limit, want int }{{500, 100}, {100_000, 20_000}, {0, stormBurst}} {
+		at.sw.SetStormLimit(at.cfg.VNI, c.limit)
+		at.sw.SetStormLimit(at.cfg.VNI+1, 1) // another overlay's
+		f.now += time.Second
+		if n := flood(c.want + 10); n != c.want {
+			t.Errorf("limit %d: %d frames at once, want %d", c.limit, n, c.want)
+		}
+	}
+}

@@ -52,7 +52,8 @@ type Switch struct {
 	segments atomic.Pointer[map[segmentKey]*segment]
 	ports    atomic.Pointer[map[drawbridge.VNI][]*Attached]
 
-	mu sync.Mutex // guards changes of segments, ports and taps
+	mu     sync.Mutex // guards changes of segments, ports and taps, and what follows
+	storms map[drawbridge.VNI]int64
 }
 
 // New makes a switch without ports.
@@ -99,6 +100,7 @@ func (s *Switch) Attach(cfg PortConfig) (*Attached, error) {
 	if a.segment != nil {
 		a.segment.port.Store(a)
 	}
+	a.stormRate.Store(s.stormLimit(cfg.VNI))
 	s.setPorts(func(all map[drawbridge.VNI][]*Attached) {
 		all[cfg.VNI] = append(slices.Clone(all[cfg.VNI]), a)
 	})

@@ -3,10 +3,7 @@ package netconfig
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"net/netip"
-	"net/url"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -261,31 +258,4 @@ func lastOf(p netip.Prefix) netip.Addr {
 	}
 	a, _ := netip.AddrFromSlice(b)
 	return a
-}
-
-func (k *checker) alerts(a Alerts) {
-	k.few("alerts", len(a.Webhooks)+len(a.Commands)+len(a.Syslog), maxAlerts)
-	names := once{}
-	named := func(key, name string) {
-		k.want(drawbridge.CheckName(name) == nil, key+".name", name)
-		names.check(k, key+".name", key, name)
-	}
-	for i, w := range a.Webhooks {
-		key := fmt.Sprintf("alerts.webhook[%d]", i+1)
-		named(key, w.Name)
-		u, err := url.Parse(w.URL)
-		k.want(err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https"), key+".url", w.URL)
-	}
-	for i, c := range a.Commands {
-		key := fmt.Sprintf("alerts.command[%d]", i+1)
-		named(key, c.Name)
-		k.want(len(c.Run) > 0 && len(c.Run) <= maxList && filepath.IsAbs(c.Run[0]), key+".run", strings.Join(c.Run, " "))
-	}
-	for i, s := range a.Syslog {
-		key := fmt.Sprintf("alerts.syslog[%d]", i+1)
-		named(key, s.Name)
-		host, port, err := net.SplitHostPort(s.Address)
-		n, bad := strconv.ParseUint(port, 10, 16)
-		k.want(err == nil && bad == nil && host != "" && n > 0, key+".address", s.Address)
-	}
 }

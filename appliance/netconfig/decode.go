@@ -248,6 +248,7 @@ func (d *Document) complete(given map[string]bool) {
 			d.Overlays[i].Storm = 20000
 		}
 	}
+	d.Alerts.complete()
 	for i := range d.Segments {
 		s := &d.Segments[i]
 		s.complete()

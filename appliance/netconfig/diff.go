@@ -17,7 +17,8 @@ type Change struct {
 	After  string
 }
 
-// Diff lists what differs between two documents, in order of path. What users hold is secret and not shown.
+// Diff lists what differs between two documents, in order of path. What users hold is secret and not shown,
+// nor is what signs messages.
 func Diff(a, b *Document) (all []Change) {
 	before, after := flat(a), flat(b)
 	paths := maps.Clone(before)
@@ -27,7 +28,7 @@ func Diff(a, b *Document) (all []Change) {
 			continue
 		}
 		c := Change{path, before[path], after[path]}
-		if path == "users" {
+		if path == "users" || strings.HasPrefix(path, "alerts.") && strings.HasSuffix(path, ".secret") {
 			c.Before, c.After = hidden(c.Before), hidden(c.After)
 		}
 		all = append(all, c)

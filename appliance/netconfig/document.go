@@ -111,25 +111,49 @@ type Alerts struct {
 	Syslog   []Syslog  `json:"syslog,omitempty" toml:"syslog,omitempty"`
 }
 
+// Least severities of what a sink is told.
+const (
+	SeverityInfo  = "info"
+	SeverityWarn  = "warn"
+	SeverityError = "error"
+)
+
+// Ways to a collector of syslog messages.
+const (
+	TransportUDP = "udp"
+	TransportTCP = "tcp"
+	TransportTLS = "tls"
+)
+
 // Webhook is called by HTTP.
 type Webhook struct {
-	Name   string   `json:"name" toml:"name"`
-	URL    string   `json:"url" toml:"url"`
-	Events []string `json:"events,omitempty" toml:"events,omitempty"` // kinds; none: all
+	Name        string                `json:"name" toml:"name"`
+	URL         string                `json:"url" toml:"url"`
+	Secret      string                `json:"secret,omitempty" toml:"secret,omitempty"` // signs what is posted; none: nothing does
+	Fingerprint string                `json:"fingerprint,omitempty" toml:"fingerprint,omitempty"`
+	Events      []string              `json:"events,omitempty" toml:"events,omitempty"` // kinds; none: all
+	Severity    string                `json:"severity" toml:"severity"`                 // the least that is told
+	Peers       []drawbridge.PeerName `json:"peers,omitempty" toml:"peers,omitempty"`   // who tells; none: every peer
 }
 
 // Command is run on every peer that has it.
 type Command struct {
-	Name   string   `json:"name" toml:"name"`
-	Run    []string `json:"run" toml:"run"`
-	Events []string `json:"events,omitempty" toml:"events,omitempty"`
+	Name     string                `json:"name" toml:"name"`
+	Run      []string              `json:"run" toml:"run"`
+	Events   []string              `json:"events,omitempty" toml:"events,omitempty"`
+	Severity string                `json:"severity" toml:"severity"`
+	Peers    []drawbridge.PeerName `json:"peers,omitempty" toml:"peers,omitempty"`
 }
 
 // Syslog is a collector of RFC 5424 messages.
 type Syslog struct {
-	Name    string   `json:"name" toml:"name"`
-	Address string   `json:"address" toml:"address"`
-	Events  []string `json:"events,omitempty" toml:"events,omitempty"`
+	Name        string                `json:"name" toml:"name"`
+	Address     string                `json:"address" toml:"address"`
+	Transport   string                `json:"transport" toml:"transport"`
+	Fingerprint string                `json:"fingerprint,omitempty" toml:"fingerprint,omitempty"`
+	Events      []string              `json:"events,omitempty" toml:"events,omitempty"`
+	Severity    string                `json:"severity" toml:"severity"`
+	Peers       []drawbridge.PeerName `json:"peers,omitempty" toml:"peers,omitempty"`
 }
 
 // Default is the document of a network that was told nothing.

@@ -22,8 +22,13 @@ type Key struct {
 const (
 	aName   = "a name: 1 to 63 letters a-z, digits, '-' or '_'"
 	aLength = "a length of time, such as \"40ms\" or \"1m30s\""
-	events  = "a list of kinds of events, such as [\"segment_active\", \"segment_inactive\"]"
-	told    = "Kinds of events that are told; none: all."
+	events  = "a list of kinds of events or patterns of them, such as [\"segment_*\", \"port_down\"], at most 64"
+	told    = "Kinds of [events](events.md) that are told; none: all."
+	levels  = `"info", "warn" or "error"`
+	least   = "The least severity that is told."
+	tellers = "Who tells it. Empty: every peer, of what it sees itself."
+	pinned  = "the SHA-256 of a certificate: 64 hexadecimal digits, colons between them or not"
+	pins    = "The only certificate of the far end that is accepted. None: one that the host trusts, for the name that is called."
 )
 
 // Keys are all keys, in the order in which a document is written.
@@ -38,7 +43,7 @@ var Keys = []Key{
 	{"overlay[].vni", "", "a number from 1 to 16777215", "Required. Its number in frames and node files.", 1},
 	{"overlay[].mtu", "0", "0 or a number from 576 to 9216", "Largest IP packet in bytes on it; 0: what crosses the mesh whole.", 1},
 	{"overlay[].foreign_dhcp", "false", "true or false", "Whether answers of DHCP servers and advertisements of routers cross between the VLAN, the mesh and guests. Off, only the peers answer guests.", 1},
-	{"overlay[].storm_limit", "20000", "a number from 100 to 10000000", "Frames a second that one port may flood.", 1},
+	{"overlay[].storm_limit", "20000", "a number from 100 to 10000000", "Frames a second that one port may flood, and a fifth of that at once; more are dropped there.", 1},
 
 	{"segment[].name", "", aName, "Required. The same as in the node files of its gateways.", 1},
 	{"segment[].overlay", "", "the name of an overlay of this document", "Required. The overlay that it is bridged to.", 1},
@@ -59,13 +64,23 @@ var Keys = []Key{
 
 	{"alerts.webhook[].name", "", aName, "Required.", 1},
 	{"alerts.webhook[].url", "", "an http or https address", "Required. Where events are posted.", 1},
+	{"alerts.webhook[].secret", "", "a text of 16 to 256 characters", "Signs what is posted (HMAC-SHA256). Whoever may read the configuration sees it. None: nothing is signed.", 1},
+	{"alerts.webhook[].fingerprint", "", pinned, pins, 1},
 	{"alerts.webhook[].events", "[]", events, told, 1},
+	{"alerts.webhook[].severity", `"info"`, levels, least, 1},
+	{"alerts.webhook[].peers", "[]", "a list of names of peers, at most 256", tellers, 1},
 	{"alerts.command[].name", "", aName, "Required.", 1},
-	{"alerts.command[].run", "", "a list that begins with an absolute path", "Required. The program and its arguments; the event is on standard input.", 1},
+	{"alerts.command[].run", "", "a list that begins with the name of a program, or its absolute path", "Required. The program and its arguments; the event is on standard input. A host runs only what its own administrator has put into `hooks` beside its node file.", 1},
 	{"alerts.command[].events", "[]", events, told, 1},
+	{"alerts.command[].severity", `"info"`, levels, least, 1},
+	{"alerts.command[].peers", "[]", "a list of names of peers, at most 256", tellers, 1},
 	{"alerts.syslog[].name", "", aName, "Required.", 1},
 	{"alerts.syslog[].address", "", "host:port", "Required. A collector of RFC 5424 messages.", 1},
+	{"alerts.syslog[].transport", `"udp"`, `"udp", "tcp" or "tls"`, "How messages go there. udp: RFC 5426, what is lost is lost. tcp: RFC 6587. tls: RFC 5425.", 1},
+	{"alerts.syslog[].fingerprint", "", pinned, "With tls. " + pins, 1},
 	{"alerts.syslog[].events", "[]", events, told, 1},
+	{"alerts.syslog[].severity", `"info"`, levels, least, 1},
+	{"alerts.syslog[].peers", "[]", "a list of names of peers, at most 256", tellers, 1},
 
 	{"users", "", "an object", "Users and what they may do. Written by the commands for users.", 1},
 }

@@ -83,13 +83,25 @@ value = "10.0.0.3"
 [[alerts.webhook]]
 name = "pager"
 url = "https://example.net/hook"
-events = ["segment_inactive"]
+secret = "0123456789abcdef"
+fingerprint = "sha-256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+events = ["segment_inactive", "gate_*"]
+severity = "warn"
+peers = ["a", "b"]
 [[alerts.command]]
 name = "bell"
-run = ["/usr/bin/bell", "-n", "3"]
+run = ["bell", "-n", "3"]
+events = ["alone"]
+severity = "error"
+peers = ["a"]
 [[alerts.syslog]]
 name = "log"
 address = "192.0.2.1:514"
+transport = "tls"
+fingerprint = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+events = ["alone"]
+severity = "error"
+peers = ["a"]
 [users]
 list = [{name = "ada", role = "admin"}]
 `
@@ -153,10 +165,12 @@ func TestEveryKeyIsInTheTable(t *testing.T) {
 }
 
 func TestDefaultsAreThoseOfTheTable(t *testing.T) {
-	d := mustParse(t, "[[overlay]]\nname='x'\nvni=1\n[[segment]]\nname='s'\noverlay='x'\n[[subnet]]\ncidr='10.0.0.0/8'\noverlay='x'\n")
+	d := mustParse(t, "[[overlay]]\nname='x'\nvni=1\n[[segment]]\nname='s'\noverlay='x'\n[[subnet]]\ncidr='10.0.0.0/8'\noverlay='x'\n"+
+		"[[alerts.webhook]]\nname='w'\nurl='http://x'\n[[alerts.command]]\nname='c'\nrun=['c']\n[[alerts.syslog]]\nname='l'\naddress='x:1'\n")
 	have := flat(d)
 	for _, k := range Keys {
-		path := strings.NewReplacer("overlay[]", "overlay[x]", "segment[]", "segment[s]", "subnet[]", "subnet[10.0.0.0/8]").Replace(k.Name)
+		path := strings.NewReplacer("overlay[]", "overlay[x]", "segment[]", "segment[s]", "subnet[]", "subnet[10.0.0.0/8]",
+			"webhook[]", "webhook[w]", "command[]", "command[c]", "syslog[]", "syslog[l]").Replace(k.Name)
 		got, ok := have[path]
 		if ok && k.Default != "" && got != k.Default {
 			t.Errorf("%s is %s when it is left out, the table says %s", k.Name, got, k.Default)
