@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/drawbridge-net/drawbridge/appliance/lab"
@@ -43,6 +44,7 @@ func (d *ours) close() error { return lab.Down(*name) }
 
 func (d *ours) events() []event {
 	return []event{
+		{"drawbridge", "switchover", d.trial(d.switchover, func(context.Context, string) error { return nil })},
 		{"drawbridge", "daemon stopped", d.trial(
 			func(_ context.Context, n string) error { return lab.Stop(*name, n) },
 			func(ctx context.Context, n string) error { return lab.Start(ctx, *name, n) })},
@@ -57,16 +59,15 @@ func (d *ours) events() []event {
 		{"drawbridge", "carrier of the VLAN lost", d.trial(
 			func(_ context.Context, n string) error { return lab.Cut(*name, n, "office") },
 			func(context.Context, string) error { return lab.Heal(*name, "", "") })},
-		{"drawbridge", "switchover", d.trial(d.switchover, func(context.Context, string) error { return nil })},
 	}
 }
 
 // trial watches while the active gateway suffers something, and waits until both are well again.
 func (d *ours) trial(suffer, mend func(ctx context.Context, node string) error) func(context.Context) (trial, error) {
 	return func(ctx context.Context) (t trial, err error) {
-		var active string
-		if !until(ctx, readyLimit, func() bool { active = d.wellAndActive(ctx); return active != "" }) {
-			return t, fmt.Errorf("the gateways are not both well within %v", readyLimit)
+		active, err := d.well(ctx)
+		if err != nil {
+			return t, err
 		}
 		to := d.Addresses("host1")[slices.IndexFunc(d.Addresses("host1"), netip.Addr.Is4)]
 		t, err = watch(ctx, d.host("w1").Netns, to, func() error { return suffer(ctx, active) })
@@ -82,29 +83,41 @@ func (d *ours) node(name string) lab.NodeStatus {
 	return d.status.Nodes[slices.IndexFunc(d.status.Nodes, func(n lab.NodeStatus) bool { return n.Name == name })]
 }
 
+// well waits until the active gateway, which it answers, could hand over to the other, and everybody sees it so.
+func (d *ours) well(ctx context.Context) (active string, err error) {
+	if !until(ctx, readyLimit, func() bool { active, err = d.wellAndActive(ctx); return err == nil }) {
+		return "", fmt.Errorf("the gateways are not both well within %v: %w", readyLimit, err)
+	}
+	return active, nil
+}
+
 // wellAndActive is the active gateway when the other could take over, as every gateway and a plain peer see it.
-func (d *ours) wellAndActive(ctx context.Context) (active string) {
+func (d *ours) wellAndActive(ctx context.Context) (active string, err error) {
 	for _, node := range []string{"a", "b", "w"} {
 		segments, err := client.New(d.node(node).API).Segments(ctx)
-		if err != nil || len(segments) != 1 || segments[0].Active == nil || !bothWell(segments[0].Gateways) {
-			return ""
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("%s: %w", node, err)
+		case len(segments) != 1 || segments[0].Active == nil:
+			return "", fmt.Errorf("%s sees no active gateway", node)
+		case active != "" && active != *segments[0].Active:
+			return "", fmt.Errorf("%s sees %s active, not %s", node, *segments[0].Active, active)
 		}
-		if active != "" && active != *segments[0].Active {
-			return ""
+		if len(segments[0].Gateways) != 2 {
+			return "", fmt.Errorf("%s sees %d gateways", node, len(segments[0].Gateways))
+		}
+		for _, g := range segments[0].Gateways {
+			if !g.Ready && g.Gate != web.GateOpen {
+				return "", fmt.Errorf("%s sees %s not ready: %s", node, g.Peer, strings.Join(g.Reasons, "; "))
+			}
 		}
 		active = *segments[0].Active
 	}
-	return active
-}
-
-func bothWell(gateways []web.Gateway) bool {
-	well := 0
-	for _, g := range gateways {
-		if g.Ready || g.Gate == web.GateOpen {
-			well++
-		}
+	o, err := client.New(d.node(active).API).Switchover(ctx, "office", web.SwitchoverRequest{DryRun: true})
+	if err == nil && o.State != web.OperationDone {
+		err = errors.New(o.Outcome)
 	}
-	return well == 2
+	return active, err
 }
 
 // powerOff takes all links of a node down, as its neighbours see it, and kills the daemon.
