@@ -40,7 +40,7 @@ sim: ## the long simulations: 1,000 seeds of 100 peers, millions of lease steps,
 e2e: build ## the real binary in network namespaces (needs root); fails if anything was skipped
 	@.ci/e2e
 
-test: needs build check race e2e ## everything that CI runs
+test: needs build check race e2e browser ## everything that CI runs
 	@FUZZTIME=$${FUZZTIME:-3s}; .ci/fuzz $$FUZZTIME
 
 bench: needs build ## throughput and failover against kernel VXLAN and Debian's overlays, as ratios of one run
@@ -54,25 +54,27 @@ lab: needs build ## the whole gateway topology in the background: drawbridge lab
 	$(BIN) lab up --console $(CONSOLE_AT)
 
 # What the console is made of and tested with: pinned packages, of which nothing is committed.
-build/npm/node_modules/.package-lock.json: web/console/package.json web/console/package-lock.json
-	@command -v npm >/dev/null || { echo "rebuilding the console needs npm once, to fetch its pinned packages: apt-get install npm" >&2; exit 1; }
+NPM := build/npm/node_modules/.package-lock.json
+.PHONY: needs-browser
+needs-browser:
+	@.ci/needs browser
+
+$(NPM): web/console/package.json web/console/package-lock.json | needs-browser
 	mkdir -p build/npm && cp web/console/package.json web/console/package-lock.json build/npm/
 	cd build/npm && npm ci --ignore-scripts --no-audit --no-fund
 
-console: build/npm/node_modules/.package-lock.json ## rebuild web/console/dist from its sources, which is committed (needs npm once)
+console: $(NPM) ## rebuild web/console/dist from its sources, which is committed (needs npm once)
 	go run ./web/console/build
 	build/npm/node_modules/.bin/tsc -p web/console
 
-CHROMIUM ?= chromium
-browser: build/npm/node_modules/.package-lock.json ## the console in a real browser: every screen, both themes (needs Chromium)
-	@command -v $(CHROMIUM) >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
-	CHROMIUM=$(CHROMIUM) go test -count=1 ./test/browser
+browser: needs-browser $(NPM) ## the console in real Chromium: every screen, both themes; that dist is what its sources make
+	@.ci/browser
 
 SCREENS_AT := 127.0.0.1:7690
-screens: build ## pictures of every screen of a lab, into docs/screens (needs root and Chromium)
+screens: needs-browser build ## pictures of every screen of a lab, into docs/screens (needs root and Chromium)
 	$(BIN) lab up --name screens --console $(SCREENS_AT)
 	status=0; $(BIN) lab exec --name screens w1 -- ping -q -c 20 -i 0.2 10.42.0.14 >/dev/null || true; \
-	DRAWBRIDGE_CONSOLE=$$($(BIN) lab status --name screens | sed -n 's/^console of a: //p') CHROMIUM=$(CHROMIUM) \
+	DRAWBRIDGE_CONSOLE=$$($(BIN) lab status --name screens | sed -n 's/^console of a: //p') CHROMIUM=$${CHROMIUM:-chromium} \
 	go test -count=1 ./test/browser -run Screenshots -screens $(CURDIR)/docs/screens || status=$$?; \
 	$(BIN) lab down --name screens; exit $$status
 

@@ -38,6 +38,9 @@ func committed(t *testing.T) Files {
 
 func TestBundleIsThatOfTheSources(t *testing.T) {
 	if _, err := os.Stat(here.Packages); err != nil {
+		if os.Getenv("DRAWBRIDGE_EVERYTHING") != "" {
+			t.Fatal(err)
+		}
 		t.Log("not compared: no npm packages here; `make console` fetches them")
 		return
 	}
