@@ -108,8 +108,9 @@ func (p *Peer) failed(pl *pool, number uint64, a *ask, why string) {
 		a.request.ask = 0
 		a.request.tried = fmt.Sprintf("%s %s", p.decided.name(a.to.Peer), why)
 	}
-	if a.what == askThis {
-		return // nobody else can be asked
+	if a.what == askThis { // nobody else can be asked
+		a.request.notBefore = p.now + askAgain
+		return
 	}
 	m := pl.misses[a.to]
 	m.delay = min(max(2*m.delay, backOff), backOffMost)
@@ -238,30 +239,48 @@ func (p *Peer) lendAny(pl *pool, m *Message) {
 		p.refuse(pl, m, whyNothing, p.me.Peer, "no free address")
 		return
 	}
-	p.lend(pl, m, at)
+	p.lend(pl, m, at, 0)
 }
 
 // lendThis lends an address that was claimed. One that a former life of the same peer had, for the same owner,
-// goes on to its present life.
+// goes on to its present life; one that we gave the same owner goes on to the peer that the owner has moved to.
 func (p *Peer) lendThis(pl *pool, m *Message) {
 	block := pl.ring.blockOf(m.Offset)
 	if !pl.space.held[block] {
 		p.refuse(pl, m, whyNotMine, pl.ring.regs[block].Owner.Peer, "it is not the owner any more")
 		return
 	}
-	e := pl.space.entries[m.Offset]
-	if e != nil && e.Peer.Peer == m.From.Peer && e.Owner == m.Owner && p.decided.removed(e.Peer) {
-		p.unset(pl, m.Offset, false)
+	var promised Instant
+	if e := pl.space.entries[m.Offset]; e != nil && e.Owner == m.Owner {
+		switch {
+		case e.Use == Mine:
+			promised = e.promise()
+			p.tell("moved", m.From.Peer, "%q takes %v along to %s", e.Owner, pl.ring.Addr(m.Offset), p.decided.name(m.From.Peer))
+			p.unset(pl, m.Offset, false)
+			pl.net--
+		case e.Peer.Peer == m.From.Peer && p.decided.removed(e.Peer):
+			promised = e.Until
+			p.unset(pl, m.Offset, false)
+			pl.net--
+		case e.Use == Offered && e.Peer == m.From:
+			p.refuse(pl, m, whyUnable, p.me.Peer, "an earlier offer of it is on its way")
+			return
+		}
 	}
 	if err := pl.space.obstacle(m.Offset); err != nil {
 		p.refuse(pl, m, whyTaken, p.me.Peer, err.Error())
 		return
 	}
-	p.lend(pl, m, m.Offset)
+	p.lend(pl, m, m.Offset, promised)
 }
 
-func (p *Peer) lend(pl *pool, m *Message, at uint64) {
-	e := Entry{Use: Offered, Offset: at, Owner: m.Owner, Peer: m.From, Serial: p.config.Random(), Ask: m.Number}
+// lend offers an address for use. What we promised its owner before stays a promise of ours: it is kept if the borrower
+// never takes the address, or has it for a shorter time (rule 11).
+func (p *Peer) lend(pl *pool, m *Message, at uint64, promised Instant) {
+	if p.rules.skipPromise {
+		promised = 0
+	}
+	e := Entry{Use: Offered, Offset: at, Owner: m.Owner, Until: promised, Peer: m.From, Serial: p.config.Random(), Ask: m.Number}
 	p.set(pl, e)
 	pl.net++
 	p.send(m.From, pl, &Message{Kind: Offer, Number: m.Number, Serial: e.Serial, Offset: at})
@@ -271,8 +290,12 @@ func (p *Peer) lend(pl *pool, m *Message, at uint64) {
 func (p *Peer) offeredUs(pl *pool, m *Message) {
 	reply := func(k Kind) { p.send(m.From, pl, &Message{Kind: k, Serial: m.Serial, Offset: m.Offset}) }
 	e := pl.space.entries[m.Offset]
-	if e != nil && e.Serial == m.Serial && e.Use == Borrowed {
-		reply(Accept)
+	if e != nil && e.Serial == m.Serial {
+		if e.Use == Borrowed {
+			reply(Accept)
+		} else { // with the note of the first time, which may come later
+			p.send(m.From, pl, &Message{Kind: Return, Number: e.Ask, Serial: m.Serial, Offset: m.Offset})
+		}
 		return
 	}
 	a := pl.asks[m.Number]
@@ -311,10 +334,43 @@ func (p *Peer) returned(pl *pool, m *Message) {
 		return // the borrower asks again, whoever is the owner by then
 	}
 	if pl.loan(m) != nil {
-		p.unset(pl, m.Offset, false)
-		pl.net--
+		p.takeBack(pl, m.Offset, m.Number)
 	}
 	p.send(m.From, pl, &Message{Kind: Returned, Serial: m.Serial, Offset: m.Offset})
+}
+
+// Notes of a Return; a higher one is for how many nanoseconds the borrower has promised the address to its owner.
+const (
+	noteNone     = 0 // the borrower never used it, or its time there is over
+	noteForeign  = 1 // somebody uses it who did not get it from us
+	noteReleased = 2 // its owner gave it up
+)
+
+// takeBack ends a loan: the address is free, unless it was promised to its owner for longer, here or at the borrower.
+func (p *Peer) takeBack(pl *pool, at, note uint64) {
+	e := *pl.space.entries[at]
+	switch {
+	case note == noteForeign:
+		p.foreign(pl, at, "somebody whom a guest of "+p.decided.name(e.Peer.Peer)+" found there")
+		return
+	case note == noteReleased:
+		e.Until = 0
+	case note > noteReleased:
+		e.Until = max(e.Until, p.now+Instant(min(note, uint64(forever-p.now))))
+	}
+	if e.Until <= p.now {
+		p.unset(pl, at, false)
+		pl.net--
+		return
+	}
+	kept := Entry{Use: Mine, Offset: at, Owner: e.Owner, Until: e.Until}
+	switch {
+	case e.Owner == "" || pl.space.of(e.Owner) != nil: // unknown after an inheritance, or has another one by now
+		kept.Use, kept.Until = Foreign, min(e.Until, p.now+foreignFor)
+	case e.Until == forever:
+		kept.Until = 0
+	}
+	p.set(pl, kept)
 }
 
 func (p *Peer) settled(pl *pool, m *Message) {

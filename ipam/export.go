@@ -32,7 +32,7 @@ func (p *Peer) List() (out []Row) {
 
 func (p *Peer) row(pl *pool, e *Entry) Row {
 	r := Row{Addr: pl.ring.Addr(e.Offset), Use: e.Use.String(), Owner: e.Owner}
-	if e.Until != 0 {
+	if e.expires() {
 		r.Until = time.Unix(0, int64(e.Until)).UTC()
 	}
 	if e.Use == Lent || e.Use == Offered {
@@ -49,6 +49,23 @@ func (p *Peer) Lookup(owner string) (out []netip.Addr) {
 		}
 	}
 	return out
+}
+
+// Owner is who has an address that was allocated here.
+func (p *Peer) Owner(a netip.Addr) (owner string, ok bool) {
+	pl := p.poolOf(a)
+	if pl == nil {
+		return "", false
+	}
+	at, err := pl.ring.Offset(a)
+	if err != nil {
+		return "", false
+	}
+	e := pl.space.entries[at]
+	if e == nil || !e.allocated() {
+		return "", false
+	}
+	return e.Owner, true
 }
 
 var columns = []string{"address", "use", "owner", "until", "peer"}

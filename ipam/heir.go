@@ -120,7 +120,7 @@ func (p *Peer) come(pl *pool, block int) {
 			e.Use, e.Serial, e.Peer = Mine, 0, Holder{}
 			p.set(pl, e)
 		case Returning:
-			p.unset(pl, e.Offset, false)
+			p.takeBack(pl, e.Offset, e.Ask)
 		}
 	}
 	pl.space.hold(block)
@@ -137,7 +137,7 @@ func (p *Peer) settleLoans(pl *pool) {
 	for _, at := range slices.Sorted(maps.Keys(pl.returning)) {
 		e := pl.space.entries[at]
 		if owner := pl.ring.regs[pl.ring.blockOf(at)].Owner; e != nil && p.decided.lives(owner) && owner != p.me {
-			p.send(owner, pl, &Message{Kind: Return, Serial: e.Serial, Offset: at})
+			p.send(owner, pl, &Message{Kind: Return, Number: e.Ask, Serial: e.Serial, Offset: at})
 		}
 	}
 	if !pl.debtors {
@@ -147,7 +147,7 @@ func (p *Peer) settleLoans(pl *pool) {
 	for _, e := range pl.space.sorted() {
 		if (e.Use == Lent || e.Use == Offered) && p.decided.removed(e.Peer) {
 			if p.waitedOut(e.Peer) || pl.statements[e.Peer] != nil {
-				p.unset(pl, e.Offset, false)
+				p.takeBack(pl, e.Offset, noteNone)
 			} else {
 				pl.debtors = true
 			}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -14,9 +15,11 @@ import (
 type request struct {
 	Request
 	deadline Instant
-	ask      uint64 // under way; 0: none
-	tried    string // what came of the last one
-	orphan   bool   // asked by ourselves, after a removal
+	orphan   bool // asked by ourselves, after a removal
+
+	ask       uint64 // under way; 0: none
+	tried     string // what came of the last one
+	notBefore Instant
 }
 
 func (p *Peer) until(r *Request) Instant {
@@ -180,6 +183,7 @@ func (p *Peer) claimElsewhere(pl *pool, r *request) {
 	}
 	owner := pl.ring.regs[pl.ring.blockOf(at)].Owner
 	switch {
+	case p.now < r.notBefore:
 	case owner == p.me:
 		r.tried = "its block is on the way to this peer"
 	case !p.decided.lives(owner):
@@ -258,30 +262,54 @@ func (p *Peer) Release(now Instant, a netip.Addr) error {
 	if e := pl.space.entries[at]; e == nil || !e.allocated() {
 		return fmt.Errorf("%v was not allocated by this peer: %w", a, ErrUnknown)
 	}
-	p.free(pl, at)
+	p.free(pl, at, noteReleased)
 	return nil
 }
 
-// free ends an allocation; a borrowed address goes back to its lender.
-func (p *Peer) free(pl *pool, at uint64) {
-	e := *pl.space.entries[at]
-	pl.net--
-	if e.Use != Borrowed {
-		p.unset(pl, at, true)
+// free ends an allocation; a borrowed address goes back to its lender, with a note.
+func (p *Peer) free(pl *pool, at, note uint64) {
+	if e := pl.space.entries[at]; e.Use == Borrowed {
+		p.giveBack(pl, *e, note)
 		return
 	}
-	e.Use, e.Until = Returning, 0
+	pl.net--
+	p.unset(pl, at, true)
+}
+
+func (p *Peer) giveBack(pl *pool, e Entry, note uint64) {
+	pl.net--
+	e.Use, e.Until, e.Ask = Returning, 0, note
 	p.set(pl, e)
-	if owner := pl.ring.regs[pl.ring.blockOf(at)].Owner; p.decided.lives(owner) {
-		p.send(owner, pl, &Message{Kind: Return, Serial: e.Serial, Offset: at})
+	if owner := pl.ring.regs[pl.ring.blockOf(e.Offset)].Owner; p.decided.lives(owner) {
+		p.send(owner, pl, &Message{Kind: Return, Number: note, Serial: e.Serial, Offset: e.Offset})
 	}
+}
+
+// Moved says that an owner has gone to another peer, and what address of a subnet it had here. One of our own space
+// stays as it is until that peer claims it; a borrowed one goes back to its lender, who keeps our promise.
+func (p *Peer) Moved(now Instant, subnet netip.Prefix, owner string) (a netip.Addr, ok bool) {
+	p.advance(now)
+	pl := p.pool(subnet)
+	if pl == nil || p.Unable() != nil {
+		return a, false
+	}
+	e := pl.space.of(owner)
+	if e == nil {
+		return a, false
+	}
+	a = pl.ring.Addr(e.Offset)
+	if e.Use == Borrowed {
+		note := max(noteReleased+1, uint64(max(0, e.promise()-p.now)))
+		p.giveBack(pl, *e, note)
+	}
+	return a, true
 }
 
 // expire frees what nobody has asked for again in time.
 func (p *Peer) expire(pl *pool) {
 	for e, ok := pl.space.expired(p.now); ok; e, ok = pl.space.expired(p.now) {
 		if e.allocated() {
-			p.free(pl, e.Offset)
+			p.free(pl, e.Offset, noteNone)
 		} else {
 			p.unset(pl, e.Offset, false)
 		}
@@ -289,8 +317,9 @@ func (p *Peer) expire(pl *pool) {
 }
 
 // Foreign marks an address that was seen on the VLAN at somebody who did not get it from us. It is not given for
-// a day. If it was allocated, its owner gets another one when it asks next.
-func (p *Peer) Foreign(now Instant, a netip.Addr, who string) error {
+// a day. If it was allocated, its owner gets another one when it asks next; told says whether the owner knows of it
+// already, which makes it a conflict.
+func (p *Peer) Foreign(now Instant, a netip.Addr, who string, told bool) error {
 	p.advance(now)
 	pl := p.poolOf(a)
 	if pl == nil {
@@ -301,17 +330,27 @@ func (p *Peer) Foreign(now Instant, a netip.Addr, who string) error {
 		return err
 	}
 	if e := pl.space.entries[at]; e != nil {
-		p.tell("conflict", e.Peer.Peer, "%v is %v to %s, and %s uses it on the VLAN", a, e.Use, e.whom(), who)
-		if e.Use != Mine && e.Use != Foreign {
-			return nil // the loan is settled first
+		if told {
+			p.tell("conflict", e.Peer.Peer, "%v is %v to %s, and %s uses it on the VLAN", a, e.Use, e.whom(), who)
+		}
+		switch e.Use {
+		case Borrowed:
+			p.giveBack(pl, *e, noteForeign)
+			return nil
+		case Lent, Offered, Returning:
+			return nil // the borrower finds out as well
 		}
 	}
-	p.tell("foreign", 0, "%v is used on the VLAN by %s", a, who)
+	p.foreign(pl, at, who)
+	return nil
+}
+
+func (p *Peer) foreign(pl *pool, at uint64, who string) {
+	p.tell("foreign", 0, "%v is used on the VLAN by %s", pl.ring.Addr(at), who)
 	if len(who) > maxOwner {
-		who = who[:maxOwner]
+		who = strings.ToValidUTF8(who[:maxOwner], "")
 	}
 	p.set(pl, Entry{Use: Foreign, Offset: at, Owner: who, Until: p.now + foreignFor})
-	return nil
 }
 
 // claimOrphans asks for the addresses that were allocated before our removal.

@@ -16,6 +16,7 @@ var mutations = []struct {
 }{
 	{"skipInvariants", rules{skipInvariants: true}, opForge, 1},
 	{"skipPersistence", rules{skipPersistence: true}, opCrash, 60},
+	{"skipPromise", rules{skipPromise: true}, opMove, 1},
 	{"skipHeirRule", rules{skipHeirRule: true}, opRemove, 1},
 }
 

@@ -37,7 +37,7 @@ type Answer struct {
 
 // Event is something that people should know.
 type Event struct {
-	Kind string // conflict, inherited, given, received, kept, renumbered, fenced, lapsed, broken, foreign, forged
+	Kind string // conflict, inherited, given, received, kept, renumbered, fenced, lapsed, broken, foreign, forged, moved
 	Peer drawbridge.PeerID
 	Text string
 }
@@ -142,6 +142,7 @@ type statement struct {
 const (
 	gossipEvery = Instant(time.Second)
 	askTimeout  = Instant(2 * time.Second)
+	askAgain    = Instant(250 * time.Millisecond) // for one address, of the only peer that can give it
 	backOff     = Instant(4 * time.Second)
 	backOffMost = Instant(2 * time.Minute)
 	dryWithin   = 600 // seconds

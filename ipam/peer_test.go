@@ -66,7 +66,7 @@ func TestSameOwnerSameAddress(t *testing.T) {
 func TestForeignAddressIsNotGiven(t *testing.T) {
 	p := lone(t, "10.1.0.0/24")
 	a := one(p, Request{Subnet: p.Subnets()[0], Owner: "a"})
-	if err := p.Foreign(3, a.Addr, "00:11:22:33:44:55"); err != nil {
+	if err := p.Foreign(3, a.Addr, "00:11:22:33:44:55", true); err != nil {
 		t.Fatal(err)
 	}
 	if b := one(p, Request{Subnet: p.Subnets()[0], Owner: "a"}); b.Addr == a.Addr || b.Err != nil {

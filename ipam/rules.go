@@ -6,5 +6,6 @@ type rules struct {
 	skipInvariants  bool // merge whatever anybody says
 	skipPersistence bool // send and acknowledge before the disk has it
 	skipHeirRule    bool // adopt at once, without statements or waiting for the space lease
+	skipPromise     bool // forget what the owner of an address was told when it moves
 	takeFromAnyone  bool // hold what gossip says, not only what the donor says
 }

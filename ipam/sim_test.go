@@ -4,8 +4,10 @@ import (
 	"container/heap"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,6 +65,7 @@ func (e *events) Pop() any {
 type guest struct {
 	owner string
 	until Instant
+	via   Holder // who was given the promise with the address, if anybody was
 }
 
 // sim is true time, all machines, Raft and everything that may go wrong.
@@ -78,6 +81,7 @@ type sim struct {
 	lost      map[Holder]bool    // fenced: it knows of its removal
 	guests    map[netip.Addr]map[Holder]guest
 	asked     map[uint64]Request
+	at        map[uint64]*box // who was asked
 	loss      float64
 	calm      bool
 	bad       string
@@ -86,6 +90,7 @@ type sim struct {
 	ground    netip.Prefix
 	seen      func(Answer)
 	removals  int
+	moves     int
 	answers   int
 	refusals  int
 	reported  map[string]int
@@ -97,7 +102,7 @@ var small, large = netip.MustParsePrefix("10.1.0.0/25"), netip.MustParsePrefix("
 func newSim(seed uint64, n int, broken rules) *sim {
 	s := &sim{
 		rnd: rand.New(rand.NewPCG(seed, 7)), now: second, rules: broken, leases: map[Holder]Instant{}, lost: map[Holder]bool{},
-		guests: map[netip.Addr]map[Holder]guest{}, asked: map[uint64]Request{}, trace: func(string, ...any) {}, reported: map[string]int{},
+		guests: map[netip.Addr]map[Holder]guest{}, asked: map[uint64]Request{}, at: map[uint64]*box{}, trace: func(string, ...any) {}, reported: map[string]int{},
 	}
 	s.loss = []float64{0, 0.02, 0.2}[s.rnd.IntN(3)]
 	for i := range n {
@@ -274,6 +279,7 @@ func (s *sim) answered(b *box, a Answer) {
 	}
 	r := s.asked[a.Number]
 	delete(s.asked, a.Number)
+	delete(s.at, a.Number)
 	if a.Err != nil {
 		s.refusals++
 		return
@@ -283,17 +289,21 @@ func (s *sim) answered(b *box, a Answer) {
 	s.trace("%v gives %v to %s", me, a.Addr, r.Owner)
 	for h, g := range s.guests[a.Addr] {
 		over := g.until != 0 && g.until <= s.now
-		if h != me && !over && !s.exempt(h) {
+		if h != me && g.owner == r.Owner && !over { // it has moved, and counts on the later of both promises
+			s.moves++
+			continue
+		}
+		if h != me && !over && !s.exempt(h) && !s.exempt(g.via) {
 			s.fail("%v is given to %s by %v while %s has it from %v", a.Addr, r.Owner, me, g.owner, h)
 		}
-		if h == me && g.owner != r.Owner && !over {
+		if h == me && g.owner != r.Owner && !over && !s.exempt(g.via) {
 			s.fail("%v is given to %s by %v while %s has it", a.Addr, r.Owner, me, g.owner)
 		}
 	}
 	if s.guests[a.Addr] == nil {
 		s.guests[a.Addr] = map[Holder]guest{}
 	}
-	s.guests[a.Addr][me] = guest{r.Owner, a.Until}
+	s.guests[a.Addr][me] = guest{owner: r.Owner, until: a.Until}
 }
 
 func (s *sim) fail(format string, args ...any) {
@@ -342,10 +352,11 @@ const (
 	opForge
 	opForeign
 	opLag
+	opMove
 	operations
 )
 
-var weights = [operations]int{opAllocate: 50, opRelease: 36, opClaim: 8, opCrash: 4, opRestart: 8, opPartition: 2, opHeal: 6, opRemove: 2, opForge: 1, opForeign: 1, opLag: 1}
+var weights = [operations]int{opAllocate: 50, opRelease: 36, opClaim: 8, opCrash: 4, opRestart: 8, opPartition: 2, opHeal: 6, opRemove: 2, opForge: 1, opForeign: 1, opLag: 1, opMove: 4}
 
 // operation draws what happens next. In long histories trouble is twenty times rarer, so that peers get to do
 // their work between two of them.
@@ -404,9 +415,11 @@ func (s *sim) step() {
 		s.forge()
 	case opForeign:
 		if b := s.pick(up); b != nil {
-			_ = b.peer.Foreign(s.now, s.anyAddr(), "a printer")
+			_ = b.peer.Foreign(s.now, s.anyAddr(), "a printer", true)
 			s.output(b)
 		}
+	case opMove:
+		s.move()
 	case opLag:
 		if b := s.pick(up); b != nil {
 			b.lag = Instant(s.rnd.Int64N(int64(5 * second)))
@@ -435,9 +448,10 @@ func (s *sim) crash(b *box) {
 		b.disk = append(b.disk, b.writes[:s.rnd.IntN(n+1)]...)
 	}
 	b.peer, b.writes = nil, nil
-	for n, r := range s.asked {
-		if strings.HasPrefix(r.Owner, fmt.Sprintf("%d-", b.id)) {
+	for n, at := range s.at {
+		if at == b {
 			delete(s.asked, n)
+			delete(s.at, n)
 		}
 	}
 }
@@ -458,10 +472,54 @@ func (s *sim) request(claim netip.Addr) {
 	if s.rnd.IntN(3) == 0 {
 		r.For = time.Duration(1+s.rnd.IntN(30)) * time.Second
 	}
-	s.asked[r.Number] = r
+	s.ask(b, r)
+}
+
+func (s *sim) ask(b *box, r Request) {
+	s.asked[r.Number], s.at[r.Number] = r, b
 	b.peer.Allocate(s.now, r)
 	s.output(b)
 }
+
+// move takes a guest from one peer to another, which claims its address. Until it is told something, the guest counts on
+// what it was told before.
+func (s *sim) move() {
+	b := s.pick(up)
+	for _, a := range s.used() {
+		for _, h := range slices.SortedFunc(maps.Keys(s.guests[a]), Holder.compare) {
+			g := s.guests[a][h]
+			if b == nil || h == b.peer.Me() || s.exempt(h) || g.until != 0 && g.until <= s.now || s.waits(g.owner) || s.rnd.IntN(4) > 0 {
+				continue
+			}
+			if from := s.boxes[h.Peer-1]; up(from) && from.peer.Me() == h && from.side == b.side && s.rnd.IntN(2) == 0 {
+				s.leave(from, a, g)
+			}
+			s.trace("%s moves with %v from %v to %v", g.owner, a, h, b.peer.Me())
+			r := Request{Number: s.rnd.Uint64(), Subnet: s.ground, Owner: g.owner, Addr: a, Patience: 5 * time.Second}
+			if s.rnd.IntN(2) == 0 {
+				r.For = time.Duration(1+s.rnd.IntN(30)) * time.Second
+			}
+			s.ask(b, r)
+			return
+		}
+	}
+}
+
+// leave tells a peer that its guest has gone. With a borrowed address the promise goes back to the lender, and is void when
+// that one is removed, as those to its own guests are.
+func (s *sim) leave(from *box, a netip.Addr, g guest) {
+	pl := from.peer.pools[0]
+	at, _ := pl.ring.Offset(a)
+	if e := pl.space.entries[at]; e != nil && e.Use == Borrowed && e.Owner == g.owner {
+		g.via = pl.ring.regs[pl.ring.blockOf(at)].Owner
+		s.guests[a][from.peer.me] = g
+	}
+	from.peer.Moved(s.now, s.ground, g.owner)
+	s.output(from)
+}
+
+// used are the addresses that somebody was told, in order.
+func (s *sim) used() []netip.Addr { return slices.SortedFunc(maps.Keys(s.guests), netip.Addr.Compare) }
 
 func (s *sim) release() {
 	b := s.pick(up)
@@ -475,7 +533,7 @@ func (s *sim) release() {
 			if err := b.peer.Release(s.now, a); err != nil {
 				s.fail("release of %v: %v", a, err)
 			}
-			delete(s.guests[a], b.peer.Me())
+			maps.DeleteFunc(s.guests[a], func(_ Holder, g guest) bool { return g.owner == e.Owner })
 			s.trace("%v frees %v", b.peer.Me(), a)
 			s.output(b)
 			return
@@ -690,19 +748,19 @@ func TestSim(t *testing.T) {
 		}
 		return
 	}
-	answers, refusals, removals := 0, 0, 0
+	answers, refusals, removals, moves := 0, 0, 0, 0
 	reported := map[string]int{}
 	for seed := uint64(1); seed <= uint64(*seeds); seed++ {
 		s := simulate(seed, 3+int(seed%5), 200, rules{}, int(seed%(operations+4)), nil)
 		if s.bad != "" {
 			t.Fatalf("seed %d: %s", seed, s.bad)
 		}
-		answers, refusals, removals = answers+s.answers, refusals+s.refusals, removals+s.removals
+		answers, refusals, removals, moves = answers+s.answers, refusals+s.refusals, removals+s.removals, moves+s.moves
 		for k, n := range s.reported {
 			reported[k] += n
 		}
 	}
-	t.Logf("%d addresses given, %d refused, %d removals, events %v", answers, refusals, removals, strings.TrimPrefix(fmt.Sprint(reported), "map"))
+	t.Logf("%d addresses given, %d refused, %d removals, %d moves, events %v", answers, refusals, removals, moves, strings.TrimPrefix(fmt.Sprint(reported), "map"))
 }
 
 func TestSimTwentyPeers(t *testing.T) {
@@ -710,5 +768,5 @@ func TestSimTwentyPeers(t *testing.T) {
 	if s.bad != "" {
 		t.Fatal(s.bad)
 	}
-	t.Logf("%d addresses given, %d refused, %d removals, events %v", s.answers, s.refusals, s.removals, s.reported)
+	t.Logf("%d addresses given, %d refused, %d removals, %d moves, events %v", s.answers, s.refusals, s.removals, s.moves, s.reported)
 }

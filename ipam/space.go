@@ -29,11 +29,25 @@ type Entry struct {
 	Use
 	Offset uint64
 	Owner  string  // who uses it: a guest's id; for Foreign, who was seen
-	Until  Instant // when it becomes free by itself; 0: never
+	Until  Instant // when it becomes free by itself, 0: never; Lent, Offered: until when we promised it to its owner
 	Peer   Holder  // Lent, Offered: the borrower
 	Serial uint64  // of the loan
-	Ask    uint64  // Offered: the ask that it answers
+	Ask    uint64  // Offered: the ask that it answers; Returning: the note that goes with it
 }
+
+// forever is later than any time; it stands for a promise without an end.
+const forever = Instant(1<<63 - 1)
+
+// promise is until when the owner of an allocation may count on it.
+func (e *Entry) promise() Instant {
+	if e.Until == 0 {
+		return forever
+	}
+	return e.Until
+}
+
+// expires reports whether the entry ends by itself.
+func (e *Entry) expires() bool { return e.Until != 0 && e.Use != Lent && e.Use != Offered }
 
 // formerSize bounds how many released addresses are remembered for owners that come back.
 const formerSize = 4096
@@ -164,7 +178,7 @@ func (p *Space) put(e Entry) {
 			delete(p.former, e.Owner)
 		}
 	}
-	if e.Until != 0 {
+	if e.expires() {
 		p.expiry.push(deadline{e.Until, e.Offset})
 		p.tidy()
 	}
@@ -177,7 +191,7 @@ func (p *Space) tidy() {
 	}
 	p.expiry = p.expiry[:0]
 	for _, e := range p.entries {
-		if e.Until != 0 {
+		if e.expires() {
 			p.expiry.push(deadline{e.Until, e.Offset})
 		}
 	}
@@ -361,7 +375,7 @@ func (p *Space) expired(now Instant) (e *Entry, ok bool) {
 	for len(p.expiry) > 0 && p.expiry[0].at <= now {
 		d := p.expiry.pop()
 		e := p.entries[d.offset]
-		if e == nil || e.Until == 0 || e.Until != d.at {
+		if e == nil || !e.expires() || e.Until != d.at {
 			continue // gone, or a later deadline of it is in the heap
 		}
 		return e, true
