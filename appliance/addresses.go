@@ -34,10 +34,11 @@ const addressFile = "addresses"
 // addresses is this peer's part in giving out addresses.
 type addresses struct {
 	*addresskeeper.Keeper
-	node    *Node
-	decided notifier // the voters' decisions, or this peer's configuration
-	guests  guests
-	names   *names
+	node     *Node
+	decided  notifier // the voters' decisions, or this peer's configuration
+	guests   guests
+	names    *names
+	lookouts lookouts
 }
 
 // openStore reads the state file. One that is damaged is put aside, as frames are more important than addresses: the peer
@@ -64,6 +65,7 @@ func (n *Node) openAddresses() error {
 		return err
 	}
 	a := &addresses{node: n}
+	a.lookouts.node = n
 	started, began := time.Now().UnixNano(), gate.Now()
 	a.Keeper, err = addresskeeper.New(addresskeeper.Config{
 		Peer:   ipam.Config{Self: n.creds.ID(), Random: random, Near: n.near},
@@ -214,6 +216,7 @@ const (
 	opAdmit     = "admit"
 	opRows      = "rows"
 	opRelease   = "release"
+	opMoved     = "moved"
 )
 
 // addressQuestion is what a peer is asked about addresses, one a stream.
@@ -221,12 +224,15 @@ type addressQuestion struct {
 	Op      string `json:"op"`
 	Life    uint32 `json:"life,omitempty"`    // opAdmit
 	Address string `json:"address,omitempty"` // opRelease
+	Owner   string `json:"owner,omitempty"`   // opMoved
+	Subnet  string `json:"subnet,omitempty"`  // opMoved
 }
 
 // addressReply is what it answers.
 type addressReply struct {
 	Decided ipam.Decided  `json:"decided,omitzero"`
 	Rows    []web.Address `json:"rows,omitempty"`
+	Address string        `json:"address,omitempty"` // opMoved
 	Error   string        `json:"error,omitempty"`
 	Kind    string        `json:"kind,omitempty"`
 }
@@ -260,6 +266,8 @@ func (n *Node) decideAddress(ctx context.Context, from drawbridge.PeerID, q addr
 		return r, err
 	case opRelease:
 		return r, n.releaseHere(ctx, q.Address)
+	case opMoved:
+		return n.movedHere(ctx, q)
 	}
 	if n.voter == nil {
 		return r, fmt.Errorf("%w: peer %s does not vote", web.ErrUnavailable, n.creds.Name)

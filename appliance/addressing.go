@@ -172,12 +172,33 @@ func (n *Node) AllocateAddress(ctx context.Context, q web.AddressRequest) (web.A
 	} else if r.Subnet, err = n.subnetFor(ctx, q.Subnet); err != nil {
 		return web.Address{}, err
 	}
-	a, err := n.addresses.Allocate(ctx, r)
+	a, err := n.allocateProbed(ctx, r)
 	if err != nil {
 		return web.Address{}, addressError(err)
 	}
 	n.changed.tell()
 	return n.addressOf(ipam.Row{Addr: a.Addr, Use: "allocated", Owner: q.Owner, Until: n.addresses.Time(a.Until)}), nil
+}
+
+// allocateProbed looks on the wire for who uses an address before it is given for the first time. A claim by hand is not
+// looked for: most often it is made for somebody who uses the address already.
+func (n *Node) allocateProbed(ctx context.Context, r ipam.Request) (a ipam.Answer, err error) {
+	if r.Addr.IsValid() {
+		return n.addresses.Allocate(ctx, r)
+	}
+	have, err := n.givenTo(ctx, r.Subnet, r.Owner)
+	if err != nil {
+		return a, err
+	}
+	for range mostTaken {
+		if a, err = n.addresses.Allocate(ctx, r); err != nil || a.Addr == have {
+			return a, err
+		}
+		if err = n.probe(ctx, r.Subnet, a.Addr); !errors.Is(err, ipam.ErrTaken) {
+			return a, err
+		}
+	}
+	return a, err
 }
 
 // subnetFor is the subnet that is meant: the only one, when none was named.

@@ -3,10 +3,9 @@ package appliance
 import (
 	"context"
 	"encoding/binary"
-	"errors"
+	"encoding/hex"
 	"net/netip"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,7 +13,6 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
-	"github.com/drawbridge-net/drawbridge/ipam"
 	"github.com/drawbridge-net/drawbridge/ipam/dhcp"
 )
 
@@ -158,98 +156,6 @@ func addrs(texts []string, of func(netip.Addr) bool) (out []netip.Addr) {
 	return out
 }
 
-// leases is the address management as the DHCP server needs it.
-type leases struct{ n *Node }
-
-var _ dhcp.Leases = leases{}
-
-// Patience of requests: below the four seconds after which a client asks again (RFC 2131 §4.1), and for a wanted address
-// short enough that another can be found in time.
-const (
-	wantedFor = time.Second
-	anyFor    = 2 * time.Second
-)
-
-// Allocate implements dhcp.Leases.
-func (l leases) Allocate(ctx context.Context, subnet netip.Prefix, c dhcp.Client, wanted netip.Addr, hold time.Duration) (netip.Addr, time.Time, error) {
-	l.n.noteGuest(c)
-	have, err := l.n.givenTo(ctx, subnet, c.Key)
-	if err != nil {
-		return netip.Addr{}, time.Time{}, err
-	}
-	if !have.IsValid() && subnet.Contains(wanted) {
-		a, until, err := l.ask(ctx, ipam.Request{Subnet: subnet, Owner: c.Key, Addr: wanted, For: hold, Patience: wantedFor})
-		if err == nil {
-			return a, until, nil
-		}
-	}
-	return l.ask(ctx, ipam.Request{Subnet: subnet, Owner: c.Key, For: hold, Patience: anyFor})
-}
-
-// Renew implements dhcp.Leases. A guest that has moved here claims what another peer gave it; that peer lends it only
-// when it is free there.
-func (l leases) Renew(ctx context.Context, subnet netip.Prefix, c dhcp.Client, addr netip.Addr, lease time.Duration) (time.Time, error) {
-	l.n.noteGuest(c)
-	if !subnet.Contains(addr) {
-		return time.Time{}, dhcp.ErrUnknown
-	}
-	_, until, err := l.ask(ctx, ipam.Request{Subnet: subnet, Owner: c.Key, Addr: addr, For: lease, Patience: anyFor})
-	return until, err
-}
-
-// Release implements dhcp.Leases.
-func (l leases) Release(ctx context.Context, subnet netip.Prefix, c dhcp.Client, addr netip.Addr) error {
-	have, err := l.n.givenTo(ctx, subnet, c.Key)
-	if err != nil || have != addr {
-		return errors.Join(err, dhcp.ErrUnknown)
-	}
-	var failed error
-	err = l.n.addresses.Do(ctx, func(p *ipam.Peer, now ipam.Instant) { failed = p.Release(now, addr) })
-	return leaseError(errors.Join(err, failed))
-}
-
-// Decline implements dhcp.Leases.
-func (l leases) Decline(ctx context.Context, subnet netip.Prefix, c dhcp.Client, addr netip.Addr) error {
-	have, err := l.n.givenTo(ctx, subnet, c.Key)
-	if err != nil || have != addr {
-		return errors.Join(err, dhcp.ErrUnknown)
-	}
-	var failed error
-	err = l.n.addresses.Do(ctx, func(p *ipam.Peer, now ipam.Instant) {
-		failed = p.Foreign(now, addr, "somebody whom "+c.MAC.String()+" found there")
-	})
-	return leaseError(errors.Join(err, failed))
-}
-
-func (l leases) ask(ctx context.Context, r ipam.Request) (netip.Addr, time.Time, error) {
-	a, err := l.n.addresses.Allocate(ctx, r)
-	if err != nil {
-		return netip.Addr{}, time.Time{}, leaseError(err)
-	}
-	return a.Addr, l.n.addresses.Time(a.Until), nil
-}
-
-// leaseError is an error of the address management in the words of the server. Whoever cannot be asked keeps its lease.
-func leaseError(err error) error {
-	for from, to := range map[error]error{ipam.ErrTaken: dhcp.ErrTaken, ipam.ErrOutside: dhcp.ErrUnknown, ipam.ErrUnknown: dhcp.ErrUnknown} {
-		if errors.Is(err, from) {
-			return errors.Join(to, err)
-		}
-	}
-	return err
-}
-
-// givenTo is the address of a subnet that this peer gave an owner; invalid when there is none.
-func (n *Node) givenTo(ctx context.Context, subnet netip.Prefix, owner string) (have netip.Addr, err error) {
-	err = n.addresses.Do(ctx, func(p *ipam.Peer, _ ipam.Instant) {
-		all := p.Lookup(owner)
-		if i := slices.IndexFunc(all, subnet.Contains); i >= 0 {
-			have = all[i]
-		}
-	})
-	return have, err
-}
-
 // noteGuest remembers who asked, for people.
 func (n *Node) noteGuest(c dhcp.Client) {
 	g := &n.addresses.guests
@@ -268,6 +174,32 @@ func (n *Node) guest(owner string) (dhcp.Client, bool) {
 	defer g.mu.Unlock()
 	c, ok := g.seen[owner]
 	return c, ok
+}
+
+// macOf is the hardware address of an owner that asked by DHCP; false when it is not known.
+func (n *Node) macOf(owner string) (m drawbridge.MAC, known bool) {
+	if text, ok := strings.CutPrefix(owner, "mac:"); ok {
+		b, err := hex.DecodeString(text)
+		if err != nil || len(b) != len(m) {
+			return m, false
+		}
+		return drawbridge.MAC(b), true
+	}
+	c, ok := n.guest(owner)
+	return c.MAC, ok
+}
+
+// isGuest reports whether a station asked for an address here.
+func (n *Node) isGuest(m drawbridge.MAC) bool {
+	g := &n.addresses.guests
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.seen {
+		if c.MAC == m {
+			return true
+		}
+	}
+	return false
 }
 
 // foreignAnswer reports whether a frame is an answer of somebody else's DHCP server or router, which must not cross.

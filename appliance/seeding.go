@@ -186,6 +186,7 @@ func (n *Node) runAddresses(ctx context.Context) error {
 // hears nothing of other peers' decisions.
 func (n *Node) followSubnets(ctx context.Context) error {
 	pause := seedEvery
+	defer n.addresses.lookouts.wait()
 	for {
 		watch := n.changed.watch()
 		if n.lacksSubnets(ctx) {
@@ -193,6 +194,7 @@ func (n *Node) followSubnets(ctx context.Context) error {
 		} else {
 			pause = seedEvery
 		}
+		n.addresses.lookouts.follow(ctx, n.network.inForce())
 		n.bindGuests()
 		t := time.NewTimer(pause)
 		select {

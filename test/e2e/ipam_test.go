@@ -42,6 +42,9 @@ const onLease = `#!/bin/sh
 echo "$1 $ip $router $serverid"
 `
 
+// renewSignal has udhcpc renew its lease.
+const renewSignal = syscall.SIGUSR1
+
 // guest is a DHCP client in a host's namespace.
 type guest struct {
 	cmd  *exec.Cmd
@@ -142,11 +145,19 @@ func TestIPAM(t *testing.T) {
 			t.Errorf("x1 asked for the guest at w, %v:\n%s", err, out)
 		}
 	})
+	t.Run("reverse names", func(t *testing.T) {
+		if got := b.dig(t, "x1", "-x", one); got != "wanda.lab.example." {
+			t.Errorf("dig -x %s says %q", one, got)
+		}
+		if got := b.dig(t, "w1", "wanda.lab.example"); got != one {
+			t.Errorf("dig wanda.lab.example says %q, want %s", got, one)
+		}
+	})
 	t.Run("a peer dies and comes back", func(t *testing.T) {
 		must(t, lab.Kill(b.Name, "x"), lab.Start(t.Context(), b.Name, "x"))
 		eventually(t, reachLimit, "x answers its guest again", func() bool { return b.able(t, "x") && b.ports(t, "x") })
 		eventually(t, reachLimit, "the address is renewed", func() bool {
-			must(t, x1.cmd.Process.Signal(syscall.SIGUSR1))
+			must(t, x1.cmd.Process.Signal(renewSignal))
 			select {
 			case line := <-x1.told:
 				return strings.HasPrefix(line, "renew "+two+" ")
@@ -185,6 +196,22 @@ func TestIPAM(t *testing.T) {
 		}
 		must(t, err, b.api("w").ReleaseAddress(within(t, reachLimit), "10.43.0.2"))
 	})
+}
+
+// dig asks the peers' resolver from a host's namespace.
+func (b *bed) dig(t *testing.T, host string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath("dig"); err != nil {
+		t.Fatalf("%v: install the package bind9-dnsutils (.ci/needs)", err)
+	}
+	ns, err := netlab.Open(b.host(host).Netns)
+	must(t, err)
+	defer ns.Close()
+	out, err := ns.Run(within(t, reachLimit), "dig", append([]string{"+short", "+tries=5", "@10.43.0.254"}, args...)...)
+	if err != nil {
+		t.Errorf("dig %v: %v", args, err)
+	}
+	return strings.TrimSpace(out)
 }
 
 // able reports whether a peer may give addresses of the subnet.
