@@ -1,0 +1,97 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
+)
+
+// PinnedAt is where everything of ours stands that the kernel keeps beyond a process: maps and programs of the gate and
+// the forwarding plane. A BPF file system is mounted at /sys/fs/bpf.
+const PinnedAt = "/sys/fs/bpf/drawbridge"
+
+// Kinds of leftovers.
+const (
+	Pinned = "pinned BPF object"
+	Socket = "socket"
+	Filter = "gate on an interface"
+)
+
+// leftovers finds what a former run left. While the daemon runs, what is pinned is in use.
+func (g *gatherer) leftovers(running bool) (all []Leftover) {
+	if !running {
+		all = append(pinned(g.path(PinnedAt)), guarded()...)
+	}
+	if dead(g.cfg.Socket) {
+		all = append(all, Leftover{Socket, g.cfg.Socket, "nobody answers at it"})
+	}
+	return all
+}
+
+// pinned lists everything below dir, what is in a directory before the directory.
+func pinned(dir string) (all []Leftover) {
+	_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error { // unreadable: nothing to remove
+		if err == nil {
+			all = append(all, Leftover{Pinned, path, "no daemon runs that would use it"})
+		}
+		return nil
+	})
+	slices.Reverse(all)
+	return all
+}
+
+// guarded lists the interfaces at which a killed daemon left its gate, which is shut for ever. A new one replaces it; it
+// is in the way of whoever uses the interface for something else.
+func guarded() (all []Leftover) {
+	names, _ := hostnet.Guarded() // not allowed to see: root will be
+	for _, n := range names {
+		all = append(all, Leftover{Filter, n, "a daemon that is gone left it, shut"})
+	}
+	return all
+}
+
+// dead reports whether path is a socket at which nobody listens.
+func dead(path string) bool {
+	i, err := os.Lstat(path)
+	if err != nil || i.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// Clean removes leftovers, and goes on after one that cannot be removed. It looks at each again first: a daemon may have
+// started since the list was made.
+func Clean(all []Leftover) (removed []Leftover, err error) {
+	for _, l := range all {
+		switch {
+		case l.Kind == Socket && !dead(l.Path):
+			err = errors.Join(err, fmt.Errorf("%s: somebody answers at it now; it was left alone", l.Path))
+			continue
+		}
+		if e := l.remove(); e != nil && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, fmt.Errorf("remove %s %s: %w", l.Kind, l.Path, e))
+			continue
+		}
+		removed = append(removed, l)
+	}
+	return removed, err
+}
+
+func (l Leftover) remove() error {
+	if l.Kind == Filter {
+		return hostnet.Unguard(l.Path)
+	}
+	return os.Remove(l.Path)
+}
