@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 	"appliance/config":          {""},
 	"appliance/hostnet":         {""},
 	"appliance/notify":          {},
+	"appliance/diag":            {},
 	"appliance/doctor":          {"", "appliance/config", "appliance/hostnet", "failover", "failover/gate"},
 	"appliance/netconfig":       {""},
 	"appliance/slot":            {""},

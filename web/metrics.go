@@ -11,9 +11,13 @@ import (
 // metrics answers in the Prometheus text format. Everything is read from the node when it is asked for;
 // nothing is counted twice.
 func metrics(node Node) http.Handler {
+	return promhttp.HandlerFor(registry(node), promhttp.HandlerOpts{})
+}
+
+func registry(node Node) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(meter{node}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return promhttp.HandlerFor(r, promhttp.HandlerOpts{})
+	return r
 }
 
 // series is the description of one metric and how it counts.

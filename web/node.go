@@ -40,6 +40,10 @@ type Node interface {
 	// port goes away. What is wrong with the request is reported before anything is written.
 	Capture(ctx context.Context, r CaptureRequest, w io.Writer) error
 
+	// Diagnose writes a bundle of what somebody far away needs to understand this peer, without secrets, and says what
+	// its file may be called.
+	Diagnose(ctx context.Context, w io.Writer) (name string, err error)
+
 	Mover
 	Configurer
 	Addresser

@@ -64,6 +64,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.configuration()
 	s.addresses()
 	s.streams()
+	s.diagnostics()
 	s.health(engine)
 	return s.guarded(watching{s, engine})
 }

@@ -23,6 +23,7 @@ var Rules = []Rule{
 	{http.MethodGet, "/metrics", Viewer},
 	{"*", "/api", Admin},
 	{"*", "/debug", Admin},
+	{http.MethodGet, "/api/v1/diag", Admin}, // names and addresses of everything, and what every goroutine does
 
 	// The way in.
 	{http.MethodGet, "/api/v1/session", Nobody},

@@ -43,6 +43,7 @@ func TestRules(t *testing.T) {
 		{"DELETE", "/api/v1/peers/b", Admin},
 		{"GET", "/api/v1/capture", Operator},
 		{"POST", "/api/v1/ports/tap0/clear", Operator},
+		{"GET", "/api/v1/diag", Admin},
 	} {
 		if got := least(Rules, c.method, c.path); got != c.want {
 			t.Errorf("%s %s: %q, want %q", c.method, c.path, got, c.want)

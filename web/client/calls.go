@@ -129,6 +129,15 @@ func Query(f web.MACFilter) url.Values {
 	return q
 }
 
+// Diag is the diagnostics bundle. The caller closes it.
+func (c *Client) Diag(ctx context.Context) (bundle io.ReadCloser, err error) {
+	answer, err := c.call(ctx, http.MethodGet, "diag", nil, web.BundleType, nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
+}
+
 // Capture copies frames of a port to w as pcapng until ctx ends.
 func (c *Client) Capture(ctx context.Context, r web.CaptureRequest, w io.Writer) error {
 	q := url.Values{"port": {r.Port}}

@@ -40,6 +40,7 @@ type Values struct {
 	Tokens   []web.Token
 	Ready    web.Readiness
 	Capture  []byte // what a capture writes
+	Bundle   []byte // the diagnostics
 	Moves    Moves
 	Silent   string // a peer that does not answer about the configuration
 	Failure  error  // what every change returns
@@ -166,6 +167,15 @@ func (n *Node) RevokeToken(_ context.Context, id string) error { return n.note("
 
 // Forget implements web.Node.
 func (n *Node) Forget(_ context.Context, peer string) error { return n.note("forget %s", peer) }
+
+// Diagnose implements web.Node.
+func (n *Node) Diagnose(_ context.Context, w io.Writer) (string, error) {
+	if err := n.note("diagnose"); err != nil {
+		return "", err
+	}
+	_, err := w.Write(n.read().Bundle)
+	return "drawbridge-a-20260304T120000Z.tar.gz", err
+}
 
 // Capture implements web.Node: what the values have, and then nothing until the client is gone.
 func (n *Node) Capture(ctx context.Context, r web.CaptureRequest, w io.Writer) error {

@@ -72,6 +72,7 @@ func sample() Values {
 			{ID: "0203040506", Roles: []string{"peer"}, Created: ago(48 * time.Hour), CreatedBy: "root", Expires: ago(47 * time.Hour), Uses: 3, Left: 1, State: "expired"},
 		},
 		Ready:   web.Readiness{Ready: true, Reasons: []string{}},
+		Bundle:  []byte("\x1f\x8b a bundle"),
 		Capture: []byte("\x0a\x0d\x0d\x0a a capture"),
 	}
 }

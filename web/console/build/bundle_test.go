@@ -98,7 +98,7 @@ func TestFirstLoadIsSmall(t *testing.T) {
 }
 
 // call finds where the page asks the API for something: read, change, address, useFeed and the like with a literal.
-var call = regexp.MustCompile(`(?:read|change|address|useFeed|stream)\(\s*"([^"]+)"`)
+var call = regexp.MustCompile(`(?:read|change|address|download|useFeed|stream)\(\s*"([^"]+)"`)
 
 // Every path goes through src/api.ts, which puts /api/v1 before it; these are all that the page asks for.
 func TestThePageCallsOnlyWhatTheDocumentHas(t *testing.T) {

@@ -1169,4 +1169,4 @@ export interface Changes {
 }
 
 /** Answers that are no JSON. */
-export type Downloads = | "/capture" | "/oidc/callback" | "/oidc/start";
+export type Downloads = | "/capture" | "/diag" | "/oidc/callback" | "/oidc/start";

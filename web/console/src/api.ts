@@ -55,6 +55,14 @@ export async function readText(path: keyof Reads, query?: Query): Promise<string
   return answer.text();
 }
 
+/** download is an answer that is a file, and what the node calls it. */
+export async function download(path: Downloads): Promise<{ file: Blob; name: string }> {
+  const answer = await fetch(address(path));
+  if (!answer.ok) throw await refusalOf(answer);
+  const name = /filename="([\w.-]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1];
+  return { file: await answer.blob(), name: name ?? path.slice(1) };
+}
+
 type Names = Record<string, string | number>;
 
 /** named puts names into a path for its parts in braces. */

@@ -1,7 +1,8 @@
 import { useState } from "preact/hooks";
-import { read, said } from "../api";
-import { count } from "../format";
+import { download, said } from "../api";
+import { bytes, count } from "../format";
 import { useFeed } from "../live";
+import { whyNot } from "../session";
 import { Icon } from "../ui/icons";
 import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, save, State } from "../ui/parts";
 import { toast } from "../ui/toast";
@@ -51,38 +52,36 @@ export function About() {
           {dropped.length === 0 ? <p><State tone="ok">none</State></p> : <dl class="lines">{dropped.map(([why, n]) => <div key={why}><dt>{kindWords(why)}</dt><dd>{count(n)} frames</dd></div>)}</dl>}
         </Card>
         <Card title="Diagnostics" wide>
-          <p class="quiet-text">A file with what this console knows of {status.name}: state, peers, links, routes, ports, segments, addresses and events. It has the names and addresses of your network, and no key and no token.</p>
-          <div class="tools below"><Collect name={status.name} /></div>
-          <p class="fine">On the terminal of the node:</p>
-          <Command>drawbridge status</Command>
+          <p class="quiet-text">An archive of what somebody far away needs to understand {status.name}: state, configuration, events, metrics, what every part waits for, and a check of the host. It has the names and addresses of your network. Keys, tokens, password hashes and cookies are taken out; README.txt in it lists both.</p>
+          <div class="tools below"><Collect /></div>
+          <p class="fine">The same on the terminal of the node, with its journal, and a check of the host by root:</p>
+          <Command>drawbridge diag</Command>
+          <p class="fine">Only the check:</p>
+          <Command>drawbridge doctor</Command>
         </Card>
       </div>
     </Page>
   );
 }
 
-const collected = ["/version", "/status", "/peers", "/links", "/routes", "/ports", "/segments", "/macs", "/events"] as const;
-
-function Collect({ name }: { name: string }) {
-  const [done, setDone] = useState<number>();
+function Collect() {
+  const [busy, setBusy] = useState(false);
   const run = async () => {
-    const all: Record<string, unknown> = { collected: new Date().toISOString() };
+    setBusy(true);
     try {
-      for (const [i, path] of collected.entries()) {
-        setDone(i);
-        all[path.slice(1)] = await read(path);
-      }
-      save(`drawbridge-${name}-${new Date().toISOString().slice(0, 19).replace(/[:T]/g, "-")}.json`, "application/json", [JSON.stringify(all, null, 2) + "\n"]);
-      toast("Diagnostics are in your downloads");
+      const { file, name } = await download("/diag");
+      save(name, "application/gzip", [file]);
+      toast(`${name} (${bytes(file.size)}) is in your downloads`);
     } catch (err) {
       toast(said(err), "bad");
     }
-    setDone(undefined);
+    setBusy(false);
   };
+  const why = whyNot("admin");
   return (
-    <button type="button" disabled={done !== undefined} onClick={run}>
-      {done === undefined ? <Icon name="download" size={18} /> : <span class="spinner" aria-hidden="true" />}
-      {done === undefined ? "Download diagnostics" : `Collecting ${done + 1} of ${collected.length}`}
+    <button type="button" disabled={busy || why !== undefined} title={why} onClick={run}>
+      {busy ? <span class="spinner" aria-hidden="true" /> : <Icon name="download" size={18} />}
+      {busy ? "Collecting, a few seconds" : "Download diagnostics"}
     </button>
   );
 }

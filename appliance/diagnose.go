@@ -1,0 +1,91 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/appliance/diag"
+	"github.com/drawbridge-net/drawbridge/appliance/doctor"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// told makes a part of what a node answers from memory.
+func told[T any](name, about string, of func() T) diag.Part {
+	return diag.JSON(name, about, func(context.Context) (T, error) { return of(), nil })
+}
+
+// DiagnosticParts are what a running peer puts into its bundle, and, of a nil node, a list of them to be shown.
+func DiagnosticParts(n *Node) []diag.Part {
+	parts := []diag.Part{
+		told("version.json", "versions of the daemon, Go and the kernel", n.Version),
+		told("status.json", "this peer at a glance, with its problems", n.Status),
+		told("ready.json", "whether it does what its node file asks for", n.Ready),
+		told("peers.json", "all peers and how they are reached", n.Peers),
+		told("links.json", "connections to adjacent peers", n.Links),
+		told("routes.json", "how frames leave this peer", n.Routes),
+		told("ports.json", "ports, their gates, counters and drops", n.Ports),
+		told("segments.json", "who bridges which segment, since when and why", n.Segments),
+		told("takeovers.json", "how ready each gateway is to take over", n.Takeovers),
+		told("macs.json", "where every station is", func() []web.MAC { return n.MACs(web.MACFilter{}) }),
+		told("events.json", "what happened", func() []web.Event { return n.Events(0) }),
+		told("operations.json", "what was asked for, and what came of it", n.Operations),
+		told("drills.json", "reports of rehearsals", n.Drills),
+		told("alone.json", "what ALONE sees and drops on each wire", func() any { return map[string]any{"ports": n.alone.Ports(), "drops": n.alone.Drops()} }),
+		diag.JSON("subnets.json", "address space of guests", func(ctx context.Context) ([]web.Subnet, error) { return n.Subnets(ctx) }),
+		diag.JSON("network-config.json", "the network configuration in force, without its users", n.configWithoutUsers),
+		diag.JSON("config-versions.json", "its last versions: who changed it, when, why", func(ctx context.Context) (web.ConfigHistory, error) { return n.ConfigVersions(ctx, 0, 100) }),
+		diag.JSON("config-applied.json", "which peers go by it", func(context.Context) (web.ConfigApplied, error) { return n.ConfigApplied(0), nil }),
+		{Name: "node-file.toml", About: "the node file", Read: func(context.Context) ([]byte, error) { return os.ReadFile(n.cfg.Path) }},
+		{Name: "metrics.txt", About: "all metrics, as Prometheus reads them", Read: func(context.Context) ([]byte, error) { return web.Metrics(n) }},
+		diag.JSON("doctor.json", "what drawbridge doctor says, and the facts that it judged by", func(ctx context.Context) (doctor.Report, error) { return n.examine(ctx), nil }),
+	}
+	return slices.Concat(parts, diag.Process(), diag.Host())
+}
+
+// Diagnose implements web.Node.
+func (n *Node) Diagnose(ctx context.Context, w io.Writer) (name string, err error) {
+	at := time.Now().UTC()
+	dir := fmt.Sprintf("drawbridge-%s-%s", n.creds.Name, at.Format("20060102T150405Z"))
+	if err := diag.Write(ctx, w, dir, at, diag.NewRedactor(diag.Secrets(n.creds.Dir())...), DiagnosticParts(n)); err != nil {
+		return "", err
+	}
+	return dir + ".tar.gz", nil
+}
+
+// configWithoutUsers is the version in force. Whose hashes are in it is nobody's business who mends a network.
+func (n *Node) configWithoutUsers(ctx context.Context) (web.ConfigVersion, error) {
+	v, err := n.ConfigVersion(ctx, 0)
+	if err != nil || len(v.Document) == 0 {
+		return v, err
+	}
+	var document map[string]json.RawMessage
+	if err := json.Unmarshal(v.Document, &document); err != nil {
+		return v, err
+	}
+	delete(document, "users")
+	v.Document, err = json.Marshal(document)
+	return v, err
+}
+
+// examine is the doctor, without listening: what the daemon hears on its segments it knows from ALONE.
+func (n *Node) examine(ctx context.Context) doctor.Report {
+	return doctor.Judge(doctor.Gather(ctx, doctor.Options{Version: n.version, NodeFile: n.cfg.Path, Daemon: n.describe}))
+}
+
+// describe is what the doctor would be told over the socket.
+func (n *Node) describe(_ context.Context, socket string) doctor.Daemon {
+	s := n.Status()
+	d := doctor.Daemon{Socket: socket, Running: true, Name: s.Name, Version: s.Version, Gate: s.DataPath.Gate}
+	for _, p := range s.Problems {
+		d.Problems = append(d.Problems, doctor.Problem{Summary: p.Summary, Remedy: p.Remedy})
+	}
+	for _, l := range n.Links() {
+		d.Links = append(d.Links, doctor.Link{Peer: l.Peer, Path: l.Path, Dialled: l.Dialled})
+	}
+	return d
+}
