@@ -84,8 +84,9 @@ func (p Place) Key() uint32 {
 
 // Listed is a neighbour as a hello names it.
 type Listed struct {
-	Key uint32 // of its Place
-	Age uint32 // ms since it was heard
+	Key  uint32 // of its Place
+	Age  uint32 // ms since it was heard; not told in a hello that promises
+	Echo uint32 // in a hello that promises: microseconds of its last hello, low 32 bits
 }
 
 // maxListed is how many neighbours fit into a hello.
@@ -96,6 +97,7 @@ type Frame struct {
 	Kind     Kind
 	State    State
 	Score    uint8
+	Flags    uint8
 	Network  [8]byte
 	From     Place
 	Boot     uint32
@@ -162,10 +164,14 @@ func (c Codec) Append(b []byte, f Frame) []byte {
 	b = be.AppendUint32(b, f.Injected)
 	b = be.AppendUint32(b, f.Captured)
 	n := min(len(f.Listed), maxListed)
-	b = append(b, byte(n), 0, 0, 0)
+	b = append(b, byte(n), f.Flags, 0, 0)
 	for _, l := range f.Listed[:n] {
 		b = be.AppendUint32(b, l.Key)
-		b = be.AppendUint32(b, l.Age)
+		if f.Flags&Promises != 0 {
+			b = be.AppendUint32(b, l.Echo)
+		} else {
+			b = be.AppendUint32(b, l.Age)
+		}
 	}
 	for len(b) < start+signed {
 		b = append(b, 0)
@@ -197,7 +203,7 @@ func (c Codec) Parse(b []byte) (f Frame, err error) {
 		From: Place{drawbridge.PeerID(be.Uint32(b[16:])), PortID(be.Uint32(b[28:]))}, Boot: be.Uint32(b[24:]),
 		Segment: drawbridge.SegmentID(be.Uint32(b[32:])), Epoch: drawbridge.Epoch(be.Uint64(b[40:])),
 		Sequence: be.Uint64(b[48:]), Nonce: be.Uint64(b[56:]), Interval: be.Uint16(b[64:]), Dead: be.Uint16(b[66:]),
-		Injected: be.Uint32(b[68:]), Captured: be.Uint32(b[72:]),
+		Injected: be.Uint32(b[68:]), Captured: be.Uint32(b[72:]), Flags: b[77],
 	}
 	if f.Network != c.Network {
 		return f, ErrNetwork
@@ -210,7 +216,11 @@ func (c Codec) Parse(b []byte) (f Frame, err error) {
 		return Frame{}, ErrField
 	}
 	for i := range n {
-		f.Listed = append(f.Listed, Listed{be.Uint32(b[80+8*i:]), be.Uint32(b[84+8*i:])})
+		l := Listed{Key: be.Uint32(b[80+8*i:]), Age: be.Uint32(b[84+8*i:])}
+		if f.Flags&Promises != 0 {
+			l.Age, l.Echo = 0, l.Age
+		}
+		f.Listed = append(f.Listed, l)
 	}
 	return f, nil
 }

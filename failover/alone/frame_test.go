@@ -18,7 +18,7 @@ var testCodec = Codec{Network: [8]byte([]byte("network!"))}
 var example = Frame{
 	Kind: Hello, State: Active, Score: 100, Network: testCodec.Network, From: Place{0x01020304, 1}, Boot: 7, Segment: 0x0a0b0c0d,
 	Epoch: drawbridge.MakeEpoch(2, 5), Sequence: 9, Nonce: 1_000_000, Interval: 10, Dead: 35, Injected: 100, Captured: 200,
-	Listed: []Listed{{0xdeadbeef, 17}},
+	Listed: []Listed{{Key: 0xdeadbeef, Age: 17}},
 }
 
 func TestTheWorkedExampleIsWhatIsSent(t *testing.T) {

@@ -120,6 +120,7 @@ func (m *Machine) other(now time.Duration, p *port, f Frame) {
 		m.drops["replayed"]++
 		return
 	}
+	n.note(now, f, Place{m.cfg.Peer, p.ID}.Key())
 	n.heardAt, n.dead = now, deadAfter(time.Duration(f.Interval)*time.Millisecond)
 	n.state, n.epoch, n.segment, n.injected, n.captured = f.State, f.Epoch, f.Segment, f.Injected, f.Captured
 	me := Place{m.cfg.Peer, p.ID}
@@ -153,13 +154,16 @@ func (m *Machine) tenure(now time.Duration, p *port, f Frame) {
 	if !carries && f.Kind != Close {
 		return
 	}
+	if carries {
+		p.carriedAt = now
+	}
 	if f.Epoch > p.highest {
 		p.highest = f.Epoch
 		m.out.Fence = append(m.out.Fence, Newer{p.ID, f.Epoch, f.From})
 	}
 	running := p.state == Active || p.state == Drain
 	switch {
-	case running && f.Epoch > p.held:
+	case running && (f.Epoch > p.held || f.Epoch == p.held && f.From.before(Place{m.cfg.Peer, p.ID})): // equal ones are both by hand
 		p.held = 0
 		p.enter(now, Fenced)
 		p.nextHello = now // the newer holder waits for as long as it believes that we carry the segment

@@ -139,6 +139,10 @@ type port struct {
 		count int
 	}
 	neighbours map[Place]*neighbour
+	regency    regency
+	promisedAt time.Duration                          // when a hello of ours promised last; 0 never
+	carriedAt  time.Duration                          // when another gateway was last heard to carry the segment
+	released   map[drawbridge.PeerID]drawbridge.Epoch // tenures that others gave up
 	injected   uint32
 	captured   uint32
 }
@@ -150,7 +154,7 @@ func New(cfg Config) *Machine {
 
 // AddPort tells of a port, without carrier.
 func (m *Machine) AddPort(p Port) {
-	m.ports[p.ID] = &port{Port: p, neighbours: map[Place]*neighbour{}}
+	m.ports[p.ID] = &port{Port: p, neighbours: map[Place]*neighbour{}, released: map[drawbridge.PeerID]drawbridge.Epoch{}}
 	m.order = append(m.order, p.ID)
 	slices.Sort(m.order)
 }
@@ -184,6 +188,7 @@ func (m *Machine) Clear(now time.Duration, id PortID) Output {
 func (m *Machine) restart(now time.Duration, p *port, carrier bool) {
 	p.carrier, p.carrierAt, p.reason = carrier, now, ""
 	p.held, p.waitTo, p.mine, p.spanning = 0, 0, nil, false
+	p.regency.epoch = 0
 	p.foreign.count = 0
 	p.hellosDue, p.probesDue, p.nextHello, p.nextLoop = initHellos, openProbes, now, now
 	clear(p.neighbours)
@@ -202,6 +207,12 @@ func (m *Machine) Lease(now time.Duration, id PortID, epoch drawbridge.Epoch) Ou
 	p := m.ports[id]
 	if p == nil || p.ID.Guest() {
 		return m.Tick(now)
+	}
+	if p.regency.epoch != 0 { // the voters have decided again, or whoever asked wants no regent
+		p.regency.epoch = 0
+		if epoch == 0 {
+			m.out.Shut = append(m.out.Shut, id)
+		}
 	}
 	if epoch != p.held {
 		p.held, p.heldAt, p.waitTo = epoch, now, 0
@@ -224,9 +235,12 @@ func (m *Machine) Lease(now time.Duration, id PortID, epoch drawbridge.Epoch) Ou
 // what had passed it is through. A new tenure does not wait for the silence of a holder that has said so.
 func (m *Machine) Released(now time.Duration, id PortID, peer drawbridge.PeerID, epoch drawbridge.Epoch) Output {
 	if p := m.ports[id]; p != nil {
+		if len(p.released) < maxNeighbours || p.released[peer] != 0 {
+			p.released[peer] = max(p.released[peer], epoch)
+		}
 		for place, n := range p.neighbours {
 			if place.Peer == peer && n.segment == p.Segment && n.epoch <= epoch && (n.state == Active || n.state == Drain) {
-				n.state, n.epoch = Passive, 0
+				n.state, n.epoch, n.quiet = Passive, 0, 0
 			}
 		}
 	}
@@ -263,7 +277,7 @@ func (m *Machine) IsClear(now time.Duration, id PortID, epoch drawbridge.Epoch) 
 	if p.ID.Guest() {
 		return p.state == Passive
 	}
-	return (p.state == Active || p.state == Drain) && epoch == p.held && epoch != 0 && epoch >= p.highest && now >= p.waitTo
+	return (p.state == Active || p.state == Drain) && epoch == p.held && epoch != 0 && epoch >= p.highest && now >= p.waitTo && !p.owes(now)
 }
 
 // Tick lets time pass: hellos, probes, the end of LISTEN. It returns everything that has gathered since.
@@ -290,6 +304,7 @@ func (m *Machine) tick(now time.Duration, p *port) {
 	if p.state == Listen && p.probesDue == 0 && now >= p.listenEnd(m.cfg.Timers) {
 		p.enter(now, Passive)
 	}
+	m.regent(now, p)
 	if now >= p.nextHello {
 		m.hello(now, p)
 	}
@@ -305,6 +320,9 @@ func (m *Machine) tick(now time.Duration, p *port) {
 	}
 	if p.waitTo > now {
 		m.out.Wake = min(m.out.Wake, p.waitTo)
+	}
+	if p.state == Active && p.owes(now) {
+		m.out.Wake = min(m.out.Wake, p.promisedAt+owed(), now+promiseGrace)
 	}
 }
 
@@ -329,6 +347,9 @@ func (m *Machine) every(p *port) time.Duration {
 
 func (m *Machine) hello(now time.Duration, p *port) {
 	wait := m.every(p)
+	if p.regency.rule.Policy == HoldGates {
+		wait = m.cfg.Timers.HelloActive // a promise lives for ten of them
+	}
 	if p.state == Init && p.hellosDue > 0 {
 		p.hellosDue--
 		wait = initEvery
@@ -337,6 +358,9 @@ func (m *Machine) hello(now time.Duration, p *port) {
 	f := m.frame(p, Hello)
 	f.Nonce = uint64(now / time.Microsecond)
 	f.Listed = p.listed(now)
+	if p.regency.rule.Policy == HoldGates && f.State != Active && f.State != Drain {
+		f.Flags, p.promisedAt = Promises, now
+	}
 	m.out.Send = append(m.out.Send, Send{Port: p.ID, Broadcast: p.sequence%10 == 0, Frame: f})
 }
 

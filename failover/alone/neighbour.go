@@ -21,6 +21,10 @@ type neighbour struct {
 	segment  drawbridge.SegmentID
 	injected uint32
 	captured uint32
+	nonce    uint32        // of its last hello: microseconds of its clock
+	promised bool          // its last hello promises, and answers a hello of ours
+	echoed   time.Duration // when we sent that one
+	quiet    time.Duration // since when its hellos say that it does not carry the segment; 0: they have not, or it was silent
 
 	alarmedAt time.Duration // when an alarm about it was raised; 0 never
 }
@@ -127,7 +131,7 @@ func (p *port) silentAt(now time.Duration) time.Duration {
 func (p *port) forgetDead(now time.Duration) {
 	for place, n := range p.neighbours {
 		if now-n.heardAt >= n.dead {
-			n.namedMe, n.state, n.epoch = 0, Init, 0
+			n.namedMe, n.state, n.epoch, n.quiet = 0, Init, 0, 0
 		}
 		// The window of a silent neighbour is kept a while, or its old hellos could be played again.
 		if now-n.heardAt >= maxDelay {
@@ -140,7 +144,7 @@ func (p *port) forgetDead(now time.Duration) {
 func (p *port) listed(now time.Duration) (list []Listed) {
 	for place, n := range p.neighbours {
 		if now-n.heardAt < n.dead {
-			list = append(list, Listed{place.Key(), uint32((now - n.heardAt) / time.Millisecond)})
+			list = append(list, Listed{Key: place.Key(), Age: uint32((now - n.heardAt) / time.Millisecond), Echo: n.nonce})
 		}
 	}
 	slices.SortFunc(list, func(a, b Listed) int { return cmp.Or(cmp.Compare(a.Age, b.Age), cmp.Compare(a.Key, b.Key)) })

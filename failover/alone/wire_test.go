@@ -2,6 +2,7 @@ package alone
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -18,12 +19,21 @@ type world struct {
 	alarms   []Alarm
 	fences   map[Place]drawbridge.Epoch
 	shut     map[Place]int // how often a gate was asked to shut
+	late     []late
+}
+
+// late is a frame under way.
+type late struct {
+	at      time.Duration
+	to      Place
+	payload []byte
 }
 
 // wire joins ports; a frame of one reaches all others, or whom deliver lets it reach.
 type wire struct {
 	places  []Place
 	deliver func(from, to Place) int // copies; nil: one to everyone but the sender
+	delay   func(from Place) time.Duration
 }
 
 const testSegment drawbridge.SegmentID = 77
@@ -84,6 +94,10 @@ func (w *world) send(from Place, payload []byte) {
 					copies = x.deliver(from, to)
 				}
 				for range copies {
+					if x.delay != nil {
+						w.late = append(w.late, late{w.now + x.delay(from), to, payload})
+						continue
+					}
 					w.hear(to, payload)
 				}
 			}
@@ -99,10 +113,22 @@ func (w *world) hear(to Place, payload []byte) {
 // run moves the clock.
 func (w *world) run(d time.Duration) {
 	for end := w.now + d; w.now < end; w.now += time.Millisecond {
+		w.arrive()
 		for _, id := range []drawbridge.PeerID{1, 2, 3, 4, 5} {
 			if m := w.machines[id]; m != nil {
 				w.do(id, m.Tick(w.now))
 			}
+		}
+	}
+}
+
+// arrive hands over what was under way until now.
+func (w *world) arrive() {
+	for i := 0; i < len(w.late); i++ {
+		if l := w.late[i]; l.at <= w.now {
+			w.late = slices.Delete(w.late, i, i+1)
+			w.hear(l.to, l.payload)
+			i--
 		}
 	}
 }

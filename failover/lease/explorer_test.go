@@ -262,6 +262,7 @@ func (m *model) code(b []byte) []byte {
 				b = u64(b, uint64(e))
 			}
 			b = u64(b, uint64(t.heir)<<32|uint64(t.releaseHeir))
+			b = u64(b, uint64(t.releaseFlags))
 			for _, at := range [...]Instant{t.until, t.free, t.pause, t.turn(), t.asked.Add(h.config.try()), t.closing, t.releaseAgain, t.ends[0], t.ends[1], t.ends[2]} {
 				b = rel(b, at)
 			}

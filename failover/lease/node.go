@@ -104,7 +104,7 @@ func (n *Node) request(now Instant, from drawbridge.PeerID, generation uint32, e
 	if e.Kind == Renew {
 		n.holder.Heard(now, e.Segment, e.Epoch, out)
 	}
-	if e.Kind == Release {
+	if e.Kind == Release && e.Flags&Tenured != 0 {
 		out.Actions = append(out.Actions, Action{Do: Over, Segment: e.Segment, Epoch: e.Epoch, Peer: from})
 	}
 	answer, ok := n.voter.Answer(now, from, generation, e)

@@ -53,6 +53,7 @@ type tenure struct {
 	heir         drawbridge.PeerID
 	release      drawbridge.Epoch // being released
 	releaseHeir  drawbridge.PeerID
+	releaseFlags uint16
 	releaseLeft  int
 	releaseAgain Instant
 }
@@ -182,7 +183,7 @@ func (h *Holder) abandon(now Instant, t *tenure, out *Output) {
 		t.attempts++
 	}
 	h.draw(t)
-	h.startRelease(now, t, 0, out)
+	h.startRelease(now, t, 0, 0, out)
 }
 
 // close shuts the gate of a tenure. The release waits until the driver says that it did so, and until the last frame
@@ -191,7 +192,7 @@ func (h *Holder) close(now Instant, t *tenure, cause Cause, heir drawbridge.Peer
 	t.state, t.cause, t.heir, t.closing = Closing, cause, heir, Never
 	if h.rules.releaseBeforeClose {
 		t.closing = now.Add(h.config.promised(h.config.Grace))
-		h.startRelease(now, t, heir, out)
+		h.startRelease(now, t, heir, Tenured, out)
 		return
 	}
 	out.Actions = append(out.Actions, Action{Do: Shut, Cause: cause, Segment: t.segment, Epoch: t.epoch})
@@ -220,12 +221,17 @@ func (h *Holder) closed(now Instant, t *tenure, out *Output) {
 	}
 	h.draw(t)
 	if !h.rules.releaseBeforeClose {
-		h.startRelease(now, t, t.heir, out)
+		flags := Tenured
+		if t.cause == Lapsed { // a regent may go on under it (docs/protocol/alone.md)
+			flags = 0
+		}
+		h.startRelease(now, t, t.heir, flags, out)
 	}
 }
 
-func (h *Holder) startRelease(now Instant, t *tenure, heir drawbridge.PeerID, out *Output) {
-	t.release, t.releaseHeir, t.releaseLeft = t.epoch, heir, copies
+// startRelease tells that a tenure is over, with the flag Tenured if its gate was open and is shut for good.
+func (h *Holder) startRelease(now Instant, t *tenure, heir drawbridge.PeerID, flags uint16, out *Output) {
+	t.release, t.releaseHeir, t.releaseFlags, t.releaseLeft = t.epoch, heir, flags, copies
 	h.sendRelease(now, t, out)
 }
 
@@ -233,7 +239,7 @@ func (h *Holder) startRelease(now Instant, t *tenure, heir drawbridge.PeerID, ou
 func (h *Holder) sendRelease(now Instant, t *tenure, out *Output) {
 	t.releaseLeft--
 	t.releaseAgain = now.Add(h.config.Renew / 2)
-	e := Entry{Kind: Release, Segment: t.segment, Epoch: t.release, Peer: t.releaseHeir}
+	e := Entry{Kind: Release, Segment: t.segment, Epoch: t.release, Peer: t.releaseHeir, Flags: t.releaseFlags}
 	h.local.Answer(now, h.self, h.config.Generation, e)
 	for _, peer := range h.quorum.peers {
 		if peer != h.self {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover"
+	"github.com/drawbridge-net/drawbridge/failover/alone"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 )
 
@@ -70,7 +71,7 @@ func (n *node) moveGates() {
 				useless = append(useless, do.Segment)
 			}
 		case lease.Shut:
-			p.over(do.Cause.String())
+			p.over(do.Cause)
 		case lease.Fence:
 			p.fence(do.Epoch)
 		case lease.Over:
@@ -123,7 +124,7 @@ func (p *port) open() bool {
 		return p.keepShut()
 	}
 	p.since = 0
-	n.w.checkOverlap(p)
+	n.w.checkOverlap(p, p.held)
 	if !p.gate.Open(p.held, failover.Boottime(p.until)) {
 		p.shut("a later tenure is known")
 		return n.instant() >= p.until
@@ -143,6 +144,9 @@ func (p *port) allowed() bool {
 		return false
 	}
 	p.tellALONE()
+	if n.w.plan.Without.Promise && n.stateOf(p) == alone.Active {
+		return true
+	}
 	return n.w.plan.Without.Veto || n.alone.IsClear(time.Duration(n.read()), p.id, p.held)
 }
 
@@ -180,10 +184,18 @@ func (p *port) closeGate() {
 }
 
 // over ends a tenure.
-func (p *port) over(why string) {
-	p.shut(why)
+func (p *port) over(cause lease.Cause) {
+	p.shut(cause.String())
+	was := p.held
 	p.held = 0
-	p.n.later(p.n.w.now+20e3, watching, p.tellALONE)
+	p.n.later(p.n.w.now+20e3, watching, func() {
+		if cause == lease.Lapsed && p.told == was && p.held == 0 {
+			p.told = 0
+			p.n.carryOut(p.n.alone.Lapsed(p.n.since(), p.id, was))
+			return
+		}
+		p.tellALONE()
+	})
 }
 
 func (p *port) fence(e drawbridge.Epoch) {
@@ -253,6 +265,7 @@ func (n *node) heardTenure(s drawbridge.SegmentID, e drawbridge.Epoch) {
 // look sees again and again whether this gateway would take each lease, as appliance does.
 func (n *node) look() {
 	n.stand()
+	n.enter(watching, n.tellRegents)
 	n.later(n.w.now+lookEvery, control, n.look)
 }
 

@@ -82,7 +82,7 @@ func (w *world) checkPassage(p *port, f *frame, e drawbridge.Epoch, verb string)
 	}
 	switch {
 	case p.forced:
-	case e != p.held && !p.n.leaseless(p):
+	case e != p.held && e != p.regent && !p.n.leaseless(p):
 		w.violated("%s %s on segment %d under %v and holds %v", p.n.name, verb, s.id, e, p.held)
 	case e < s.passed || e == s.passed && s.passedBy != p.n:
 		if !p.shaky() {
@@ -115,15 +115,15 @@ func (p *port) emits() bool {
 }
 
 // checkOverlap looks at a gate that opens or stays open: nobody else's may be.
-func (w *world) checkOverlap(p *port) {
+func (w *world) checkOverlap(p *port, under drawbridge.Epoch) {
 	for _, o := range w.nodes {
 		q := o.gateOf(p.segment.id)
 		if q == nil || q == p || q.shaky() || p.shaky() || !q.emits() {
 			continue
 		}
-		w.violated("%s opens segment %d under %v while %s has it open under %v", p.n.name, p.segment.id, p.held, o.name, q.last)
+		w.violated("%s opens segment %d under %v while %s has it open under %v", p.n.name, p.segment.id, under, o.name, q.last)
 	}
-	p.shutAt, p.last = -1, p.held
+	p.shutAt, p.last = -1, under
 }
 
 // checkTenure looks at the number of a tenure that begins.
@@ -157,8 +157,8 @@ func (w *world) settled() error {
 		}
 		active := gates[0].n
 		for _, n := range w.nodes {
-			if t := n.sw.tenures[s.id]; n.alive() && (t.active != active.id || t.epoch != gates[0].held) {
-				return fmt.Errorf("%s believes that peer %d is active on segment %d under %v, and %s is under %v", n.name, t.active, s.id, t.epoch, active.name, gates[0].held)
+			if t := n.sw.tenures[s.id]; n.alive() && (t.active != active.id || t.epoch != gates[0].tenure()) {
+				return fmt.Errorf("%s believes that peer %d is active on segment %d under %v, and %s is under %v", n.name, t.active, s.id, t.epoch, active.name, gates[0].tenure())
 			}
 		}
 	}
@@ -189,3 +189,6 @@ func (w *world) healed() error {
 	}
 	return w.probeAll()
 }
+
+// tenure is what the gate of a port is open under.
+func (p *port) tenure() drawbridge.Epoch { return max(p.held, p.regent) }

@@ -1,6 +1,10 @@
 package sim
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/drawbridge-net/drawbridge/failover/alone"
+)
 
 // slowAnswers lets the voters' answers take most of a term, and then cuts the holder off.
 func slowAnswers(w *world) {
@@ -37,28 +41,50 @@ func deafReturn(w *world) {
 	w.isolate(a, true, true, false)
 }
 
+// forgottenPromise lets the voters decide for the other gateway while the wire is cut at the worst moment.
+func forgottenPromise(w *world) {
+	a := w.segments[0].open()[0].n
+	w.isolate(a, true, true, true)
+	w.run(41 * ms)
+	w.segments[0].trunk.setDown(true)
+	w.run(200 * ms)
+	w.segments[0].trunk.setDown(false)
+	w.isolate(a, true, true, false)
+}
+
 // random is a schedule of some kinds of fault only.
 func random(favourites ...string) func(*world) {
 	return func(w *world) { w.manyAtOnce(12, only(favourites)) }
 }
 
-// mutants are the rules that may be taken away, and a schedule in which each is missed.
-var mutants = map[string]struct {
+type mutant struct {
 	without  Rules
 	schedule func(*world)
-}{
+}
+
+// policy is to hold where the rule is one of it, which makes up for the others.
+func (m mutant) policy() alone.Policy {
+	if m.without.Promise {
+		return alone.HoldGates
+	}
+	return alone.CloseGates
+}
+
+// mutants are the rules that may be taken away, and a schedule in which each is missed.
+var mutants = map[string]mutant{
 	"a lease counts from the answer": {Rules{StampOfRequest: true}, slowAnswers},
 	"no wait after a start":          {Rules{RestartRule: true, Births: true}, forgetfulVoter},
 	"release before the gate shuts":  {Rules{ShutFirst: true}, random("given up")},
 	"no fence":                       {Rules{Fence: true}, deafReturn},
 	"no split horizon":               {Rules{SplitHorizon: true, Fence: true}, random("both forced open")},
+	"a promise is forgotten":         {Rules{Promise: true}, forgottenPromise},
 	"ALONE is not asked":             {Rules{Veto: true}, random("guests cabled to the VLAN")},
 	"echoes are believed":            {Rules{Echo: true, Veto: true}, random("guests cabled to the VLAN")},
 }
 
 // try runs a schedule in a network of two gateways, and tells what it violated.
-func try(seed uint64, without Rules, schedule func(*world)) string {
-	w := newWorld(seed, Plan{Gateways: 2, Guests: 2, Segments: 1, Drift: usualDrift, Pace: 2 * ms, Without: without})
+func try(seed uint64, without Rules, policy alone.Policy, schedule func(*world)) string {
+	w := newWorld(seed, Plan{Gateways: 2, Guests: 2, Segments: 1, Drift: usualDrift, Pace: 2 * ms, Without: without, Policy: policy})
 	w.quickUntil = 10 * second
 	if w.run(1500 * ms); len(w.segments[0].open()) != 1 {
 		return "" // this one begins otherwise
@@ -76,9 +102,9 @@ func TestMutations(t *testing.T) {
 	for name, m := range mutants {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(100) {
-				if bad := try(seed, m.without, m.schedule); bad != "" {
+				if bad := try(seed, m.without, m.policy(), m.schedule); bad != "" {
 					t.Logf("seed %d: %s", seed, bad)
-					if bad := try(seed, Rules{}, m.schedule); bad != "" {
+					if bad := try(seed, Rules{}, m.policy(), m.schedule); bad != "" {
 						t.Errorf("seed %d violates with the rule, too: %s", seed, bad)
 					}
 					return

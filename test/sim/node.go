@@ -73,6 +73,7 @@ type port struct {
 	held        drawbridge.Epoch // of the lease
 	until       lease.Instant    // the gate's deadline
 	opened      drawbridge.Epoch // the gate is open under it
+	regent      drawbridge.Epoch // the gate is open under it without a lease
 	since       lease.Instant    // behind a gate that ALONE keeps shut since then
 	told        drawbridge.Epoch // what ALONE was told of held
 	last        drawbridge.Epoch // that the gate was open under
@@ -193,7 +194,7 @@ func (n *node) start() {
 
 // reset begins the part of a port in a run: the gate of the last one is shut first.
 func (p *port) reset() {
-	p.usable, p.held, p.opened, p.since, p.told, p.stuck, p.keeper = false, 0, 0, 0, 0, false, nil
+	p.usable, p.held, p.opened, p.since, p.told, p.stuck, p.keeper, p.regent = false, 0, 0, 0, 0, false, nil, 0
 	p.echoes = [64]echo{}
 	if p.gate != nil {
 		p.gate.Shut()

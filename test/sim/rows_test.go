@@ -118,7 +118,93 @@ var rows = []row{
 		name: "quorum is lost", layer: "policy close", shut: true,
 		strike:  func(w *world, _, b *node) { b.crash(true); w.witness().crash(true) },
 		end:     func(w *world, _, b *node) { b.start(); w.witness().start() },
+		signals: []string{"A " + lapsed}, never: []string{"A regent"},
+	},
+	{
+		name: "quorum is lost although all live", layer: "policy close", shut: true,
+		strike: noVoterHears, end: allVotersHear,
+		signals: []string{"A " + lapsed}, never: []string{"A regent"},
+	},
+	{
+		name: "quorum is lost, the other gateway is heard to be passive", layer: "policy hold", plan: Plan{Policy: alone.HoldGates},
+		strike: noVoterHears, end: allVotersHear, lasts: 2000, stays: true, silence: planned,
+		signals: []string{"A " + lapsed, "A regent"}, never: []string{"B regent"},
+	},
+	{
+		name: "quorum is lost, the other gateway is not heard", layer: "policy hold", plan: Plan{Policy: alone.HoldGates}, shut: true, lasts: 500,
+		strike:  func(w *world, _, b *node) { b.crash(true); w.witness().crash(true) },
+		end:     func(w *world, _, b *node) { b.start(); w.witness().start() },
 		signals: []string{"A " + lapsed},
+	},
+	{
+		name: "quorum is lost, then the other gateway falls silent", layer: "policy hold", plan: Plan{Policy: alone.HoldGates}, shut: true, lasts: 700,
+		strike: func(w *world, a, b *node) {
+			noVoterHears(w, a, b)
+			w.after(400*ms, func() { b.ports[0].jack.mute = true })
+		},
+		end: func(w *world, a, b *node) {
+			allVotersHear(w, a, b)
+			b.ports[0].jack.mute = false
+		},
+		signals: []string{"A regent", "A regency over"},
+	},
+	{
+		name: "active is cut off from the voters, who decide for the other", layer: "policy hold, lease", plan: Plan{Policy: alone.HoldGates},
+		silence: takeover,
+		strike:  func(w *world, a, b *node) { w.cutBoth(a, b, true); w.cutBoth(a, w.witness(), true) },
+		end:     func(w *world, a, b *node) { w.cutBoth(a, b, false); w.cutBoth(a, w.witness(), false) },
+		signals: []string{"A " + lapsed, "A newer tenure on the wire"},
+	},
+	{
+		name: "active is cut off from the voters, the wire too", layer: "policy hold, promise", plan: Plan{Policy: alone.HoldGates}, lasts: 500,
+		strike: func(w *world, a, b *node) {
+			w.cutBoth(a, b, true)
+			w.cutBoth(a, w.witness(), true)
+			w.segments[0].trunk.setDown(true)
+		},
+		end: func(w *world, a, b *node) {
+			w.cutBoth(a, b, false)
+			w.cutBoth(a, w.witness(), false)
+			w.segments[0].trunk.setDown(false)
+		},
+		signals: []string{"A " + lapsed},
+		after: func(t *testing.T, w *world, a, b *node) {
+			if w.signals[a.name+" regent"] > 0 && w.signals[a.name+" regency over"] == 0 {
+				t.Error("the hold has not ended")
+			}
+		},
+	},
+	{
+		name: "active machine dies, policy hold", layer: "lease, promise", plan: Plan{Policy: alone.HoldGates}, silence: takeover + promise,
+		strike: func(_ *world, a, _ *node) { a.crash(true) },
+		end:    func(_ *world, a, _ *node) { a.start() },
+	},
+	{
+		name: "segment is given up on purpose, policy hold", layer: "lease", plan: Plan{Policy: alone.HoldGates}, silence: planned,
+		strike: func(_ *world, a, b *node) { a.ports[0].yield(b.id) },
+		end:    func(*world, *node, *node) {},
+	},
+	{
+		name: "two voters do not hear each other", layer: "policy segment", plan: Plan{Policy: alone.BySegment, Pair: true}, lasts: 4000,
+		strike: func(w *world, a, b *node) { w.cutBoth(a, b, true) },
+		end:    func(w *world, a, b *node) { w.cutBoth(a, b, false) },
+		stays:  true, silence: planned, signals: []string{"A regent"}, never: []string{"B regent"},
+	},
+	{
+		name: "one of two voters dies, the active one", layer: "policy segment", plan: Plan{Policy: alone.BySegment, Pair: true}, lasts: 3000,
+		strike: func(_ *world, a, _ *node) { a.crash(true) }, end: func(_ *world, a, _ *node) { a.start() },
+		silence: 2100 * ms, signals: []string{"B regent"},
+	},
+	{
+		name: "one of two voters dies, the passive one", layer: "policy segment", plan: Plan{Policy: alone.BySegment, Pair: true}, lasts: 3000,
+		strike: func(_ *world, _, b *node) { b.crash(true) }, end: func(_ *world, _, b *node) { b.start() },
+		stays: true, silence: planned, signals: []string{"A regent"},
+	},
+	{
+		name: "quorum is lost where there is a witness", layer: "policy segment, not acted on", plan: Plan{Policy: alone.BySegment}, shut: true, lasts: 3000,
+		strike:  func(w *world, _, b *node) { b.crash(true); w.witness().crash(true) },
+		end:     func(w *world, _, b *node) { b.start(); w.witness().start() },
+		signals: []string{"A " + lapsed}, never: []string{"A regent"},
 	},
 	{
 		name: "wall clock jumps", layer: "boot time", silence: unhurt, stays: true,
@@ -308,6 +394,22 @@ func (r row) checkSignals(t *testing.T, w *world, a, b *node) {
 	if i := slices.IndexFunc(r.never, func(s string) bool { return w.signals[named(s)] > 0 }); i >= 0 {
 		t.Errorf("%q was noticed", named(r.never[i]))
 	}
+}
+
+// promise is how long a gateway waits for what it promised, at most (docs/protocol/alone.md).
+const promise = 101 * ms
+
+// noVoterHears cuts every voter off from every other, and leaves the wires whole.
+func noVoterHears(w *world, a, b *node) {
+	w.cutBoth(a, b, true)
+	w.cutBoth(a, w.witness(), true)
+	w.cutBoth(b, w.witness(), true)
+}
+
+func allVotersHear(w *world, a, b *node) {
+	w.cutBoth(a, b, false)
+	w.cutBoth(a, w.witness(), false)
+	w.cutBoth(b, w.witness(), false)
 }
 
 // expect is a check of a scenario's own.

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
+	"github.com/drawbridge-net/drawbridge/failover/lease"
 )
 
 // The driver of an alone.Machine, as failover/alone/runner is one.
@@ -28,6 +30,7 @@ func (n *node) portOf(id alone.PortID) *port {
 func (n *node) carryOut(out alone.Output) {
 	n.perform(out)
 	for _, p := range n.ports {
+		n.followRegent(p)
 		if p.segment != nil && p.held != 0 && (p.told != p.held || p.opened == 0) {
 			p.tellALONE()
 		}
@@ -120,6 +123,65 @@ func (p *port) tellALONE() {
 	case p.held != p.told || state == alone.Passive:
 		p.told = p.held
 		n.perform(n.alone.Lease(now, p.id, p.held))
+	}
+}
+
+// tellRegents tells ALONE what the network's policy allows, and whether the voters answer.
+func (n *node) tellRegents() {
+	for _, p := range n.ports {
+		if p.segment == nil {
+			continue
+		}
+		why := n.whyNot(p)
+		r := alone.Rule{
+			Policy: n.w.plan.Policy, Pair: n.w.plan.Pair && n.w.plan.Gateways == 2, Generation: n.lease.Generation(),
+			May: why == "" || why == "listening",
+		}
+		for _, o := range n.w.nodes[:n.w.plan.Gateways] {
+			if o != n {
+				r.Others = append(r.Others, o.id)
+			}
+		}
+		answers, _ := n.lease.Quorum(n.instant())
+		n.carryOut(n.alone.SetRule(n.since(), p.id, r))
+		n.carryOut(n.alone.Majority(n.since(), p.id, answers))
+	}
+}
+
+// followRegent keeps the gate open for as long as the machine says without a lease.
+func (n *node) followRegent(p *port) {
+	if p.segment == nil {
+		return
+	}
+	epoch, until := n.alone.Regency(n.since(), p.id)
+	if p.regent != 0 && epoch != p.regent {
+		p.regent = 0
+		if p.held == 0 {
+			n.w.signal(n, "regency over")
+		}
+		n.later(n.w.now+50e3, control, n.publish)
+	}
+	if epoch == 0 || until <= n.since() || !p.usable || n.unwell {
+		return
+	}
+	n.w.checkOverlap(p, epoch)
+	p.until = lease.Instant(until)
+	if !p.gate.Open(epoch, failover.Boottime(until)) {
+		p.regent = 0
+		n.perform(n.alone.Lease(n.since(), p.id, 0))
+		return
+	}
+	if p.regent != epoch {
+		p.regent = epoch
+		n.w.signal(n, "regent")
+		n.heardTenure(p.segment.id, epoch)
+		n.later(n.w.now+50e3, control, func() {
+			if p.regent == epoch {
+				n.sw.tell(p.segment.id, n.id, epoch)
+				n.publish()
+				p.announceStations()
+			}
+		})
 	}
 }
 

@@ -31,6 +31,8 @@ type Plan struct {
 	Drift    int64
 	Pace     int64 // ns between two probes of a flow
 	Without  Rules
+	Policy   alone.Policy // without a majority
+	Pair     bool         // the two gateways are all voters
 	// Controller has gateways compare what they hear of the segment, and leave it to whom it serves better. The product does not
 	// do that yet; the rows of the failure table that need it say what it must come to.
 	Controller bool
@@ -46,6 +48,7 @@ type Rules struct {
 	SplitHorizon   bool
 	Echo           bool // copies are believed and written
 	Veto           bool // the gate does not ask ALONE
+	Promise        bool // a gateway that takes a segment forgets what it promised a moment ago
 	Births         bool // a run takes part in generations from before it began
 }
 
@@ -125,7 +128,7 @@ func newWorld(seed uint64, p Plan) *world {
 	names = append(names, "W", "P", "Q", "R")[:p.Gateways+1+p.Guests]
 	for i, name := range names {
 		n := w.newNode(i, name)
-		if i <= p.Gateways {
+		if i < p.Gateways || i == p.Gateways && !p.Pair {
 			w.raft.config.Sets = append(w.raft.config.Sets, nil)[:1]
 			w.raft.config.Sets[0] = append(w.raft.config.Sets[0], n.id)
 		}
