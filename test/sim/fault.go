@@ -18,7 +18,7 @@ type trouble struct {
 
 // The bounds of the failure table: a takeover is a term and ten milliseconds, and two probes in between.
 const (
-	takeover = 50*ms + 3*ms
+	takeover = 50*ms + 4*ms // probes go every 2 ms
 	planned  = 10*ms + 3*ms
 	unhurt   = 3 * ms
 	rerouted = linkDead + 2*heartbeat + 150*ms

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
@@ -38,12 +39,19 @@ type port struct {
 	captured atomic.Uint32
 	clear    atomic.Uint64 // verdict of the machine, see verdict; 0 not clear
 	stopped  atomic.Bool   // Run has ended
+	lapsed   atomic.Uint64 // epoch of a tenure that ended for want of a majority; 0 none, or it is told
+	rule     atomic.Pointer[alone.Rule]
+	majority atomic.Int32
 
 	wire      Wire // nil: none open
 	mac       drawbridge.MAC
 	up        bool             // the machine believes in a carrier
 	told      drawbridge.Epoch // what the machine knows of lease
 	drains    bool             // what it knows of draining
+	ruled     *alone.Rule      // what it knows of rule
+	counted   int32            // what it knows of majority
+	stood     drawbridge.Epoch // a regent was told to keep the gate open under it
+	stoodTo   time.Duration    // until then
 	seenDown  uint32
 	seenClear uint32
 	base      uint64 // added to the machine's sequence numbers

@@ -44,6 +44,11 @@ type Hooks struct {
 	// Clear tells that a guest port may carry frames, which it may not before it has listened. A segment port has the
 	// lease, and whoever holds it asks IsClear.
 	Clear func(port alone.PortID)
+	// Stand tells that the gate of a port may be open under an epoch until a reading of Now, although no lease lasts: the
+	// network's policy asks for it (docs/protocol/alone.md, "Without a majority"). It answers whether the gate obeys.
+	Stand func(port alone.PortID, epoch drawbridge.Epoch, until time.Duration) bool
+	// Stood tells that this is over.
+	Stood func(port alone.PortID, epoch drawbridge.Epoch)
 	// Alarm tells what an operator should know.
 	Alarm func(alone.Alarm)
 }
@@ -159,6 +164,12 @@ func (h Hooks) filled() Hooks {
 	if h.Clear == nil {
 		h.Clear = func(alone.PortID) {}
 	}
+	if h.Stand == nil {
+		h.Stand = func(alone.PortID, drawbridge.Epoch, time.Duration) bool { return false }
+	}
+	if h.Stood == nil {
+		h.Stood = func(alone.PortID, drawbridge.Epoch) {}
+	}
 	if h.Alarm == nil {
 		h.Alarm = func(alone.Alarm) {}
 	}
@@ -259,6 +270,9 @@ func (r *Runner) perform(out alone.Output) {
 	for _, id := range out.Shut {
 		r.cfg.Hooks.Shut(id, r.whyShut(id, out.Alarms))
 	}
+	for _, p := range r.own.ports {
+		r.stand(p)
+	}
 	for _, s := range out.Send {
 		r.send(s)
 	}
@@ -274,8 +288,12 @@ func (r *Runner) publish() {
 	now := r.cfg.Now()
 	for _, p := range r.own.ports {
 		verdict := uint64(0)
-		if r.own.machine.IsClear(now, p.ID, p.told) {
-			verdict = p.verdict(p.told)
+		epoch := p.told
+		if regency, _ := r.own.machine.Regency(now, p.ID); regency != 0 {
+			epoch = regency
+		}
+		if r.own.machine.IsClear(now, p.ID, epoch) {
+			verdict = p.verdict(epoch)
 		}
 		if p.clear.Swap(verdict) != verdict {
 			r.own.changed = true

@@ -25,6 +25,7 @@ func (r *Runner) settle(ctx context.Context) {
 	}
 	for _, p := range r.own.ports {
 		r.followCarrier(p)
+		r.followRule(p)
 		r.followClear(p)
 	}
 	r.carryOut(r.own.machine.Tick(r.cfg.Now()))
@@ -90,6 +91,11 @@ func (r *Runner) followLease(p *port) {
 	state := r.stateOf(now, p.ID)
 	p.drains = state == alone.Drain
 	switch {
+	case want == 0 && p.told != 0 && p.lapsed.Swap(0) == uint64(p.told):
+		lapsed := p.told
+		p.told, p.drains = 0, false
+		r.perform(m.Draining(now, p.ID, false))
+		r.perform(m.Lapsed(now, p.ID, lapsed))
 	case want == 0:
 		p.told, p.drains = 0, false
 		r.perform(m.Draining(now, p.ID, false)) // or the machine would stay in DRAIN without a lease
