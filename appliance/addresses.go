@@ -217,6 +217,7 @@ const (
 	opRows      = "rows"
 	opRelease   = "release"
 	opMoved     = "moved"
+	opForget    = "forget"
 )
 
 // addressQuestion is what a peer is asked about addresses, one a stream.
@@ -225,6 +226,7 @@ type addressQuestion struct {
 	Life    uint32 `json:"life,omitempty"`    // opAdmit
 	Address string `json:"address,omitempty"` // opRelease
 	Owner   string `json:"owner,omitempty"`   // opMoved
+	Peer    string `json:"peer,omitempty"`    // opForget
 	Subnet  string `json:"subnet,omitempty"`  // opMoved
 }
 
@@ -285,6 +287,8 @@ func (n *Node) decideAddress(ctx context.Context, from drawbridge.PeerID, q addr
 		r.Decided, err = n.changeAddresses(ctx, func(d ipam.Decided) (ipam.Decided, bool, error) {
 			return addresskeeper.Admit(d, ipam.Holder{Peer: from, Life: q.Life}, n.nameOfPeer(from), n.addressWorld())
 		})
+	case opForget:
+		r.Decided, err = n.forgetAddresses(ctx, from, q.Peer)
 	default:
 		err = fmt.Errorf("%w: operation %q of addresses; update this peer", web.ErrInvalid, q.Op)
 	}

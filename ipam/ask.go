@@ -26,9 +26,10 @@ type miss struct {
 	had          Status
 }
 
-// provide asks for space before we run dry, and when requests wait for it.
+// provide asks for space before we run dry, and when requests wait for it. A peer that has none asks before anybody needs
+// it: a split may come first.
 func (p *Peer) provide(pl *pool) {
-	dry := len(pl.requests) > 0 && pl.space.free == 0 || exhaustion(pl.space.free, pl.rate) < dryWithin
+	dry := pl.space.free == 0 || exhaustion(pl.space.free, pl.rate) < dryWithin
 	for _, a := range pl.asks {
 		dry = dry && a.what != askBlocks
 	}
@@ -37,7 +38,7 @@ func (p *Peer) provide(pl *pool) {
 	}
 	urgent := len(pl.requests) > 0
 	spare := func(s Status) uint32 {
-		if !urgent && s.Exhaustion < 2*dryWithin {
+		if !urgent && (s.Exhaustion < 2*dryWithin || s.FreeBlocks < 2) {
 			return 0 // it would be as dry as we are, and ask for it back
 		}
 		return s.FreeBlocks

@@ -310,12 +310,16 @@ func TestDonate(t *testing.T) {
 	s.calm = true
 	s.run(5 * second)
 	from, to := s.boxes[0], s.boxes[2]
+	had := to.peer.pools[0].space.freeBlocks()
+	if had == 0 {
+		t.Error("a peer without space has asked for none")
+	}
 	if n, err := from.peer.Donate(s.now, small, to.id, 2); n != 2 || err != nil {
 		t.Fatal(n, err)
 	}
 	s.output(from)
 	s.run(20 * second)
-	if v, _ := to.peer.View(small); v.Unheld != 0 || to.peer.pools[0].space.freeBlocks() != 2 || !s.agreed() {
+	if v, _ := to.peer.View(small); v.Unheld != 0 || to.peer.pools[0].space.freeBlocks() != had+2 || !s.agreed() {
 		t.Errorf("%+v", v)
 	}
 	if _, err := from.peer.Donate(s.now, small, from.id, 1); !errors.Is(err, ErrUnable) {

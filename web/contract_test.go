@@ -72,6 +72,7 @@ var requests = map[string]struct{ path, body string }{
 	"get-routes": {"/routes", ""}, "get-macs": {"/macs?vni=1", ""}, "get-ports": {"/ports", ""}, "get-segments": {"/segments", ""},
 	"get-subnets": {"/ipam/subnets", ""}, "get-addresses": {"/ipam/addresses?everywhere=true", ""}, "get-address": {"/ipam/addresses/10.43.0.17", ""},
 	"allocate-address": {"/ipam/allocate", `{"owner":"printer"}`}, "release-address": {"/ipam/release", `{"address":"10.43.0.17"}`},
+	"get-inheritance": {"/ipam/inheritance/z", ""}, "forget-addresses": {"/ipam/forget", `{"peer":"z"}`},
 	"get-events": {"/events", ""}, "get-tokens": {"/tokens", ""},
 	"create-token": {"/tokens", `{"roles":["voter"],"ttl_s":60}`}, "revoke-token": {"/tokens/0102030405", ""},
 	"forget-peer": {"/peers/z", ""}, "flush-macs": {"/macs/flush", `{"mac":"02-00-00-00-00-01"}`},

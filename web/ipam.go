@@ -21,6 +21,10 @@ type Addresser interface {
 	AllocateAddress(context.Context, AddressRequest) (Address, error)
 	// ReleaseAddress frees an address, wherever it was given.
 	ReleaseAddress(ctx context.Context, a string) error
+	// Inheritance is what ForgetAddresses would bring about.
+	Inheritance(ctx context.Context, peer string) (Inheritance, error)
+	// ForgetAddresses ends a peer's part in giving out addresses: its space is inherited, and it may come back with none.
+	ForgetAddresses(ctx context.Context, peer string) (Inheritance, error)
 }
 
 // Subnet is address space of an overlay.
@@ -127,4 +131,5 @@ func (s *server) addresses() {
 			}
 			return nil, s.refusal(s.node.ReleaseAddress(ctx, in.Body.Address))
 		})
+	s.inheritances()
 }

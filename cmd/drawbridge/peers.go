@@ -76,6 +76,7 @@ func (t *tool) forgetCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			t.showInheritance(cmd.Context(), c, args[0])
 			if !yes && !t.sure("Remove peer "+args[0]+" for good? It can only come back with a new token.") {
 				return fmt.Errorf("peer %s was not removed", args[0])
 			}

@@ -58,6 +58,7 @@ var Rules = []Rule{
 	{http.MethodGet, "/api/v1/takeovers", Viewer},
 	{http.MethodGet, "/api/v1/ipam", Viewer},
 	{http.MethodPost, "/api/v1/ipam", Operator},
+	{http.MethodPost, "/api/v1/ipam/forget", Admin},
 	{http.MethodGet, "/api/v1/config", Operator}, // may name networks and people
 	{http.MethodGet, "/api/v1/config/export", Admin},
 	{http.MethodPost, "/api/v1/config/check", Operator},

@@ -36,3 +36,13 @@ func (c *Client) AllocateAddress(ctx context.Context, r web.AddressRequest) (a w
 func (c *Client) ReleaseAddress(ctx context.Context, a string) error {
 	return c.send(ctx, http.MethodPost, "ipam/release", web.AddressRelease{Address: a}, nil)
 }
+
+// Inheritance asks what forgetting a peer's part in giving out addresses would bring about.
+func (c *Client) Inheritance(ctx context.Context, peer string) (web.Inheritance, error) {
+	return get[web.Inheritance](ctx, c, "ipam/inheritance/"+url.PathEscape(peer), nil)
+}
+
+// ForgetAddresses ends a peer's part in giving out addresses.
+func (c *Client) ForgetAddresses(ctx context.Context, peer string) (i web.Inheritance, err error) {
+	return i, c.send(ctx, http.MethodPost, "ipam/forget", web.AddressForget{Peer: peer}, &i)
+}

@@ -38,5 +38,21 @@ func (n *Node) AllocateAddress(_ context.Context, r web.AddressRequest) (web.Add
 	return address(), n.note("allocate %q of %q for %q, %d s", r.Address, r.Subnet, r.Owner, r.ForS)
 }
 
+// Inheritance implements web.Addresser.
+func (n *Node) Inheritance(_ context.Context, peer string) (web.Inheritance, error) {
+	return inheritance(peer), n.read().Failure
+}
+
+// ForgetAddresses implements web.Addresser.
+func (n *Node) ForgetAddresses(_ context.Context, peer string) (web.Inheritance, error) {
+	return inheritance(peer), n.note("forget addresses of %s", peer)
+}
+
+func inheritance(peer string) web.Inheritance {
+	return web.Inheritance{
+		Peer: peer, Life: "00002222", Heir: "a", WaitS: 261792, Parts: []web.InheritedPart{{Subnet: "10.43.0.0/24", Parts: []string{"10.43.0.128/25"}}},
+	}
+}
+
 // ReleaseAddress implements web.Addresser.
 func (n *Node) ReleaseAddress(_ context.Context, a string) error { return n.note("release %s", a) }
