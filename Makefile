@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 export GOFLAGS
 
 .DEFAULT_GOAL := build
-.PHONY: help needs build check lint race fuzz sim e2e test bench demo lab console browser screens clean
+.PHONY: help needs build check lint race fuzz sim e2e test bench demo lab console browser screens dissector clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,10 @@ screens: needs-browser build ## pictures of every screen of a lab, into docs/scr
 	DRAWBRIDGE_CONSOLE=$$($(BIN) lab status --name screens | sed -n 's/^console of a: //p') CHROMIUM=$${CHROMIUM:-chromium} \
 	go test -count=1 ./test/browser -run Screenshots -screens $(CURDIR)/docs/screens || status=$$?; \
 	$(BIN) lab down --name screens; exit $$status
+
+dissector: ## the Wireshark dissector in tshark, on what the encoders write (installs tshark)
+	@command -v tshark >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tshark >/dev/null; }
+	go test -count=1 ./test/dissect
 
 deb: build ## the Debian package, in build/deb
 	systemd/debian/build $(BIN) $$(images/version $(VERSION)) build/deb

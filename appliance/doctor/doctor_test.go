@@ -353,3 +353,16 @@ func TestCleanRemovesWhatIsDeadAndNothingElse(t *testing.T) {
 		t.Error("pinned objects are still there")
 	}
 }
+
+// The page that people read has every check.
+func TestChecksAreDescribed(t *testing.T) {
+	page, err := os.ReadFile("../../docs/how-to/troubleshoot.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Checks {
+		if row := fmt.Sprintf("| `%s` | %s |\n", c.Name, c.About); !strings.Contains(string(page), row) {
+			t.Errorf("docs/how-to/troubleshoot.md has no row %s", row)
+		}
+	}
+}
