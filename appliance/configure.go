@@ -36,6 +36,13 @@ type networkConfig struct {
 	applied  uint64     // the version that it goes by; 0: the defaults
 	document *netconfig.Document
 	problem  string // why known is not applied
+	heard    users  // of the newest version that can be read, also when this host cannot apply it
+}
+
+// users are what a version says of them.
+type users struct {
+	version uint64
+	text    json.RawMessage
 }
 
 // storedConfig is the form of goodConfig.
@@ -59,6 +66,9 @@ func openNetworkConfig(dir string, version func(netconfig.Document) error, acks 
 		return nil, fmt.Errorf("network configuration in %s: %w: remove the file; the voters have it", c.path, err)
 	}
 	d, err := netconfig.Read(s.Document)
+	if err == nil {
+		c.heard = users{s.Version, d.Users}
+	}
 	if err == nil && c.version(*d) == nil {
 		c.known, c.applied, c.document = s.Version, s.Version, d
 	}
@@ -88,6 +98,7 @@ func (c *networkConfig) take(v raftgroup.Version) {
 	}
 	d, err := netconfig.Read(v.Document)
 	if err == nil {
+		c.hearUsers(users{v.Number, d.Users})
 		if err = c.version(*d); err != nil {
 			_ = c.version(*c.inForce()) // it fitted before
 		}
@@ -106,6 +117,20 @@ func (c *networkConfig) take(v raftgroup.Version) {
 	c.mu.Unlock()
 	c.acks.own(v.Number, applied, problem)
 	c.told()
+}
+
+// hearUsers notes them before anything else: whoever lost access must not keep it where a version does not fit the host.
+func (c *networkConfig) hearUsers(u users) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.heard = u
+}
+
+// newestUsers are those of the newest version that this peer has heard of.
+func (c *networkConfig) newestUsers() users {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.heard
 }
 
 // short bounds what is told to all peers.

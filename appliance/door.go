@@ -20,6 +20,7 @@ import (
 type door struct {
 	n            *Node
 	access       *access.Access
+	users        *access.Shared
 	audit        *access.AuditFile
 	certificates *access.Certificates // nil: no listener for browsers
 	listener     net.Listener
@@ -30,8 +31,9 @@ type door struct {
 func (n *Node) openDoor() *door {
 	dir := filepath.Join(n.cfg.StateDir, "access")
 	d := &door{n: n, audit: access.NewAuditFile(filepath.Join(dir, "audit.log"))}
+	d.users = access.OpenShared(filepath.Join(dir, "users.json"), people{n}, people{n}.told)
 	cfg := access.Config{
-		Store: access.OpenFile(filepath.Join(dir, "users.json")), Audit: d.audit, Log: n.log, Now: time.Now,
+		Store: d.users, Audit: d.audit, Log: n.log, Now: time.Now,
 		Group: web.Group, Issuer: "Drawbridge " + n.creds.Network.Name,
 	}
 	if n.cfg.Console != "" {

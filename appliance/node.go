@@ -200,6 +200,7 @@ func (n *Node) Run(ctx context.Context) error {
 	start("mesh", n.router.Run)
 	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, door.handler()) })
 	start("access", door.access.Run)
+	start("users", door.users.Run)
 	if door.listener != nil {
 		start("console", door.serve)
 	}

@@ -87,6 +87,12 @@ var Meanings = []Meaning{
 		"The text says why. drawbridge switchover SEGMENT --dry-run looks at every condition again.",
 	},
 	{
+		"users_shared", "users_shared", "", "0e0a45d12edb4716a4ae741ecbf37345", Warn,
+		"Users of the network changed by themselves",
+		"Users that this peer alone had were added to those of all peers, or those of the network cannot be taken over here. The text says which.",
+		"drawbridge users list shows everybody who can log in: remove who should not.",
+	},
+	{
 		"config_applied", "config_applied", "", "868353ad84e243f788b28f2b2c0f68a3", Info,
 		"A configuration is in force",
 		"This peer goes by the version of the network configuration that is named.",

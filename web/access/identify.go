@@ -88,7 +88,7 @@ func (a *Access) refreshSession(d Directory, c Caller, touch bool) (Caller, bool
 		return c, d.OIDC != nil
 	}
 	u, ok := d.User(s.user)
-	if !ok || u.Disabled || u.Generation != s.generation {
+	if !ok || u.Disabled || u.Generation != s.generation || !u.Created.Equal(s.made) {
 		return Caller{From: c.From, Agent: c.Agent, Request: c.Request}, false
 	}
 	c.Role = u.Role

@@ -49,7 +49,7 @@ func (a *Access) LogIn(ctx context.Context, in Login) (http.Cookie, error) {
 		return http.Cookie{}, err
 	}
 	a.limiter.right(account, c.From, now)
-	return a.begin(c, session{user: u.Name, generation: u.Generation}), nil
+	return a.begin(c, session{user: u.Name, generation: u.Generation, made: u.Created}), nil
 }
 
 func (a *Access) mayTry(account string, from netip.Addr, now time.Time) error {
@@ -169,5 +169,5 @@ func (a *Access) FirstRun(ctx context.Context, code, name, password string) (htt
 		return http.Cookie{}, err
 	}
 	a.first.done()
-	return a.begin(c, session{user: name, generation: 1}), nil
+	return a.begin(c, session{user: name, generation: 1, made: now.UTC()}), nil
 }

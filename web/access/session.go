@@ -32,7 +32,8 @@ type session struct {
 	key        [sha256.Size]byte // digest of the cookie: memory does not hold what would let somebody in
 	user       string
 	generation uint64
-	external   Role // of somebody whom an issuer vouches for; Nobody: a user of the directory
+	made       time.Time // when the user was: another of the same name, of another node, is somebody else
+	external   Role      // of somebody whom an issuer vouches for; Nobody: a user of the directory
 	from       string
 	agent      string
 	began      time.Time

@@ -79,6 +79,22 @@ func (f *File) Save(old uint64, d Directory) error {
 	case f.d.Version != old:
 		return ErrStale
 	}
+	return f.write(d)
+}
+
+// replace writes d whatever there was. What could not be read is put aside.
+func (f *File) replace(d Directory) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.err != nil {
+		if err := os.Rename(f.path, f.path+".damaged"); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("users: %w", err)
+		}
+	}
+	return f.write(d)
+}
+
+func (f *File) write(d Directory) error {
 	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return fmt.Errorf("users: %w", err)
@@ -86,7 +102,7 @@ func (f *File) Save(old uint64, d Directory) error {
 	if err := writeSecret(f.path, append(text, '\n')); err != nil {
 		return fmt.Errorf("users: %w", err)
 	}
-	f.d = d
+	f.d, f.err = d, nil
 	return nil
 }
 
