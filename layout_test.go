@@ -78,7 +78,7 @@ var onlyIn = map[string][]string{
 	"github.com/hashicorp/memberlist":  {"mesh", "mesh/meshtest"},
 	"github.com/hashicorp/yamux":       {"mesh", "mesh/meshtest"},
 	"github.com/gin-gonic/gin":         {"web"},
-	"github.com/vishvananda/netlink":   {"appliance/hostnet", "appliance/lab", "appliance/lab/probe", "test/netlab"},
+	"github.com/vishvananda/netlink":   {"appliance/hostnet", "forwarder/kernel", "appliance/lab", "appliance/lab/probe", "test/netlab"},
 	"github.com/vishvananda/netns":     {"appliance/hostnet", "appliance/lab", "appliance/lab/probe", "test/netlab"},
 	"github.com/cilium/ebpf":           {"failover/gate", "forwarder/kernel", "appliance/lab", "test/netlab"},
 	"github.com/coreos/go-systemd":     {"systemd"},

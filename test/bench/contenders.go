@@ -25,6 +25,7 @@ func contenders(o options) (list []contender) {
 	for _, c := range []contender{
 		{name: "direct", direct: true, setup: func(*bed, options) error { return nil }},
 		{name: yardstick, setup: vxlan},
+		{name: "drawbridge-kernel", setup: engine},
 		{name: "drawbridge", tool: o.binary, sealed: true, setup: ours("")},
 		{name: "drawbridge-plain", tool: o.binary, setup: ours("[data]\ncipher = \"none\"\n")},
 		{name: "drawbridge-single", tool: o.binary, sealed: true, setup: ours("[data]\noffload = false\nbatch = 1\n")},

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: (MIT OR GPL-2.0)
+//
+// Engine K. Three programs: one where frames come in from a port, one where they come in from the tunnel, one
+// where they leave through a segment port. docs/protocol/kernel.md has the layouts and the reasons; helpers of
+// Linux 6.1 only. One copy is loaded for each interface, with its constants folded in and its own gate.
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "maps.h"
+
+#include "frame.h"
+
+#include "learn.h"
+
+#include "send.h"
+
+#include "toobig.h"
+
+// deliver hands a frame from the tunnel to the ports here. It answers the verdict on the original.
+static __always_inline int deliver(struct __sk_buff *skb, struct peer *origin)
+{
+	struct header h;
+	struct place *to;
+
+	if (load(skb, &h))
+		return drop(SHORT);
+	to = h.dst.b[0] & 1 ? NULL : bpf_map_lookup_elem(&macs, &h.dst);
+	if (!to || !to->port) {
+		struct segment *s = to && to->segment ? bpf_map_lookup_elem(&segments, &to->segment) : NULL;
+
+		if (!s || !s->port)
+			return flood_ports(skb, 0, origin->segment);
+		if (to->segment == origin->segment)
+			return drop(SPLIT_HORIZON);
+		return inject(skb, s->port);
+	}
+	if (to->segment && to->segment == origin->segment)
+		return drop(SPLIT_HORIZON);
+	return inject(skb, to->port);
+}
+
+// relay passes a frame on that is addressed to another peer, with what is left of its hops.
+static __always_inline int relay(struct __sk_buff *skb, __u32 vni, __u32 from, __u32 hops)
+{
+	__u32 next = vni >> 12;
+	struct peer *p = bpf_map_lookup_elem(&peers, &next);
+
+	if (!p || !(p->flags & PRESENT) || p->via == from)
+		return drop(MISDIRECTED);
+	if (hops <= HOP)
+		return drop(HOP_LIMIT);
+	count(RELAYED);
+	return tunnel(skb, p, vni, hops - HOP);
+}
+
+// arrived decides about a frame of the origin in vni that the neighbour from handed over.
+static __always_inline int arrived(struct __sk_buff *skb, __u32 vni, __u32 from, __u32 hops)
+{
+	__u32 src = vni & SHORT_MASK, dst = vni >> 12;
+	struct peer *origin = bpf_map_lookup_elem(&peers, &src), *target;
+	struct place here = {};
+	struct header h;
+	int why;
+
+	if (!origin || !(origin->flags & PRESENT))
+		return drop(UNKNOWN_PEER);
+	if (origin->flags & LOCAL)
+		return drop(ECHO);
+	if (!(origin->flags & MAY_SEND))
+		return drop(STALE_EPOCH);
+	if (load(skb, &h))
+		return drop(SHORT);
+	why = admit(&h);
+	if (why >= 0)
+		return drop(why);
+	if (dst) {
+		target = bpf_map_lookup_elem(&peers, &dst);
+		if (!target || !(target->flags & LOCAL))
+			return relay(skb, vni, from, hops);
+	} else if (origin->parent != from) {
+		return drop(WRONG_PARENT);
+	}
+	here.origin = src;
+	here.segment = origin->segment;
+	if (learn(&h.src, &here))
+		return drop(ECHO);
+	if (!dst && flood_children(skb, src, vni, hops))
+		count(HOP_LIMIT);
+	count(RECEIVED);
+	return deliver(skb, origin);
+}
+
+// sender is the outer source of a frame, as the device noted it. Zero: known.
+static __always_inline int sender(struct __sk_buff *skb, struct bpf_tunnel_key *key, struct address *a)
+{
+	if (!bpf_skb_get_tunnel_key(skb, key, sizeof(*key), 0)) {
+		a->w[2] = MAPPED;
+		a->w[3] = bpf_htonl(key->remote_ipv4);
+		return 0;
+	}
+	if (bpf_skb_get_tunnel_key(skb, key, sizeof(*key), BPF_F_TUNINFO_IPV6))
+		return -1;
+	__builtin_memcpy(a, key->remote_ipv6, 16);
+	return 0;
+}
+
+// from_tunnel takes what comes out of the VXLAN device, from neighbours only.
+SEC("tc")
+int from_tunnel(struct __sk_buff *skb)
+{
+	struct bpf_tunnel_key key = {};
+	struct address a = {};
+	__u32 *from;
+
+	if (sender(skb, &key, &a))
+		return drop(UNKNOWN_PEER);
+	from = bpf_map_lookup_elem(&neighbours, &a);
+	if (!from)
+		return drop(UNKNOWN_PEER);
+	return arrived(skb, key.tunnel_id, *from, key.tunnel_ttl);
+}
+
+// from_port takes what a segment or guest port hears.
+SEC("tc")
+int from_port(struct __sk_buff *skb)
+{
+	struct place here = {.origin = interface.self, .port = interface.ifindex, .segment = interface.segment};
+	struct place *to;
+	struct segment *s;
+	struct peer *p;
+	struct header h;
+	__u32 target;
+	int why;
+
+	if (load(skb, &h))
+		return drop(SHORT);
+	why = admit(&h);
+	if (why >= 0)
+		return host(why);
+	if (interface.segment && !gate_open())
+		return host(GATE_SHUT);
+	if (learn(&h.src, &here))
+		return drop(ECHO);
+	if (same(&h.dst, &interface.mac))
+		return TC_ACT_OK;
+	count(CAPTURED);
+	to = h.dst.b[0] & 1 ? NULL : bpf_map_lookup_elem(&macs, &h.dst);
+	if (!to)
+		return flood(skb);
+	if ((interface.segment && to->segment == interface.segment) || to->port == interface.ifindex)
+		return drop(SPLIT_HORIZON);
+	target = to->origin;
+	if (to->segment) {
+		s = bpf_map_lookup_elem(&segments, &to->segment);
+		if (!s || !s->gateway)
+			return drop(NO_GATEWAY);
+		if (s->port)
+			return inject(skb, s->port);
+		target = s->gateway;
+	} else if (to->port) {
+		return inject(skb, to->port);
+	}
+	p = bpf_map_lookup_elem(&peers, &target);
+	if (!p || !(p->flags & PRESENT))
+		return flood(skb);
+	if (too_big(skb, &h, p->mtu))
+		return punt(skb, p->mtu);
+	return tunnel(skb, p, interface.self | target << 12, HOPS);
+}
+
+// to_port is the last word before the wire: what this engine injects leaves only through an open gate.
+SEC("tc")
+int to_port(struct __sk_buff *skb)
+{
+	if (skb->mark != MARK)
+		return TC_ACT_UNSPEC; // the host's own, and ALONE
+	if (!gate_open())
+		return drop(GATE_SHUT);
+	return TC_ACT_UNSPEC;
+}
+
+char _license[] SEC("license") = "Dual MIT/GPL";

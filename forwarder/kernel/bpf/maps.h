@@ -1,0 +1,179 @@
+// Maps and constants. docs/protocol/kernel.md has the byte diagrams; state.go has the same layouts in Go, and a test
+// compares both by BTF.
+#pragma once
+
+#define MARK 0x4442474b // "DBGK": frames that this engine injects
+#define SHORT_MASK 0xfff
+#define PORTS 32
+#define CHILDREN 31
+#define HOPS 255 // outer TTL of a fresh frame
+#define HOP 32   // what a relay takes off, so that seven relays are the most, whatever the underlay took besides
+
+// Flags of a peer.
+#define PRESENT 1
+#define LOCAL 2
+#define MAY_SEND 4
+
+#define MAPPED bpf_htonl(0xffff) // third word of an IPv4 address in IPv6's form
+
+// Reasons and other counts. The order is that of countNames in counts.go.
+enum {
+	SHORT, BAD_SOURCE, LINK_LOCAL, ECHO, STALE_EPOCH, SPLIT_HORIZON, GATE_SHUT, NO_GATEWAY, TOO_BIG, PORT_REFUSED,
+	MISDIRECTED, UNKNOWN_PEER, WRONG_PARENT, HOP_LIMIT, TUNNEL_REFUSED,
+	CAPTURED, RECEIVED, RELAYED, INJECTED, SENT, LOST_EVENTS,
+	COUNTS,
+};
+
+struct mac {
+	__u8 b[6];
+	__u16 zero;
+};
+
+struct address {
+	__u32 w[4];
+};
+
+// place is where a MAC address is.
+struct place {
+	__u32 origin;  // short id of the attachment that it speaks through
+	__u32 port;    // ifindex here; 0: elsewhere
+	__u32 segment; // 0: a guest
+	__u32 moves;
+	__u64 seen; // CLOCK_MONOTONIC_COARSE ns
+};
+
+// peer is one attachment, by short id.
+struct peer {
+	struct address remote; // outer address of the next hop; IPv4 in its mapped form
+	__u32 flags;
+	__u32 segment; // what it is attached to; 0: guests
+	__u32 via;     // short id of the next hop, a neighbour
+	__u32 parent;  // short id of the neighbour that its floods come from
+	__u32 mtu;     // largest frame that fits unfragmented
+	__u32 zero;
+	__u64 epoch;   // tenure under which it may send, for display
+};
+
+struct segment {
+	__u32 gateway; // short id of the active gateway's attachment; 0: none
+	__u32 port;    // ifindex of the segment's port here; 0: none
+};
+
+struct children {
+	__u16 n;
+	__u16 child[CHILDREN];
+};
+
+struct port {
+	__u32 ifindex;
+	__u32 segment;
+};
+
+struct ports {
+	__u32 n;
+	struct port port[PORTS];
+};
+
+// cell is failover.Cell.
+struct cell {
+	__u64 until, epoch, fence, passed, refused, last, hold, reserved;
+};
+
+struct learned {
+	__u32 kind; // 1
+	__u32 origin, port, segment;
+	struct mac mac;
+	__u64 at; // CLOCK_MONOTONIC_COARSE ns
+};
+
+#define PUNTED 1280
+
+struct punted {
+	__u32 kind; // 2
+	__u32 port;
+	__u32 mtu;
+	__u32 length; // of the frame; no more than PUNTED octets follow
+	__u32 tag;    // of the frame's outermost 802.1Q tag: protocol << 16 | TCI; 0: none
+	__u8 frame[PUNTED];
+	__u32 zero;
+};
+
+// constants of one copy.
+struct constants {
+	__u32 ifindex;
+	__u32 self;    // short id of the attachment here
+	__u32 segment; // a segment port's
+	__u32 tunnel;  // ifindex of the VXLAN device
+	__u64 settle;  // ns for which an address that spoke elsewhere is not believed
+	struct mac mac; // the port's own
+};
+
+volatile const struct constants interface;
+
+#define MAP(name, kind, k, v, n) \
+	struct { \
+		__uint(type, kind); \
+		__type(key, k); \
+		__type(value, v); \
+		__uint(max_entries, n); \
+	} name SEC(".maps")
+
+MAP(macs, BPF_MAP_TYPE_LRU_HASH, struct mac, struct place, 16384);
+MAP(peers, BPF_MAP_TYPE_ARRAY, __u32, struct peer, 4096);
+MAP(neighbours, BPF_MAP_TYPE_HASH, struct address, __u32, 1024);
+MAP(segments, BPF_MAP_TYPE_HASH, __u32, struct segment, 256);
+MAP(tree, BPF_MAP_TYPE_ARRAY, __u32, struct children, 4096);
+MAP(local, BPF_MAP_TYPE_ARRAY, __u32, struct ports, 1);
+MAP(counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, COUNTS);
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 18);
+} events SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct cell);
+	__uint(max_entries, 1);
+} gate SEC(".maps");
+
+static __always_inline void count(__u32 what)
+{
+	__u64 *n = bpf_map_lookup_elem(&counts, &what);
+
+	if (n)
+		(*n)++;
+}
+
+static __always_inline int drop(__u32 why)
+{
+	count(why);
+	return TC_ACT_SHOT;
+}
+
+// host refuses to carry a frame that the host's own stack may still want.
+static __always_inline int host(__u32 why)
+{
+	count(why);
+	return TC_ACT_UNSPEC;
+}
+
+// gate_open is failover.Gate.Permit, and is kept in step with it.
+static __always_inline int gate_open(void)
+{
+	__u32 zero = 0;
+	struct cell *c = bpf_map_lookup_elem(&gate, &zero);
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (!c)
+		return 0;
+	if (now >= *(volatile __u64 *)&c->until || *(volatile __u64 *)&c->epoch < *(volatile __u64 *)&c->fence) {
+		__sync_fetch_and_add(&c->refused, 1);
+		return 0;
+	}
+	__sync_fetch_and_add(&c->passed, 1);
+	*(volatile __u64 *)&c->last = now;
+	return 1;
+}

@@ -1,0 +1,95 @@
+package kernel
+
+import (
+	"bytes"
+	_ "embed"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+)
+
+// dataplane is what clang made of bpf/; `go generate` makes it again, and a test that nothing changed.
+//
+//go:embed bpf/dataplane.o
+var dataplane []byte
+
+// Names in the object.
+const (
+	mapMACs       = "macs"
+	mapPeers      = "peers"
+	mapNeighbours = "neighbours"
+	mapSegments   = "segments"
+	mapTree       = "tree"
+	mapLocal      = "local"
+	mapCounts     = "counts"
+	mapEvents     = "events"
+	mapGate       = "gate"
+	mapConstants  = ".rodata"
+)
+
+// shared are the maps that all copies of the programs have in common. The gate is each port's own.
+var shared = []string{mapMACs, mapPeers, mapNeighbours, mapSegments, mapTree, mapLocal, mapCounts, mapEvents}
+
+func object() (*ebpf.CollectionSpec, error) {
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(dataplane))
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel programs: %w", err)
+	}
+	return spec, nil
+}
+
+func (e *Engine) openMaps() error {
+	for _, name := range shared {
+		m, err := ebpf.NewMap(e.spec.Maps[name])
+		if err != nil {
+			return fmt.Errorf("create map %s: %w: %w", name, ErrNotSupported, err)
+		}
+		e.maps[name] = m
+	}
+	return nil
+}
+
+// copyOf loads programs with constants of their own, over the shared maps and the given gate; without one, over a
+// gate that nobody opens.
+func (e *Engine) copyOf(c constants, gate *ebpf.Map, names ...string) (map[string]*ebpf.Program, error) {
+	spec := e.spec.Copy()
+	if err := spec.Variables["interface"].Set(c); err != nil {
+		return nil, fmt.Errorf("constants of the kernel programs: %w", err)
+	}
+	for name := range spec.Programs {
+		keep := false
+		for _, n := range names {
+			keep = keep || n == name
+		}
+		if !keep {
+			delete(spec.Programs, name)
+		}
+	}
+	replaced := map[string]*ebpf.Map{}
+	for name, m := range e.maps {
+		replaced[name] = m
+	}
+	if gate != nil {
+		replaced[mapGate] = gate
+	}
+	coll, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: replaced})
+	if err != nil {
+		return nil, fmt.Errorf("load %v: %w: %s", names, ErrNotSupported, verdict(err))
+	}
+	defer coll.Close()
+	programs := map[string]*ebpf.Program{}
+	for _, name := range names {
+		programs[name] = coll.DetachProgram(name)
+	}
+	return programs, nil
+}
+
+// verdict is the error with the whole of the verifier's log, if it has one.
+func verdict(err error) string {
+	var v *ebpf.VerifierError
+	if errors.As(err, &v) {
+		return fmt.Sprintf("%+v", v)
+	}
+	return err.Error()
+}

@@ -1,0 +1,69 @@
+package kernel
+
+import (
+	"net/netip"
+
+	"github.com/drawbridge-net/drawbridge"
+)
+
+// The maps' layouts, as bpf/maps.h has them: host byte order, but for addresses.
+
+// Flags of a peer.
+const (
+	flagPresent = 1 << iota
+	flagLocal
+	flagMaySend
+)
+
+const (
+	maxPorts    = 32
+	maxChildren = 31
+	puntedBytes = 1280
+)
+
+type address [16]byte
+
+func addressOf(a netip.Addr) address { return a.As16() }
+
+type mac struct {
+	MAC  drawbridge.MAC
+	Zero uint16
+}
+
+type place struct {
+	Origin, Port, Segment, Moves uint32
+	Seen                         uint64
+}
+
+type peer struct {
+	Remote      address
+	Flags       uint32
+	Segment     uint32
+	Via, Parent uint32
+	MTU, Zero   uint32
+	Epoch       uint64
+}
+
+type segment struct {
+	Gateway, Port uint32
+}
+
+type children struct {
+	N     uint16
+	Child [maxChildren]uint16
+}
+
+type port struct {
+	Ifindex, Segment uint32
+}
+
+type ports struct {
+	N    uint32
+	Port [maxPorts]port
+}
+
+type constants struct {
+	Ifindex, Self, Segment, Tunnel uint32
+	Settle                         uint64
+	MAC                            mac
+}
