@@ -7,16 +7,14 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"github.com/drawbridge-net/drawbridge"
 )
 
-// filterPriority is where the programs hang. Lower runs first; hostnet's gate for the user-space engine has its own.
-const filterPriority = 0x4442
-
-// tunnelMTU lets super-frames and full-size frames into the device; what does not fit the underlay is answered or
-// fragmented there.
-const tunnelMTU = 65000
+// filterPriority and filterName are where the programs hang and how Clean knows them. Lower priorities run first; the
+// gate of the user-space engine has its own.
+const (
+	filterPriority = 0x4442
+	filterName     = "drawbridge-kernel"
+)
 
 // attachment is the programs of one interface.
 type attachment struct {
@@ -25,89 +23,21 @@ type attachment struct {
 	filters  []*netlink.BpfFilter
 }
 
-// Port describes one interface on which stations are.
-type Port struct {
-	Ifindex int
-	Self    Short                // number of the attachment that frames from here carry
-	Segment drawbridge.SegmentID // 0: a guest port
-	Gate    int                  // descriptor of the gate's map; a guest port has none
-}
-
-// AddPort begins to forward on an interface.
-func (e *Engine) AddPort(p Port) error {
-	link, err := e.links.LinkByIndex(p.Ifindex)
-	if err != nil {
-		return fmt.Errorf("interface %d: %w", p.Ifindex, err)
-	}
-	c := constants{
-		Ifindex: uint32(p.Ifindex), Self: uint32(p.Self), Segment: uint32(p.Segment), Tunnel: uint32(e.tunnel.Attrs().Index),
-		Settle: uint64(e.options.Settle), MAC: mac{MAC: drawbridge.MAC(link.Attrs().HardwareAddr)},
-	}
-	hooks := []hook{{"from_port", netlink.HANDLE_MIN_INGRESS}}
-	if p.Segment != 0 {
-		hooks = []hook{{"to_port", netlink.HANDLE_MIN_EGRESS}, hooks[0]} // out first: nothing is injected unjudged
-	}
-	a, err := e.attach(link, c, p.Gate, hooks...)
-	if err != nil {
-		return err
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.ports[p.Ifindex] = a
-	return e.putPort(port{uint32(p.Ifindex), uint32(p.Segment)})
-}
-
-func (e *Engine) putPort(p port) error {
-	var l ports
-	if err := e.maps[mapLocal].Lookup(uint32(0), &l); err != nil {
-		return fmt.Errorf("local ports: %w", err)
-	}
-	if l.N == maxPorts {
-		return fmt.Errorf("interface %d: an overlay has at most %d ports here", p.Ifindex, maxPorts)
-	}
-	l.Port[l.N] = p
-	l.N++
-	if p.Segment != 0 {
-		if err := e.updateSegment(p.Segment, func(s *segment) { s.Port = p.Ifindex }); err != nil {
-			return err
-		}
-	}
-	return e.maps[mapLocal].Put(uint32(0), l)
-}
-
-func (e *Engine) updateSegment(id uint32, change func(*segment)) error {
-	var s segment
-	if err := e.maps[mapSegments].Lookup(id, &s); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return fmt.Errorf("segment %d: %w", id, err)
-	}
-	change(&s)
-	return e.maps[mapSegments].Put(id, s)
-}
-
 // hook is where a program hangs on an interface.
 type hook struct {
 	program string
 	parent  uint32
 }
 
-func (e *Engine) attach(link netlink.Link, c constants, gate int, hooks ...hook) (a *attachment, err error) {
+// attach loads a copy of the programs for the interface and hangs them up, in place of an earlier process's. gate is
+// nil where there is none.
+func (e *Engine) attach(link netlink.Link, c constants, gate *ebpf.Map, hooks ...hook) (a *attachment, err error) {
 	var names []string
 	for _, h := range hooks {
 		names = append(names, h.program)
 	}
-	var own *ebpf.Map
-	if c.Segment != 0 {
-		fd, err := unix.FcntlInt(uintptr(gate), unix.F_DUPFD_CLOEXEC, 0)
-		if err != nil {
-			return nil, fmt.Errorf("interface %s: gate: %w", link.Attrs().Name, err)
-		}
-		if own, err = ebpf.NewMapFromFD(fd); err != nil {
-			return nil, fmt.Errorf("interface %s: the gate is no kernel gate: %w", link.Attrs().Name, err)
-		}
-		defer own.Close()
-	}
 	a = &attachment{link: link}
-	if a.programs, err = e.copyOf(c, own, names...); err != nil {
+	if a.programs, err = e.copyOf(c, gate, names...); err != nil {
 		return nil, fmt.Errorf("interface %s: %w", link.Attrs().Name, err)
 	}
 	if err := classify(e.links, link); err != nil {
@@ -123,12 +53,13 @@ func (e *Engine) attach(link netlink.Link, c constants, gate int, hooks ...hook)
 	return a, nil
 }
 
+// filter names a program's place. The handle is fixed, so that replacing it is one step without a gap.
 func filter(link netlink.Link, parent uint32, fd int) *netlink.BpfFilter {
 	return &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{
 			LinkIndex: link.Attrs().Index, Parent: parent, Handle: 1, Priority: filterPriority, Protocol: unix.ETH_P_ALL,
 		},
-		Fd: fd, Name: "drawbridge-kernel", DirectAction: true,
+		Fd: fd, Name: filterName, DirectAction: true,
 	}
 }
 
@@ -138,20 +69,30 @@ func classify(links *netlink.Handle, link netlink.Link) error {
 		LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
 	}}
 	if err := links.QdiscAdd(q); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("interface %s: add the clsact hook: %w: %w", link.Attrs().Name, ErrNotSupported, err)
+		return fmt.Errorf("interface %s: add the clsact hook (CONFIG_NET_SCH_INGRESS): %w: %w", link.Attrs().Name, ErrNotSupported, err)
 	}
 	return nil
 }
 
+// detach takes the programs down in the opposite order, so that what is judged on its way out is so to the last.
 func (a *attachment) detach(links *netlink.Handle) error {
 	var errs []error
-	for _, f := range a.filters {
-		err := links.FilterDel(f)
-		if err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.EINVAL) {
+	for i := len(a.filters) - 1; i >= 0; i-- {
+		if err := gone(links.FilterDel(a.filters[i])); err != nil {
 			errs = append(errs, fmt.Errorf("interface %s: detach: %w", a.link.Attrs().Name, err))
 		}
 	}
 	return errors.Join(append(errs, a.close())...)
+}
+
+// gone takes the absence of what was to be removed for success.
+func gone(err error) error {
+	for _, absent := range []error{unix.ENOENT, unix.ENODEV, unix.EINVAL} { // EINVAL: the interface has no clsact
+		if errors.Is(err, absent) {
+			return nil
+		}
+	}
+	return err
 }
 
 func (a *attachment) close() error {
@@ -160,38 +101,4 @@ func (a *attachment) close() error {
 		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// openTunnel makes the device that carries any number to any neighbour.
-func (e *Engine) openTunnel() (netlink.Link, error) {
-	v := e.device(e.options.Device)
-	v.FlowBased, v.Port = true, int(e.options.Port)
-	return e.addDevice(v)
-}
-
-func (e *Engine) device(name string) *netlink.Vxlan {
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU = name, tunnelMTU
-	return &netlink.Vxlan{LinkAttrs: attrs, Learning: false}
-}
-
-func (e *Engine) addDevice(v *netlink.Vxlan) (netlink.Link, error) {
-	if err := e.links.LinkAdd(v); err != nil {
-		return nil, fmt.Errorf("add VXLAN device %s: %w: %w", v.Name, ErrNotSupported, err)
-	}
-	link, err := e.links.LinkByName(v.Name)
-	if err == nil {
-		err = e.links.LinkSetUp(link)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("VXLAN device %s: %w", v.Name, err)
-	}
-	return link, nil
-}
-
-func (e *Engine) guardTunnel() (err error) {
-	index := uint32(e.tunnel.Attrs().Index)
-	c := constants{Ifindex: index, Tunnel: index, Settle: uint64(e.options.Settle)}
-	e.guard, err = e.attach(e.tunnel, c, -1, hook{"from_tunnel", netlink.HANDLE_MIN_INGRESS})
-	return err
 }

@@ -7,6 +7,7 @@ import "fmt"
 var countNames = [...]string{
 	"short_frame", "bad_source", "link_local", "echo", "stale_epoch", "split_horizon", "gate_shut", "no_active_gateway",
 	"told_too_big", "port_refused", "misdirected", "unknown_peer", "wrong_parent", "hop_limit", "tunnel_refused",
+	"not_renewed",
 	"captured", "received", "relayed", "injected", "sent", "lost_events",
 }
 

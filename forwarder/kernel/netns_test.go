@@ -69,24 +69,25 @@ func newMesh(t *testing.T, n int) (ps []*peerUnderTest) {
 			if err != nil {
 				return err
 			}
-			if err := p.e.SetPeer(p.short, Peer{Local: true, MaySend: true}); err != nil {
+			if err := p.e.Renew(time.Hour); err != nil {
 				return err
 			}
-			return p.e.AddPort(Port{Ifindex: lan.Index, Self: p.short})
+			return p.e.AddPort(Port{Ifindex: lan.Index, Self: p.short, Gate: -1})
 		}))
 		t.Cleanup(func() { must(t, p.e.Close()) })
 		ps = append(ps, p)
 	}
 	for _, p := range ps {
-		var all []Short
+		t1 := Table{Peers: map[Short]Peer{}, Children: map[Short][]Short{}}
 		for _, q := range ps {
 			if p == q {
+				t1.Peers[q.short] = Peer{Local: true, MaySend: true}
 				continue
 			}
-			all = append(all, q.short)
-			must(t, p.e.SetPeer(q.short, Peer{MaySend: true, Remote: underlayIP(int(q.short)), Via: q.short, Parent: q.short, MTU: 1450}))
+			t1.Peers[q.short] = Peer{MaySend: true, Remote: underlayIP(int(q.short)), Via: q.short, Parent: q.short, MTU: 1450}
+			t1.Children[p.short] = append(t1.Children[p.short], q.short)
 		}
-		must(t, p.e.SetChildren(p.short, all))
+		must(t, p.e.Apply(t1))
 	}
 	return ps
 }

@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/cilium/ebpf"
 )
@@ -24,12 +26,12 @@ const (
 	mapLocal      = "local"
 	mapCounts     = "counts"
 	mapEvents     = "events"
+	mapLife       = "life"
 	mapGate       = "gate"
-	mapConstants  = ".rodata"
 )
 
 // shared are the maps that all copies of the programs have in common. The gate is each port's own.
-var shared = []string{mapMACs, mapPeers, mapNeighbours, mapSegments, mapTree, mapLocal, mapCounts, mapEvents}
+var shared = []string{mapMACs, mapPeers, mapNeighbours, mapSegments, mapTree, mapLocal, mapCounts, mapEvents, mapLife}
 
 func object() (*ebpf.CollectionSpec, error) {
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(dataplane))
@@ -39,17 +41,6 @@ func object() (*ebpf.CollectionSpec, error) {
 	return spec, nil
 }
 
-func (e *Engine) openMaps() error {
-	for _, name := range shared {
-		m, err := ebpf.NewMap(e.spec.Maps[name])
-		if err != nil {
-			return fmt.Errorf("create map %s: %w: %w", name, ErrNotSupported, err)
-		}
-		e.maps[name] = m
-	}
-	return nil
-}
-
 // copyOf loads programs with constants of their own, over the shared maps and the given gate; without one, over a
 // gate that nobody opens.
 func (e *Engine) copyOf(c constants, gate *ebpf.Map, names ...string) (map[string]*ebpf.Program, error) {
@@ -57,19 +48,8 @@ func (e *Engine) copyOf(c constants, gate *ebpf.Map, names ...string) (map[strin
 	if err := spec.Variables["interface"].Set(c); err != nil {
 		return nil, fmt.Errorf("constants of the kernel programs: %w", err)
 	}
-	for name := range spec.Programs {
-		keep := false
-		for _, n := range names {
-			keep = keep || n == name
-		}
-		if !keep {
-			delete(spec.Programs, name)
-		}
-	}
-	replaced := map[string]*ebpf.Map{}
-	for name, m := range e.maps {
-		replaced[name] = m
-	}
+	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !slices.Contains(names, name) })
+	replaced := maps.Clone(e.maps)
 	if gate != nil {
 		replaced[mapGate] = gate
 	}

@@ -8,6 +8,9 @@ import (
 
 // The maps' layouts, as bpf/maps.h has them: host byte order, but for addresses.
 
+// mark is on every frame that the engine injects. "DBGK" in ASCII.
+const mark = 0x4442474b
+
 // Flags of a peer.
 const (
 	flagPresent = 1 << iota
@@ -63,7 +66,19 @@ type ports struct {
 }
 
 type constants struct {
-	Ifindex, Self, Segment, Tunnel uint32
-	Settle                         uint64
-	MAC                            mac
+	Ifindex, Self, Segment, Tunnel, Gated, Zero uint32
+	Settle                                      uint64
+	MAC                                         mac
 }
+
+// Kinds of events.
+const (
+	kindLearned = 1
+	kindPunted  = 2
+)
+
+// Sizes of events in octets, without what the ring pads.
+const (
+	learnedBytes = 32
+	puntedHeader = 20 // what stands before the frame
+)

@@ -35,16 +35,14 @@ func bridgeInKernel(self, far kernel.Short, address string) error {
 	if err != nil {
 		return err
 	}
-	for short, p := range map[kernel.Short]kernel.Peer{
-		self: {Local: true, MaySend: true},
-		far:  {MaySend: true, Remote: netip.MustParseAddr(address), Via: far, Parent: far, MTU: 1450},
-	} {
-		if err := e.SetPeer(short, p); err != nil {
-			return err
-		}
-	}
-	if err := e.SetChildren(self, []kernel.Short{far}); err != nil {
+	if err := errors.Join(err, e.Renew(time.Hour), e.Apply(kernel.Table{
+		Peers: map[kernel.Short]kernel.Peer{
+			self: {Local: true, MaySend: true},
+			far:  {MaySend: true, Remote: netip.MustParseAddr(address), Via: far, Parent: far, MTU: 1450},
+		},
+		Children: map[kernel.Short][]kernel.Short{self: {far}},
+	})); err != nil {
 		return err
 	}
-	return e.AddPort(kernel.Port{Ifindex: lan.Index, Self: self})
+	return e.AddPort(kernel.Port{Ifindex: lan.Index, Self: self, Gate: -1})
 }

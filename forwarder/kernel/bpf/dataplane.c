@@ -64,6 +64,8 @@ static __always_inline int arrived(struct __sk_buff *skb, __u32 vni, __u32 from,
 	struct header h;
 	int why;
 
+	if (!alive())
+		return drop(NOT_RENEWED);
 	if (!origin || !(origin->flags & PRESENT))
 		return drop(UNKNOWN_PEER);
 	if (origin->flags & LOCAL)
@@ -139,12 +141,14 @@ int from_port(struct __sk_buff *skb)
 	why = admit(&h);
 	if (why >= 0)
 		return host(why);
-	if (interface.segment && !gate_open())
+	if (!alive())
+		return host(NOT_RENEWED);
+	if (interface.gated && !gate_open())
 		return host(GATE_SHUT);
 	if (learn(&h.src, &here))
 		return drop(ECHO);
 	if (same(&h.dst, &interface.mac))
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	count(CAPTURED);
 	to = h.dst.b[0] & 1 ? NULL : bpf_map_lookup_elem(&macs, &h.dst);
 	if (!to)
@@ -156,9 +160,10 @@ int from_port(struct __sk_buff *skb)
 		s = bpf_map_lookup_elem(&segments, &to->segment);
 		if (!s || !s->gateway)
 			return drop(NO_GATEWAY);
-		if (s->port)
-			return inject(skb, s->port);
 		target = s->gateway;
+		p = bpf_map_lookup_elem(&peers, &target);
+		if (s->port && p && p->flags & LOCAL)
+			return inject(skb, s->port);
 	} else if (to->port) {
 		return inject(skb, to->port);
 	}

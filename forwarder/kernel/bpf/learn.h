@@ -1,7 +1,7 @@
 // Learning: the programs keep the table current themselves and tell user space what is new.
 #pragma once
 
-#define SEEN_EVERY 1000000000ull // ns; an address that speaks often is not written at every frame
+#define SEEN_EVERY 62500000ull // ns; an address that speaks often is not written at every frame (forwarder/table.go)
 
 static __always_inline void tell(const struct mac *m, const struct place *p)
 {

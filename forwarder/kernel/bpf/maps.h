@@ -19,7 +19,7 @@
 // Reasons and other counts. The order is that of countNames in counts.go.
 enum {
 	SHORT, BAD_SOURCE, LINK_LOCAL, ECHO, STALE_EPOCH, SPLIT_HORIZON, GATE_SHUT, NO_GATEWAY, TOO_BIG, PORT_REFUSED,
-	MISDIRECTED, UNKNOWN_PEER, WRONG_PARENT, HOP_LIMIT, TUNNEL_REFUSED,
+	MISDIRECTED, UNKNOWN_PEER, WRONG_PARENT, HOP_LIMIT, TUNNEL_REFUSED, NOT_RENEWED,
 	CAPTURED, RECEIVED, RELAYED, INJECTED, SENT, LOST_EVENTS,
 	COUNTS,
 };
@@ -104,6 +104,8 @@ struct constants {
 	__u32 self;    // short id of the attachment here
 	__u32 segment; // a segment port's
 	__u32 tunnel;  // ifindex of the VXLAN device
+	__u32 gated;   // the gate has a say
+	__u32 zero;
 	__u64 settle;  // ns for which an address that spoke elsewhere is not believed
 	struct mac mac; // the port's own
 };
@@ -125,6 +127,8 @@ MAP(segments, BPF_MAP_TYPE_HASH, __u32, struct segment, 256);
 MAP(tree, BPF_MAP_TYPE_ARRAY, __u32, struct children, 4096);
 MAP(local, BPF_MAP_TYPE_ARRAY, __u32, struct ports, 1);
 MAP(counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, COUNTS);
+
+MAP(life, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -158,6 +162,16 @@ static __always_inline int host(__u32 why)
 {
 	count(why);
 	return TC_ACT_UNSPEC;
+}
+
+// alive reports whether the daemon has renewed the engine in time. Guests have no lease, but nobody watches for
+// loops among them when it is gone.
+static __always_inline int alive(void)
+{
+	__u32 zero = 0;
+	__u64 *until = bpf_map_lookup_elem(&life, &zero);
+
+	return until && bpf_ktime_get_coarse_ns() < *until;
 }
 
 // gate_open is failover.Gate.Permit, and is kept in step with it.

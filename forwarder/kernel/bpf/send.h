@@ -65,6 +65,7 @@ static __always_inline int flood_ports(struct __sk_buff *skb, __u32 except, __u3
 {
 	__u32 zero = 0;
 	struct ports *l = bpf_map_lookup_elem(&local, &zero);
+	long sent;
 
 	if (!l)
 		return TC_ACT_SHOT;
@@ -78,7 +79,9 @@ static __always_inline int flood_ports(struct __sk_buff *skb, __u32 except, __u3
 			count(SPLIT_HORIZON);
 			continue;
 		}
-		count(bpf_clone_redirect(skb, l->port[i].ifindex, 0) ? PORT_REFUSED : INJECTED);
+		sent = bpf_clone_redirect(skb, l->port[i].ifindex, 0);
+		if (sent <= 0) // else the gate has dropped and counted it
+			count(sent ? PORT_REFUSED : INJECTED);
 	}
 	return TC_ACT_SHOT;
 }

@@ -1,0 +1,67 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Clean removes what engines have left in the network namespace of the calling thread, whichever process made it: programs
+// on all interfaces, the VXLAN devices they stand on, and all pins below the folder. It answers what it removed, in words. For when
+// no daemon runs: one that does is cut off.
+func Clean(pins string) (removed []string, err error) {
+	links, err := netlink.NewHandle()
+	if err != nil {
+		return nil, fmt.Errorf("netlink: %w", err)
+	}
+	defer links.Close()
+	all, err := links.LinkList()
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	var errs []error
+	for _, link := range all {
+		done, err := cleanLink(links, link)
+		removed, errs = append(removed, done...), append(errs, err)
+	}
+	if _, err := os.Stat(pins); err == nil {
+		if err := os.RemoveAll(pins); err != nil {
+			errs = append(errs, fmt.Errorf("remove pins: %w", err))
+		} else {
+			removed = append(removed, "pins in "+pins)
+		}
+	}
+	return removed, errors.Join(errs...)
+}
+
+// cleanLink takes our programs off an interface, and the interface away if it is a tunnel of ours.
+func cleanLink(links *netlink.Handle, link netlink.Link) (removed []string, err error) {
+	name := link.Attrs().Name
+	var errs []error
+	for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.HANDLE_MIN_EGRESS} {
+		filters, err := links.FilterList(link, parent)
+		if err != nil {
+			continue // no clsact
+		}
+		for _, f := range filters {
+			if b, ok := f.(*netlink.BpfFilter); !ok || f.Attrs().Priority != filterPriority || !strings.HasPrefix(b.Name, filterName) {
+				continue
+			}
+			if _, tunnel := link.(*netlink.Vxlan); tunnel {
+				if err := links.LinkDel(link); err != nil {
+					return removed, fmt.Errorf("remove %s: %w", name, err)
+				}
+				return append(removed, "tunnel "+name), nil
+			}
+			if err := gone(links.FilterDel(f)); err != nil {
+				errs = append(errs, fmt.Errorf("interface %s: %w", name, err))
+				continue
+			}
+			removed = append(removed, "program on "+name)
+		}
+	}
+	return removed, errors.Join(errs...)
+}
