@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/cilium/ebpf"
 )
@@ -33,13 +34,14 @@ const (
 // shared are the maps that all copies of the programs have in common. The gate is each port's own.
 var shared = []string{mapMACs, mapPeers, mapNeighbours, mapSegments, mapTree, mapLocal, mapCounts, mapEvents, mapLife}
 
-func object() (*ebpf.CollectionSpec, error) {
+// object reads dataplane, once: a copy of the programs for each interface is made from the same.
+var object = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(dataplane))
 	if err != nil {
 		return nil, fmt.Errorf("read the kernel programs: %w", err)
 	}
 	return spec, nil
-}
+})
 
 // copyOf loads programs with constants of their own, over the shared maps and the given gate; without one, over a
 // gate that nobody opens.
