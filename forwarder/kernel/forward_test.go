@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"testing"
+	"time"
 
 	"github.com/drawbridge-net/drawbridge"
 )
@@ -178,5 +179,28 @@ func TestEchoFromTheTunnelIsDropped(t *testing.T) {
 	}
 	if n := l.count(1, "echo"); n != 1 {
 		t.Errorf("echo counts %d, want 1", n)
+	}
+}
+
+func TestFramesOfStrangersAreDropped(t *testing.T) {
+	l := newLab(t, 2, [2]Short{1, 2})
+	a, b := l.nodes[1].host, l.nodes[2].host
+	table := l.table(2)
+	p := table.Peers[1]
+	p.Remote = underlay(99) // not where peer 1 sends from
+	table.Peers[1] = p
+	must(t, l.nodes[2].e.Apply(table))
+	f := a.frame(drawbridge.Broadcast)
+	a.send(f)
+	for deadline := time.Now().Add(patience); l.count(2, "unknown_peer") == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("unknown_peer counts nothing")
+		}
+	}
+	mark := a.frame(drawbridge.Broadcast)
+	must(t, l.nodes[2].e.Apply(l.table(2)))
+	a.send(mark)
+	if b.copies(f, mark) != 0 {
+		t.Error("a frame from an address that is nobody's arrived")
 	}
 }

@@ -71,3 +71,26 @@ func (e *Engine) unpin() error {
 	}
 	return nil
 }
+
+// Prune ends forwarding on ports that an earlier process had and this one has not added. Whoever adopts calls it once all
+// its ports are added.
+func (e *Engine) Prune() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var l ports
+	if err := e.maps[mapLocal].Lookup(uint32(0), &l); err != nil {
+		return fmt.Errorf("local ports: %w", err)
+	}
+	var errs []error
+	for _, p := range l.Port[:l.N] {
+		if e.ports[int(p.Ifindex)] != nil {
+			continue
+		}
+		errs = append(errs, e.unlistPort(p.Ifindex))
+		if link, err := e.links.LinkByIndex(int(p.Ifindex)); err == nil {
+			_, err = cleanLink(e.links, link)
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -15,7 +15,8 @@ const tunnelMTU = 65000
 func (e *Engine) openTunnel() (netlink.Link, error) {
 	if link, err := e.links.LinkByName(e.options.Device); err == nil {
 		v, ok := link.(*netlink.Vxlan)
-		if e.adopted && ok && v.FlowBased && v.Port == int(e.options.Port) {
+		ok = ok && v.FlowBased && v.Port == int(e.options.Port)
+		if e.adopted && ok {
 			return link, e.links.LinkSetUp(link)
 		}
 		if !ok {

@@ -1,0 +1,154 @@
+package kernel
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pinning mounts a BPF file system for the test and begins anew with engines that pin.
+func pinning(t *testing.T, l *lab) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	must(t, unix.Mount("bpf", folder, "bpf", 0, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(folder, unix.MNT_DETACH)) })
+	for _, d := range l.nodes {
+		must(t, d.e.Close())
+		d.e = reload(t, d, filepath.Join(folder, d.ns.Name()))
+		must(t, d.e.Renew(time.Hour), d.addPort("lan0", Port{Self: d.short, Gate: -1}))
+	}
+	l.apply()
+	return folder
+}
+
+func reload(t *testing.T, d *node, pins string) (e *Engine) {
+	t.Helper()
+	must(t, d.ns.Do(func() (err error) {
+		e, err = Load(Options{Device: "dbk0", Port: 4790, Settle: 300 * time.Millisecond, Pins: pins})
+		return err
+	}))
+	return e
+}
+
+func TestNextProcessAdoptsWhatGoesOnForwarding(t *testing.T) {
+	l := newLab(t, 2, [2]Short{1, 2})
+	folder := pinning(t, l)
+	a, b, d := l.nodes[1].host, l.nodes[2].host, l.nodes[1]
+	meet(l, a, b)
+	must(t, d.e.Close())
+	f, mark := a.frame(b.mac), a.frame(b.mac)
+	a.send(f)
+	a.send(mark)
+	if n := b.copies(f, mark); n != 1 {
+		t.Errorf("with nobody at home %d copies arrive, want 1", n)
+	}
+	d.e = reload(t, d, filepath.Join(folder, d.ns.Name()))
+	if !d.e.Adopted() {
+		t.Fatal("the maps were not adopted")
+	}
+	all, err := d.e.MACs()
+	must(t, err)
+	if !slices.ContainsFunc(all, func(s Station) bool { return s.MAC == b.mac && s.Origin == 2 }) {
+		t.Errorf("the addresses are lost: %v", all)
+	}
+	before, err := d.e.rows()
+	must(t, err)
+	if s := steps(before, l.table(1).rows()); len(s) != 0 {
+		t.Errorf("the adopted table differs: %v", s)
+	}
+	must(t, d.addPort("lan0", Port{Self: 1, Gate: -1}), d.e.Prune())
+	f, mark = a.frame(b.mac), a.frame(b.mac)
+	a.send(f)
+	a.send(mark)
+	if n := b.copies(f, mark); n != 1 {
+		t.Errorf("after the adoption %d copies arrive, want 1", n)
+	}
+	must(t, d.e.Remove())
+	if _, err := os.Stat(filepath.Join(folder, d.ns.Name())); err == nil {
+		t.Error("pins are left")
+	}
+	if _, err := d.ns.IndexOf("dbk0"); err == nil {
+		t.Error("the tunnel is left")
+	}
+	d.e = reload(t, d, filepath.Join(folder, d.ns.Name()))
+	if d.e.Adopted() {
+		t.Error("adopted what was removed")
+	}
+	must(t, l.nodes[2].e.Remove(), d.e.Remove())
+	l.nodes[1].e, l.nodes[2].e = newEmpty(), newEmpty()
+}
+
+// newEmpty is an engine that has nothing to close.
+func newEmpty() *Engine { return &Engine{} }
+
+func TestPortsOfTheEarlierProcessArePruned(t *testing.T) {
+	l := newLab(t, 2, [2]Short{1, 2})
+	folder := pinning(t, l)
+	a, b, d := l.nodes[1].host, l.nodes[2].host, l.nodes[1]
+	meet(l, a, b)
+	must(t, d.e.Close())
+	d.e = reload(t, d, filepath.Join(folder, d.ns.Name()))
+	must(t, d.e.Prune())
+	var listed ports
+	must(t, d.e.maps[mapLocal].Lookup(uint32(0), &listed))
+	if listed.N != 0 {
+		t.Errorf("%d ports are still flooded to", listed.N)
+	}
+	must(t, d.ns.Do(func() error {
+		removed, err := Clean(folder + "/none")
+		if slices.Contains(removed, "program on lan0") {
+			t.Error("the program is still on the port")
+		}
+		return err
+	}))
+	must(t, l.nodes[2].e.Remove(), d.e.Remove())
+	l.nodes[1].e, l.nodes[2].e = newEmpty(), newEmpty()
+}
+
+func TestCleanRemovesEverything(t *testing.T) {
+	l := newLab(t, 1)
+	folder := pinning(t, l)
+	d := l.nodes[1]
+	must(t, d.e.Close())
+	var removed []string
+	must(t, d.ns.Do(func() (err error) {
+		removed, err = Clean(filepath.Join(folder, d.ns.Name()))
+		return err
+	}))
+	for _, what := range []string{"tunnel dbk0", "program on lan0", "pins"} {
+		if !slices.ContainsFunc(removed, func(s string) bool { return strings.HasPrefix(s, what) }) {
+			t.Errorf("%s is not among what was removed: %v", what, removed)
+		}
+	}
+	must(t, d.ns.Do(func() (err error) {
+		removed, err = Clean(filepath.Join(folder, d.ns.Name()))
+		return err
+	}))
+	if len(removed) != 0 {
+		t.Errorf("the second time there was still %v", removed)
+	}
+	d.e = newEmpty()
+}
+
+func TestForeignDeviceIsLeftAlone(t *testing.T) {
+	ns := space(t, "own")
+	must(t, ns.Bridge("dbk0"))
+	err := ns.Do(func() error {
+		e, err := Load(Options{Device: "dbk0", Port: 4790})
+		if err == nil {
+			return e.Close()
+		}
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "dbk0 is in the way") {
+		t.Errorf("a bridge in the way: %v", err)
+	}
+	if _, err := ns.IndexOf("dbk0"); err != nil {
+		t.Error("somebody else's bridge was removed")
+	}
+}
