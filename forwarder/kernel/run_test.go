@@ -210,6 +210,12 @@ func moved(rose map[string]uint64) bool {
 	return rose["sent"]+rose["injected"]+rose["relayed"]+rose["tunnel_refused"]+rose["port_refused"] > 0
 }
 
+// synSeed is IPv4 with a SYN whose options end in the middle of one.
+var synSeed = []byte{
+	0x08, 0, 0x45, 0, 0, 48, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2,
+	0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0x70, 2, 0, 0, 0, 0, 0, 0, 1, 1, 1, 3, 0, 2, 4, 5,
+}
+
 // FuzzPrograms runs every program on frames of any kind. Neither the kernel nor our rules may be upset.
 func FuzzPrograms(f *testing.F) {
 	d := newDry(f)
@@ -220,6 +226,9 @@ func FuzzPrograms(f *testing.F) {
 	f.Add(append(dryFrame(guest(1), guest(5)), make([]byte, 9000)...), uint32(dryFirst|drySecond<<12), uint32(dryFirst), uint32(33), true)
 	f.Add(append(dryFrame(drawbridge.Broadcast, guest(6))[:12], 0x81, 0, 0, 1, 0x88, 0xb6), uint32(dryFar), uint32(dryFirst), uint32(33), true)
 	f.Add(append(dryFrame(guest(1), guest(4))[:12], 0x08, 0, 0x45, 0, 0xff, 0xff, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2), uint32(0), uint32(0), uint32(0), true)
+	f.Add(dryFrame(drawbridge.Broadcast, drawbridge.MAC{3, 0, 0, 0, 9, 7}), uint32(dryFirst), uint32(dryFirst), uint32(255), true)
+	f.Add(dryFrame(drawbridge.Broadcast, drawbridge.MAC{}), uint32(dryFirst), uint32(dryFirst), uint32(255), true)
+	f.Add(append(dryFrame(guest(1), guest(8))[:12], synSeed...), uint32(0), uint32(0), uint32(0), true)
 	f.Fuzz(func(t *testing.T, frame []byte, vni, from, hops uint32, open bool) {
 		if len(frame) > 9000 {
 			return

@@ -24,7 +24,7 @@ type Peer struct {
 	Remote  netip.Addr           // of the next hop in the underlay
 	Via     Short                // next hop; its own number, if it is the guests' attachment of a neighbour
 	Parent  Short                // neighbour whose copies of its floods are taken
-	MTU     int                  // largest frame that fits, in octets from the destination address on
+	MTU     int                  // largest frame that fits, in octets from the destination address on; of one that is here: fits everybody
 }
 
 // neighbour reports whether p, which has the number short, stands for a neighbour.

@@ -18,6 +18,8 @@
 
 #include "toobig.h"
 
+#include "clamp.h"
+
 // deliver hands a frame from the tunnel to the ports here. It answers the verdict on the original.
 static __always_inline int deliver(struct __sk_buff *skb, struct peer *origin)
 {
@@ -132,6 +134,17 @@ int from_context(struct __sk_buff *skb)
 	return arrived(skb, skb->cb[0], skb->cb[1], skb->cb[2]);
 }
 
+// flood_clamped is flood; a SYN to an address that is not known is told what fits everybody.
+static __always_inline int flood_clamped(struct __sk_buff *skb, const struct header *h)
+{
+	__u32 self = interface.self;
+	struct peer *p = bpf_map_lookup_elem(&peers, &self);
+
+	if (p)
+		clamp(skb, h, p->mtu);
+	return flood(skb);
+}
+
 // from_port takes what a segment or guest port hears.
 SEC("tc")
 int from_port(struct __sk_buff *skb)
@@ -160,7 +173,7 @@ int from_port(struct __sk_buff *skb)
 	count(CAPTURED);
 	to = h.dst.b[0] & 1 ? NULL : bpf_map_lookup_elem(&macs, &h.dst);
 	if (!to)
-		return flood(skb);
+		return flood_clamped(skb, &h);
 	if ((interface.segment && to->segment == interface.segment) || to->port == interface.ifindex)
 		return drop(SPLIT_HORIZON);
 	target = to->origin;
@@ -177,9 +190,10 @@ int from_port(struct __sk_buff *skb)
 	}
 	p = bpf_map_lookup_elem(&peers, &target);
 	if (!p || !(p->flags & PRESENT))
-		return flood(skb);
+		return flood_clamped(skb, &h);
 	if (too_big(skb, &h, p->mtu))
 		return punt(skb, p->mtu);
+	clamp(skb, &h, p->mtu);
 	return tunnel(skb, p, interface.self | target << 12, HOPS);
 }
 

@@ -33,6 +33,12 @@ static __always_inline int load(struct __sk_buff *skb, struct header *h)
 	return 0;
 }
 
+// outer_tag is how many octets of tag the frame has besides those in line.
+static __always_inline __u32 outer_tag(struct __sk_buff *skb)
+{
+	return skb->vlan_present ? 4 : 0;
+}
+
 static __always_inline int same(const struct mac *a, const volatile struct mac *b)
 {
 	return *(__u64 *)a == *(volatile __u64 *)b;

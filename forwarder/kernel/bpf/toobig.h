@@ -8,7 +8,7 @@ static __always_inline int too_big(struct __sk_buff *skb, const struct header *h
 {
 	__u8 ip[10];
 
-	if (skb->len <= mtu || skb->gso_size || bpf_skb_load_bytes(skb, h->network, ip, sizeof(ip)))
+	if (skb->len + outer_tag(skb) <= mtu || skb->gso_size || bpf_skb_load_bytes(skb, h->network, ip, sizeof(ip)))
 		return 0;
 	if (h->type == 0x0800)
 		return ip[6] & 0x40 && ip[9] != 6;
