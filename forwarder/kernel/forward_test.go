@@ -98,7 +98,7 @@ func TestSegmentIsReachedThroughItsGateway(t *testing.T) {
 		d[0].send(f)
 		d[0].send(mark)
 		if n := d[1].copies(f, mark); n != 1 {
-			t.Errorf("%s to %s: %d copies, want 1", d[0].ns.Name(), d[1].ns.Name(), n)
+			t.Errorf("%s to %s: %d copies, want 1", d[0].name, d[1].name, n)
 		}
 	}
 	if t.Failed() {
@@ -157,7 +157,7 @@ func TestEchoesAreDropped(t *testing.T) {
 	b.send(mark)
 	for _, s := range []*station{a, c} {
 		if n := s.copies(forged, mark); n != 0 {
-			t.Errorf("%s has the echo %d times", s.ns.Name(), n)
+			t.Errorf("%s has the echo %d times", s.name, n)
 		}
 	}
 	if n := l.count(2, "echo"); n != 1 {

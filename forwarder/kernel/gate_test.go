@@ -51,7 +51,7 @@ func TestShutGateLetsNothingPass(t *testing.T) {
 			sign := from.frame(drawbridge.Broadcast)
 			from.send(sign)
 			if v.copies(f, sign) != 0 {
-				t.Errorf("a frame from %s to %s passed the shut gate", from.ns.Name(), to)
+				t.Errorf("a frame from %s to %s passed the shut gate", from.name, to)
 			}
 			l.nodes[1].gate.Shut()
 		}

@@ -56,7 +56,7 @@ type lab struct {
 	nodes map[Short]*node
 	wires [][2]Short
 	vlan  *netlab.Namespace
-	hosts []*station
+	hosts *netlab.Namespace // all stations: they speak raw Ethernet, so one does not hear the other
 }
 
 const (
@@ -67,7 +67,7 @@ const (
 // newLab makes peers 1 to n with these wires between them, on one underlay.
 func newLab(t *testing.T, n int, wires ...[2]Short) *lab {
 	t.Helper()
-	l := &lab{t: t, nodes: map[Short]*node{}, wires: wires}
+	l := &lab{t: t, nodes: map[Short]*node{}, wires: wires, hosts: space(t, "hosts")}
 	wan := space(t, "wan")
 	must(t, wan.Bridge("br0"))
 	for i := range n {
@@ -219,23 +219,23 @@ func (l *lab) count(s Short, name string) uint64 {
 
 // station is a host that speaks raw Ethernet.
 type station struct {
-	t   *testing.T
-	ns  *netlab.Namespace
-	mac drawbridge.MAC
-	fd  int
-	n   uint16
+	t    *testing.T
+	name string
+	mac  drawbridge.MAC
+	fd   int
+	n    uint16
 }
 
 // station wires a host to an interface.
 func (l *lab) station(at *netlab.Namespace, port, name string, id byte) *station {
-	s := &station{t: l.t, ns: space(l.t, name), mac: drawbridge.MAC{2, 0, 0, 0, 1, id}}
-	must(l.t, netlab.Wire(netlab.End{In: s.ns, Name: "eth0", MAC: s.mac, MTU: 9000}, netlab.End{In: at, Name: port, MTU: 9000}))
-	must(l.t, s.ns.Silence("eth0"), at.Silence(port))
-	must(l.t, s.ns.Do(func() (err error) {
+	s := &station{t: l.t, name: name, mac: drawbridge.MAC{2, 0, 0, 0, 1, id}}
+	must(l.t, netlab.Wire(netlab.End{In: l.hosts, Name: name, MAC: s.mac, MTU: 9000}, netlab.End{In: at, Name: port, MTU: 9000}))
+	must(l.t, l.hosts.Silence(name), at.Silence(port))
+	must(l.t, l.hosts.Do(func() (err error) {
 		if s.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW, int(binary.NativeEndian.Uint16([]byte{0, 3}))); err != nil {
 			return err
 		}
-		dev, err := net.InterfaceByName("eth0")
+		dev, err := net.InterfaceByName(name)
 		if err != nil {
 			return err
 		}
@@ -244,7 +244,6 @@ func (l *lab) station(at *netlab.Namespace, port, name string, id byte) *station
 			unix.Bind(s.fd, &unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16([]byte{0, 3}), Ifindex: dev.Index}))
 	}))
 	l.t.Cleanup(func() { unix.Close(s.fd) })
-	l.hosts = append(l.hosts, s)
 	return s
 }
 
@@ -310,7 +309,7 @@ func (s *station) copies(f, mark drawbridge.Frame) (n int) {
 	for deadline := time.Now().Add(patience); ; {
 		switch g := s.hear(deadline); {
 		case g == nil:
-			s.t.Fatalf("%s: the mark did not come", s.ns.Name())
+			s.t.Fatalf("%s: the mark did not come", s.name)
 		case bytes.Equal(g, f):
 			n++
 		case bytes.Equal(g, mark):

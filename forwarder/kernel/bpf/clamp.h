@@ -26,42 +26,48 @@ static __always_inline __u32 syn(struct __sk_buff *skb, const struct header *h, 
 	return at;
 }
 
+struct options {
+	struct __sk_buff *skb;
+	__u32 tcp, at, end;
+	__u16 size; // that fits
+};
+
+static long clamp_option(__u32 i, struct options *o)
+{
+	__u8 option[4];
+	__u16 old, new = bpf_htons(o->size);
+
+	if (o->at + 4 > o->end || bpf_skb_load_bytes(o->skb, o->at, option, sizeof(option)) || !option[0])
+		return 1;
+	if (option[0] == 1) {
+		o->at++;
+		return 0;
+	}
+	if (option[0] != 2 || option[1] != 4) {
+		o->at += option[1];
+		return option[1] < 2;
+	}
+	old = *(__u16 *)(option + 2);
+	if (bpf_ntohs(old) <= o->size || bpf_skb_store_bytes(o->skb, o->at + 2, &new, 2, 0))
+		return 1;
+	if ((o->at - o->tcp) & 1) { // across two words of the sum
+		old = __builtin_bswap16(old);
+		new = __builtin_bswap16(new);
+	}
+	bpf_l4_csum_replace(o->skb, o->tcp + 16, old, new, 2);
+	return 1;
+}
+
 // clamp lowers the MSS option (RFC 9293 §3.7.1) of a SYN to what fits a frame of mtu octets. Whoever has no option sends
 // 536 octets or 1,220, which fit.
 static __always_inline void clamp(struct __sk_buff *skb, const struct header *h, __u32 mtu)
 {
-	__u32 size = 0, tcp = syn(skb, h, &size), at, end, fits;
-	__u8 option[4], offset;
-	__u16 old, new;
+	__u32 size = 0, tcp = syn(skb, h, &size), used = h->network + outer_tag(skb) + size + 20;
+	struct options o = {.skb = skb, .tcp = tcp, .at = tcp + 20, .size = mtu - used};
+	__u8 offset;
 
-	if (!tcp || bpf_skb_load_bytes(skb, tcp + 12, &offset, 1))
+	if (!tcp || mtu <= used + 536 || bpf_skb_load_bytes(skb, tcp + 12, &offset, 1))
 		return;
-	fits = h->network + outer_tag(skb) + size + 20;
-	if (mtu <= fits + 536)
-		return;
-	new = bpf_htons(mtu - fits);
-	end = tcp + (offset >> 4) * 4;
-	at = tcp + 20;
-	for (int i = 0; i < OPTIONS && at + 4 <= end; i++) {
-		if (bpf_skb_load_bytes(skb, at, option, sizeof(option)) || !option[0])
-			return;
-		if (option[0] == 1) {
-			at++;
-			continue;
-		}
-		if (option[0] == 2 && option[1] == 4) {
-			old = *(__u16 *)(option + 2);
-			if (bpf_ntohs(old) <= bpf_ntohs(new) || bpf_skb_store_bytes(skb, at + 2, &new, 2, 0))
-				return;
-			if ((at - tcp) & 1) { // across two words of the sum
-				old = __builtin_bswap16(old);
-				new = __builtin_bswap16(new);
-			}
-			bpf_l4_csum_replace(skb, tcp + 16, old, new, 2);
-			return;
-		}
-		if (option[1] < 2)
-			return;
-		at += option[1];
-	}
+	o.end = tcp + (offset >> 4) * 4;
+	bpf_loop(OPTIONS, clamp_option, &o, 0);
 }
