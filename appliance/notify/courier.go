@@ -35,12 +35,12 @@ type Courier struct {
 
 // State is how the telling goes.
 type State struct {
-	Tried     time.Time // last attempt
-	Delivered time.Time // last success
-	Next      time.Time // the next attempt, when it waits for one
-	Failures  int       // attempts since the last success
-	Failed    uint64    // attempts that failed, in this run
-	Err       error     // of the last attempt; nil after a success
+	Tried    time.Time // last attempt
+	Took     time.Time // last success
+	Next     time.Time // the next attempt, when it waits for one
+	Failures int       // attempts since the last success
+	Failed   uint64    // attempts that failed, in this run
+	Err      error     // of the last attempt; nil after a success
 }
 
 // NewCourier joins a driver and a queue. wrap addresses an item; gaveUp hears of items whose content is dropped.
@@ -133,7 +133,7 @@ func (c *Courier) attempt(ctx context.Context, m *Message) error {
 		s.Failed++
 		return err
 	}
-	s.Delivered, s.Failures = s.Tried, 0
+	s.Took, s.Failures = s.Tried, 0
 	return nil
 }
 

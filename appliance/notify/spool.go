@@ -45,17 +45,15 @@ type Spool struct {
 }
 
 // OpenSpool reads a queue back. What a crash left half written at the end is cut off: it was never handed out. damaged
-// counts the bytes that were.
+// counts the bytes that were. One that cannot be read begins anew, with the error that says why: to tell what happens
+// from now on is better than to tell nothing.
 func OpenSpool(store Store, limit int) (s *Spool, damaged int, err error) {
 	text, err := store.Load()
-	if err != nil {
-		return nil, 0, err
-	}
 	q := NewQueue(limit)
 	whole := replay(q, text)
 	s = &Spool{store: store, queue: q, changed: make(chan struct{})}
 	s.replace()
-	return s, len(text) - whole, nil
+	return s, len(text) - whole, err
 }
 
 // replay applies the records of text and returns how many of its bytes they are.
