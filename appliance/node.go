@@ -50,6 +50,7 @@ type Node struct {
 	departure departure
 
 	addresses *addresses
+	alerting  *alerting
 
 	operations operations
 	flushes    flushWaits
@@ -126,6 +127,7 @@ func (n *Node) build() (err error) {
 	if err := n.openConfiguration(); err != nil {
 		return err
 	}
+	n.alerting = n.openAlerting()
 	return n.openAddresses()
 }
 
@@ -184,6 +186,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	door := n.openDoor()
 	defer door.close()
+	n.alerting.certificate = door.validUntil
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	n.life = run
@@ -217,6 +220,8 @@ func (n *Node) Run(ctx context.Context) error {
 	start("addresses", n.runAddresses)
 	start("subnets", n.followSubnets)
 	start("housekeeping", n.keepHouse)
+	start("alerts", n.alerting.tellSinks)
+	start("alert conditions", n.alerting.watchState)
 	start("segments", n.followSegments)
 	start("readiness", n.tellTakeovers)
 	start("announcements", n.announceStations)

@@ -85,6 +85,8 @@ var requests = map[string]struct{ path, body string }{
 	"switchover": {"/segments/office/switchover", `{"to":"b"}`}, "drill": {"/segments/office/drill", `{}`},
 	"maintenance": {"/peers/a/maintenance", `{"on":true}`}, "flush-everywhere": {"/flush", `{"peer":"x"}`},
 	"get-operations": {"/operations", ""}, "get-operation": {"/operations/00000000000000a1", ""},
+	"get-alerts": {"/alerts", ""}, "get-alert-sinks": {"/alerts/sinks", ""}, "test-alert-sink": {"/alerts/sinks/ops/test", `{"by":"alice"}`},
+	"acknowledge-alert": {"/alerts/peer_unreachable.z/acknowledge", `{"comment":"Bob drives there"}`}, "unacknowledge-alert": {"/alerts/peer_unreachable.z/acknowledge", ""},
 	"get-drills": {"/drills", ""}, "get-takeovers": {"/takeovers", ""},
 }
 

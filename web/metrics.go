@@ -121,6 +121,7 @@ func (m meter) Collect(out chan<- prometheus.Metric) {
 	for _, s := range m.node.Segments() {
 		g.segment(s)
 	}
+	g.alerts(m.node)
 	at := map[string]int{AtPort: 0, AtPeer: 0, AtSegment: 0}
 	for _, mac := range m.node.MACs(MACFilter{}) {
 		at[mac.At]++

@@ -47,6 +47,7 @@ type Node interface {
 	Mover
 	Configurer
 	Addresser
+	Alerter
 }
 
 // Conditions that a Node reports by wrapping them; the API turns them into the status code behind each. Any

@@ -63,6 +63,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.people()
 	s.configuration()
 	s.addresses()
+	s.alerts()
 	s.streams()
 	s.diagnostics()
 	s.health(engine)

@@ -93,6 +93,9 @@ func (b *Board) Due() (due time.Time) {
 	return due
 }
 
+// Stands reports whether a condition is on the board.
+func (b *Board) Stands(id string) bool { return b.all[id] != nil }
+
 // Acknowledge notes that somebody knows of a condition, or with nil that nobody does. It reports whether it lasts.
 func (b *Board) Acknowledge(id string, a *Acknowledgement) bool {
 	s, ok := b.all[id]

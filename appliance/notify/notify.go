@@ -51,6 +51,8 @@ func (e *Event) Key(from string) string {
 	switch {
 	case (e.Kind == "segment_active" || e.Kind == "segment_inactive") && e.Epoch != "":
 		return e.Kind + "/" + e.Segment + "/" + e.Epoch
+	case e.Kind == KindReverted:
+		return e.Kind + "/" + e.Reason
 	default:
 		return fmt.Sprintf("%s/%s/%d", e.Kind, from, e.ID)
 	}

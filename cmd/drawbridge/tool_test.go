@@ -93,7 +93,7 @@ func TestTables(t *testing.T) {
 	n.Happen(web.Event{Level: web.LevelInfo, Kind: "peer_up", Text: "peer b is up", Peer: "b"})
 	n.Happen(web.Event{Level: web.LevelWarn, Kind: "peer_down", Text: "peer z is unreachable", Peer: "z", Reason: "no heartbeat for 350 ms"})
 	socket := daemon(t, n)
-	for _, line := range []string{"status", "peers", "segments", "ports", "routes", "macs", "macs --peer y", "events", "token list", "segments --json", "status --json"} {
+	for _, line := range []string{"status", "peers", "segments", "ports", "routes", "macs", "macs --peer y", "events", "token list", "alerts", "alerts sinks", "segments --json", "status --json"} {
 		r := call(t, nil, append(strings.Fields(line), "--socket", socket)...)
 		if r.code != exitDone || r.err != "" {
 			t.Errorf("%s: code %d, %s", line, r.code, r.err)
@@ -128,7 +128,7 @@ func TestEmptyNetwork(t *testing.T) {
 	n.Change(func(v *webtest.Values) { *v = webtest.Values{} })
 	socket := daemon(t, n)
 	var all strings.Builder
-	for _, line := range []string{"status", "peers", "segments", "ports", "routes", "macs", "events", "token list"} {
+	for _, line := range []string{"status", "peers", "segments", "ports", "routes", "macs", "events", "token list", "alerts", "alerts sinks"} {
 		r := call(t, nil, append(strings.Fields(line), "--socket", socket)...)
 		fmt.Fprintf(&all, "%s: %d\n%s", line, r.code, r.out)
 	}

@@ -53,6 +53,9 @@ var Rules = []Rule{
 	{http.MethodGet, "/api/v1/ports", Viewer},
 	{http.MethodGet, "/api/v1/segments", Viewer},
 	{http.MethodGet, "/api/v1/events", Viewer},
+	{http.MethodGet, "/api/v1/alerts", Viewer},
+	{http.MethodPost, "/api/v1/alerts", Operator}, // acknowledging, and testing a sink
+	{http.MethodDelete, "/api/v1/alerts", Operator},
 	{http.MethodGet, "/api/v1/operations", Viewer},
 	{http.MethodGet, "/api/v1/drills", Viewer},
 	{http.MethodGet, "/api/v1/takeovers", Viewer},

@@ -42,6 +42,7 @@ type Values struct {
 	Capture  []byte // what a capture writes
 	Bundle   []byte // the diagnostics
 	Moves    Moves
+	Alerts   Alerts
 	Silent   string // a peer that does not answer about the configuration
 	Failure  error  // what every change returns
 }

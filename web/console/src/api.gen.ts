@@ -39,6 +39,22 @@ export interface AccessTokenRequest {
   ttl_s?: number;
 }
 
+export interface AcknowledgeRequest {
+  /** Who says so, for the record */
+  by?: string;
+  /** What others should know, such as who looks after it */
+  comment?: string;
+}
+
+export interface Acknowledgement {
+  /** When */
+  at: string;
+  /** Who said so */
+  by: string;
+  /** What they wrote */
+  comment?: string;
+}
+
 export interface Address {
   /** The address */
   address: string;
@@ -81,6 +97,66 @@ export interface AddressWhy {
   address: string;
   /** Its subnet, who owns its block and how that came about, who has it, and what could be done about it */
   why: string[];
+}
+
+export interface Alert {
+  /** Who knows of it; missing: nobody has said so on this peer */
+  acknowledged?: Acknowledgement;
+  /** What is wrong and where, the same while it lasts */
+  id: string;
+  /** Peer that it is about */
+  peer?: string;
+  /** Port that it is about */
+  port?: string;
+  /** What to do about it */
+  remedy: string;
+  /** Segment that it is about */
+  segment?: string;
+  /** How much it matters */
+  severity: "info" | "warn" | "error";
+  /** Since when this peer sees it */
+  since: string;
+  /** What is wrong, for people */
+  text: string;
+}
+
+export interface AlertSink {
+  /** Events that it took since the queue was made */
+  delivered: number;
+  /** Events that it was not told, because its queue was full or it refused them */
+  dropped: number;
+  /** Kinds of events and patterns of them; none: all */
+  events: string[];
+  /** Attempts that failed in this run */
+  failed: number;
+  /** Attempts since the last one that succeeded */
+  failures: number;
+  /** How it is told */
+  kind: "webhook" | "command" | "syslog";
+  /** Why the last attempt failed; missing: it did not */
+  last_error?: string;
+  /** Name in the network configuration */
+  name: string;
+  /** Number that the next event gets; 0: this peer does not tell it */
+  next: number;
+  /** When it is tried next, after a failure */
+  next_attempt?: string;
+  /** Who tells it; none: every peer */
+  peers: string[];
+  /** What is wrong with how it is configured, or kept here */
+  problems: Problem[];
+  /** Events that wait for it */
+  queued: number;
+  /** The least that is told */
+  severity: "info" | "warn" | "error";
+  /** Where messages go, without what could be a secret */
+  target: string;
+  /** Whether this peer tells it */
+  told: boolean;
+  /** When it last took an event in this run */
+  took?: string;
+  /** When it was last tried in this run */
+  tried?: string;
 }
 
 export interface AppliedPeer {
@@ -866,6 +942,22 @@ export interface SessionInfo {
   role?: "viewer" | "operator" | "admin";
 }
 
+export interface SinkTest {
+  /** Why not */
+  error?: string;
+  /** Whether it took the message */
+  ok: boolean;
+  /** Name of the sink */
+  sink: string;
+  /** How long that took, in milliseconds */
+  took_ms: number;
+}
+
+export interface SinkTestRequest {
+  /** Who asks; it is in the message */
+  by?: string;
+}
+
 export interface Status {
   /** Addresses that other peers are told; empty when nobody can call this one */
   advertise: string[];
@@ -1092,6 +1184,8 @@ export interface Version {
 export interface Reads {
   "/access-tokens": AccessToken[]; // API tokens: one's own, or all for an admin
   "/account": User; // The user who asks
+  "/alerts": Alert[]; // What is wrong just now, the worst first
+  "/alerts/sinks": AlertSink[]; // Who is told of events, and how that goes on this peer
   "/audit": AuditRecord[]; // Changes that were made or tried on this peer, the newest first
   "/certificate": Certificate; // The certificate of this peer
   "/config": ConfigVersion; // The network configuration in force
@@ -1133,6 +1227,9 @@ export interface Changes {
   "POST /account/totp": { takes: void; gives: TOTPSecret }; // Begin two-factor log in for oneself
   "PUT /account/totp": { takes: TOTPCode; gives: RecoveryCodes }; // Show a code of the app, which ends the beginning; other sessions end
   "POST /account/totp/end": { takes: Confirmation; gives: void }; // End two-factor log in for oneself; other sessions end
+  "POST /alerts/sinks/{name}/test": { takes: SinkTestRequest; gives: SinkTest }; // Tell a sink a test at once, and say what it answered
+  "DELETE /alerts/{id}/acknowledge": { takes: void; gives: Alert }; // Note that nobody knows of an alert after all
+  "POST /alerts/{id}/acknowledge": { takes: AcknowledgeRequest; gives: Alert }; // Note on this peer that somebody knows of an alert, until it ends
   "PUT /certificate": { takes: CertificateRequest; gives: Certificate }; // Replace the certificate; shown from the next connection on
   "PUT /certificate/acme": { takes: ACMERequest; gives: Certificate }; // Have an ACME authority give certificates
   "POST /certificate/renew": { takes: void; gives: Certificate }; // Make a new certificate that is signed by itself
