@@ -102,14 +102,13 @@ func startPlainly(cmd *exec.Cmd) error {
 			started <- fmt.Errorf("give up capabilities: %w", err)
 			return
 		}
+		_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), 0) // a thread has its own, and gives it on
 		started <- cmd.Start()
 	}()
 	if err := <-started; err != nil {
 		return err
 	}
-	pid := cmd.Process.Pid
-	_ = unix.Setpriority(unix.PRIO_PGRP, pid, 0)
-	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte("0"), 0)
+	_ = os.WriteFile("/proc/"+strconv.Itoa(cmd.Process.Pid)+"/oom_score_adj", []byte("0"), 0)
 	return nil
 }
 
