@@ -76,6 +76,11 @@ export interface Address {
   use: string;
 }
 
+export interface AddressForget {
+  /** Name of the peer */
+  peer: string;
+}
+
 export interface AddressRelease {
   /** The address */
   address: string;
@@ -575,6 +580,26 @@ export interface HandoverResult {
   pause_ms: number;
   /** Frames that both had and that were forwarded once */
   twice: number;
+}
+
+export interface Inheritance {
+  /** Peer that inherits its space; empty: nobody could be found who can be reached */
+  heir?: string;
+  /** Number of its state file; under another one it can come back */
+  life: string;
+  /** Its space, as this peer knows it */
+  parts: InheritedPart[];
+  /** Name of the peer */
+  peer: string;
+  /** Seconds that the heir waits, unless the peer itself says before that it has stopped: for so long it may go on giving addresses */
+  wait_s: number;
+}
+
+export interface InheritedPart {
+  /** The parts that have another owner then */
+  parts: string[];
+  /** Its prefix */
+  subnet: string;
 }
 
 export interface Issuer {
@@ -1199,6 +1224,7 @@ export interface Reads {
   "/first-run": FirstRunCode; // The one-time code
   "/ipam/addresses": Address[]; // Addresses that are not free
   "/ipam/addresses/{address}": AddressWhy; // Why an address is as it is
+  "/ipam/inheritance/{peer}": Inheritance; // What is inherited, and by whom, when a peer is forgotten
   "/ipam/subnets": Subnet[]; // Subnets that addresses are given from, and who owns which part
   "/links": Link[]; // Connections to adjacent peers
   "/macs": MAC[]; // Where every station is
@@ -1241,6 +1267,7 @@ export interface Changes {
   "POST /first-run": { takes: FirstRunRequest; gives: void }; // Make the first admin with the one-time code, and log in; anybody may
   "POST /flush": { takes: FlushRequest; gives: Operation }; // Forget where stations are, on all peers; an empty request forgets all
   "POST /ipam/allocate": { takes: AddressRequest; gives: Address }; // Give an owner an address
+  "POST /ipam/forget": { takes: AddressForget; gives: Inheritance }; // End a peer's part in giving out addresses, after it lost its state file; its space is inherited
   "POST /ipam/release": { takes: AddressRelease; gives: void }; // Free an address
   "POST /login": { takes: LoginRequest; gives: void }; // Begin a session, kept in a cookie; anybody may
   "POST /logout": { takes: void; gives: void }; // End the session

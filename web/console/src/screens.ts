@@ -2,6 +2,7 @@
 import type { FunctionComponent } from "preact";
 import type { IconName } from "./ui/icons";
 import { About } from "./screens/about";
+import { Alerts } from "./screens/alerts";
 import { Account } from "./screens/account";
 import { APITokens } from "./screens/apitokens";
 import { Audit } from "./screens/audit";
@@ -33,6 +34,7 @@ export const groups: { title: string; screens: Screen[] }[] = [
       { path: "/", title: "Home", icon: "home", show: Home },
       { path: "/segments", title: "Segments", icon: "segment", show: Segments },
       { path: "/timeline", title: "Timeline", icon: "timeline", show: Timeline },
+      { path: "/alerts", title: "Alerts", icon: "bell", show: Alerts },
     ],
   },
   {
