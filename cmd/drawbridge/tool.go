@@ -108,7 +108,7 @@ func (t *tool) root() *cobra.Command {
 	add(root, groupLook, t.auditCommand())
 	add(root, groupTry, tryOut()...)
 	add(root, groupAct, t.updateCommand(), t.installCommand(), t.factoryResetCommand())
-	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand())
+	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand(), t.manCommand())
 	strict(root)
 	return root
 }
@@ -135,6 +135,9 @@ func (t *tool) fail(err error) {
 	}
 }
 
+// onlyGroup marks a command that does nothing without one of its own.
+const onlyGroup = "group"
+
 // strict makes usage errors of what cobra would let pass or report as a failure: arguments that do not fit,
 // and a group without a command.
 func strict(c *cobra.Command) {
@@ -149,6 +152,7 @@ func strict(c *cobra.Command) {
 		return nil
 	}
 	if !c.Runnable() {
+		c.Annotations = map[string]string{onlyGroup: ""}
 		c.RunE = func(c *cobra.Command, _ []string) error {
 			c.SetOut(c.ErrOrStderr())
 			_ = c.Help() // to standard error; nothing is left to do when that is closed
