@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"appliance/lab/probe":       {"", "test/netlab"},
 	"appliance":                 {"..."},
 	"cmd/drawbridge":            {"", "appliance", "appliance/...", "web", "web/client", "mesh/secure", "failover/lease/agent", "failover/lease/warden"},
-	"images/...":                {"", "appliance/slot"},
+	"images/...":                {"", "appliance/slot", "appliance/lab/probe", "test/netlab"},
 	"test/netlab":               {""},
 	"test/...":                  {"..."},
 }

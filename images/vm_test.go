@@ -4,8 +4,11 @@ package images
 
 import (
 	"bytes"
+	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -81,9 +84,24 @@ func run(t *testing.T, name string, args ...string) []byte {
 	return text
 }
 
+// machine is what a disk is put into; the zero value is a virtual one with BIOS.
+type machine struct {
+	uefi    bool
+	rtc     string   // what its clock says, instead of the time
+	disk    string   // how disks are attached: virtio, or nvme, or ahci
+	nic     string   // instead of virtio-net-pci
+	sockets []string // further network cards, each with a netdev of QEMU
+}
+
 // start boots a disk; more are further disks.
 func start(t *testing.T, uefi bool, disk string, more ...string) *vm {
 	t.Helper()
+	return launch(t, machine{uefi: uefi}, disk, more...)
+}
+
+func launch(t *testing.T, m machine, disk string, more ...string) *vm {
+	t.Helper()
+	nic := cmp.Or(m.nic, "virtio-net-pci")
 	v := &vm{t: t, dir: t.TempDir(), began: time.Now()}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -92,17 +110,37 @@ func start(t *testing.T, uefi bool, disk string, more ...string) *vm {
 	v.console = l.Addr().String()
 	_ = l.Close()
 	args := []string{
-		"-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-display", "none",
-		"-serial", "file:" + v.dir + "/serial", "-serial", "unix:" + v.dir + "/shell,server=on,wait=off", "-device", "virtio-rng-pci", "-device", "i6300esb",
-		"-netdev", "user,id=n0,hostfwd=tcp:" + v.console + "-:8630", "-device", "virtio-net-pci,netdev=n0",
-		"-netdev", "user,id=n1,restrict=on", "-device", "virtio-net-pci,netdev=n1",
+		"-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-display", "none", "-monitor", "unix:" + v.dir + "/monitor,server=on,wait=off",
+		"-serial", "file:" + v.dir + "/serial", "-serial", "unix:" + v.dir + "/shell,server=on,wait=off", "-device", "virtio-rng-pci,addr=2",
+		"-netdev", "user,id=n0,hostfwd=tcp:" + v.console + "-:8630", "-device", nic + ",netdev=n0,addr=4",
 	}
-	if uefi {
+	if len(m.sockets) == 0 {
+		m.sockets = []string{"user,restrict=on"}
+	}
+	for i, s := range m.sockets {
+		args = append(args, "-netdev", fmt.Sprintf("%s,id=n%d", s, i+1), "-device", fmt.Sprintf("%s,netdev=n%d,addr=%d,mac=52:54:00:%s", nic, i+1, i+5, hardware()))
+	}
+	args = append(args, "-device", "i6300esb")
+	if m.rtc != "" {
+		args = append(args, "-rtc", "base="+m.rtc)
+	}
+	if m.uefi {
 		run(t, "cp", "/usr/share/OVMF/OVMF_VARS_4M.fd", v.dir+"/vars")
 		args = append(args, "-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd", "-drive", "if=pflash,format=raw,file="+v.dir+"/vars")
 	}
-	for _, d := range append([]string{disk}, more...) {
-		args = append(args, "-drive", "if=virtio,format=raw,file="+d)
+	if m.disk == "ahci" {
+		args = append(args, "-device", "ahci,id=ahci")
+	}
+	for i, d := range append([]string{disk}, more...) {
+		args = append(args, "-drive", fmt.Sprintf("if=none,id=d%d,format=raw,file=%s", i, d), "-device")
+		switch m.disk {
+		case "nvme":
+			args = append(args, fmt.Sprintf("nvme,drive=d%d,serial=disk%d,bootindex=%d", i, i, i+1))
+		case "ahci":
+			args = append(args, fmt.Sprintf("ide-hd,bus=ahci.%d,drive=d%d,bootindex=%d", i, i, i+1))
+		default:
+			args = append(args, fmt.Sprintf("virtio-blk-pci,drive=d%d,bootindex=%d", i, i+1))
+		}
 	}
 	v.cmd = exec.Command("nice", args...)
 	v.cmd.Stderr = os.Stderr
@@ -118,10 +156,35 @@ func start(t *testing.T, uefi bool, disk string, more ...string) *vm {
 	return v
 }
 
+// hardware is the latter half of a MAC address that no other machine has.
+func hardware() string {
+	b := make([]byte, 3)
+	_, _ = rand.Read(b) // never fails
+	return fmt.Sprintf("%02x:%02x:%02x", b[0], b[1], b[2])
+}
+
 // cut is a loss of power.
 func (v *vm) cut() {
 	_ = v.cmd.Process.Kill()
 	_ = v.cmd.Wait()
+}
+
+// reset is the button of that name.
+func (v *vm) reset() {
+	v.t.Helper()
+	c, err := net.Dial("unix", v.dir+"/monitor")
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("system_reset\n")); err != nil {
+		v.t.Fatal(err)
+	}
+	b := make([]byte, 4096)
+	for range 3 { // it is done when the monitor asks for the next order
+		_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
+		_, _ = c.Read(b)
+	}
 }
 
 // try repeats until f succeeds: outside of the machine nothing tells when it is so far.
@@ -183,9 +246,28 @@ func (v *vm) drain() {
 // booted waits for the shell of the system.
 func (v *vm) booted() {
 	v.t.Helper()
-	v.wait(`# $`, 4*time.Minute)
+	v.prompt()
 	v.send("stty -echo; export PS1= PS2=")
 	v.do("true")
+}
+
+// prompt asks for one again and again: what was said before a restart is forgotten.
+func (v *vm) prompt() {
+	v.t.Helper()
+	v.try("the shell", 10*time.Minute, func() error {
+		b := make([]byte, 65536)
+		_ = v.shell.SetReadDeadline(time.Now().Add(3 * time.Second))
+		n, err := v.shell.Read(b)
+		v.heard = append(v.heard, b[:n]...)
+		if bytes.HasSuffix(escape.ReplaceAll(v.heard, nil), []byte("# ")) {
+			return nil
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			_, err = v.shell.Write([]byte("\n"))
+		}
+		return errors.Join(errors.New("no prompt yet"), err)
+	})
+	v.heard = nil
 }
 
 func (v *vm) send(line string) {
@@ -199,7 +281,7 @@ func (v *vm) send(line string) {
 func (v *vm) do(command string) string {
 	v.t.Helper()
 	v.send(command + "; echo E''ND=$?")
-	said := v.wait(`END=\d+\r?\n`, 7*time.Minute)
+	said := v.wait(`END=\d+\r?\n`, 15*time.Minute)
 	v.t.Logf("%s: %s", command, said)
 	return strings.ReplaceAll(escape.ReplaceAllString(said, ""), "\r", "")
 }
@@ -217,7 +299,7 @@ func (v *vm) expect(command, pattern string) string {
 // fingerprint is that of the certificate which the console shows, as soon as it does.
 func (v *vm) fingerprint() (pairs string) {
 	v.t.Helper()
-	v.try("the console", 4*time.Minute, func() error {
+	v.try("the console", 10*time.Minute, func() error {
 		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}}
 		c, err := d.DialContext(v.t.Context(), "tcp", v.console)
 		if err != nil {

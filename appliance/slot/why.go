@@ -21,6 +21,10 @@ type Failure struct {
 // which both slots see.
 const ReasonFile = "/var/lib/drawbridge-slot/failure.json"
 
+// FailedFile is where the confirmation of a start says, for all who may not read the boot state, that an update was given
+// up, and why. It is in memory, and missing when none was.
+const FailedFile = "/run/drawbridge-slot/failed"
+
 // silent is what is known of a release that said nothing.
 const silent = "it did not come as far as to say why: it does not start, is damaged, or was switched off twice before it was healthy"
 

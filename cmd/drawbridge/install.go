@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
@@ -91,11 +92,27 @@ func (t *tool) factoryResetCommand() *cobra.Command {
 func (t *tool) provisionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "provision DIRECTORY", Short: "Set this peer up from files", Hidden: true, Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error { return t.provision(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return noteSetup(t.provision(cmd.Context(), args[0]))
+		},
 	}
 }
 
-// provision writes nothing before everything that was handed over makes sense.
+// setupProblem is where the first set-up says why it has not succeeded yet; the status screen shows it.
+const setupProblem = "/run/drawbridge-setup/problem"
+
+// noteSetup leaves the reason for the screen, or takes away the one of an earlier attempt.
+func noteSetup(err error) error {
+	if err == nil {
+		_ = os.Remove(setupProblem) // there was none
+		return nil
+	}
+	_ = os.WriteFile(setupProblem, []byte(err.Error()+"\n"), 0o644) // no appliance: the caller prints it
+	return err
+}
+
+// provision writes nothing before everything that was handed over makes sense. The certificate of the peer comes last: what
+// was interrupted before it is begun anew.
 func (t *tool) provision(ctx context.Context, dir string) error {
 	read := func(name string) string {
 		text, err := os.ReadFile(filepath.Join(dir, name))
@@ -124,6 +141,14 @@ func (t *tool) provision(ctx context.Context, dir string) error {
 		if invitation, err = secure.ParseToken(token); err != nil {
 			return fmt.Errorf("first set-up: token: %w", err)
 		}
+	}
+	if network != "" {
+		if err := drawbridge.CheckName(network); err != nil {
+			return fmt.Errorf("first set-up: network: %w", err)
+		}
+	}
+	if _, err := s.peer(); err != nil {
+		return fmt.Errorf("first set-up: %w", err)
 	}
 	path := t.configPath()
 	if err := os.WriteFile(path+".new", []byte(node+"\n"), 0o644); err != nil {

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
+	"github.com/drawbridge-net/drawbridge/appliance/slot"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -61,14 +64,55 @@ func (t *tool) screen(ctx context.Context) error {
 	}
 }
 
-// screenOrder sets up a machine that has not been; who stands before it may.
+// orderDir is where the appliance's units look for orders that need more rights than the screen has.
+const orderDir = "/run/drawbridge-orders"
+
+// screenOrder does what was typed; who stands before the machine may.
 func (t *tool) screenOrder(ctx context.Context, words []string) error {
-	if len(words) == 0 {
+	switch {
+	case len(words) == 0:
 		return nil
+	case len(words) == 1 && words[0] == "reboot", len(words) == 2 && words[0] == "reset" && words[1] == "everything":
+		if err := os.WriteFile(filepath.Join(orderDir, words[0]), nil, 0o644); err != nil {
+			return err
+		}
+		fmt.Fprint(t.out, "restarting\r\n")
+		return nil
+	case len(words) == 2 && words[0] == "drill" && isSetUp():
+		return t.screenDrill(ctx, words[1])
+	case isSetUp(), len(words) < 2, bootProblem() != "":
+		return fmt.Errorf("not understood: %s", strings.Join(words, " "))
 	}
-	if _, err := os.Stat(t.configPath()); err == nil || len(words) < 2 {
-		return fmt.Errorf("not understood: %s", words[0])
+	return t.screenSetup(ctx, words)
+}
+
+func (t *tool) screenDrill(ctx context.Context, segment string) error {
+	c, err := t.client()
+	if err != nil {
+		return err
 	}
+	o, err := c.Drill(ctx, segment, web.DrillRequest{By: "status screen"})
+	if err != nil {
+		return err
+	}
+	clean(&o)
+	fmt.Fprintf(t.out, "the drill has begun; drawbridge drill list, and the web console, show its report\r\n")
+	return nil
+}
+
+// isSetUp looks for the file that a first set-up writes last. The appliance keeps its state nowhere else.
+func isSetUp() bool {
+	_, err := os.Stat("/var/lib/drawbridge/peer.crt")
+	return err == nil
+}
+
+func bootProblem() string {
+	text, _ := os.ReadFile("/run/drawbridge-boot/problem") // none: all is well
+	return string(text)
+}
+
+// screenSetup sets up a machine that has not been.
+func (t *tool) screenSetup(ctx context.Context, words []string) error {
 	dir, err := os.MkdirTemp("", "setup")
 	if err != nil {
 		return err
@@ -102,17 +146,45 @@ func (t *tool) screenText(ctx context.Context) string {
 	defer cancel()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Drawbridge %s\n\n", version)
-	if problem, err := os.ReadFile("/run/drawbridge-boot/problem"); err == nil {
-		fmt.Fprintf(&b, "%s\n", problem)
+	for _, p := range screenProblems() {
+		fmt.Fprintf(&b, "problem      %s\n", p)
 	}
 	addrs := addresses()
 	fmt.Fprintf(&b, "addresses    %s\n", orUnknown(strings.Join(addrs, ", ")))
-	if _, err := os.Stat(t.configPath()); err != nil {
-		b.WriteString("\nThis machine has not been set up. Type one of:\n\n  found NETWORK NAME    a new network, with this machine as its first peer\n  join TOKEN NAME       a network that invited it (drawbridge token create)\n\n> ")
-		return b.String()
+	switch {
+	case isSetUp():
+		t.screenPeer(ctx, &b, addrs)
+		b.WriteString("\nreboot | drill SEGMENT | reset everything\n")
+	case bootProblem() != "":
+		b.WriteString("\nreboot | reset everything\n")
+	default:
+		b.WriteString("\nThis machine has not been set up. Type one of:\n\n  found NETWORK NAME    a new network, with this machine as its first peer\n  join TOKEN NAME       a network that invited it (drawbridge token create)\n  reboot\n\n> ")
 	}
-	t.screenPeer(ctx, &b, addrs)
 	return b.String()
+}
+
+// screenProblems is what this machine itself has to say, whether or not its daemon runs.
+func screenProblems() (all []string) {
+	setup, _ := os.ReadFile(setupProblem) // none: it succeeded, or nothing was handed over
+	failed, _ := os.ReadFile(slot.FailedFile)
+	for _, text := range []string{bootProblem(), string(setup), string(failed)} {
+		if text = strings.TrimSpace(text); text != "" {
+			all = append(all, strings.ReplaceAll(text, "\n", "\n             "))
+		}
+	}
+	if free, total := room("/var"); free < total/20 {
+		all = append(all, fmt.Sprintf("the state partition is nearly full: %d of %d MiB are free; what is not needed is in /var", free>>20, total>>20))
+	}
+	return all
+}
+
+// room is what is left of a file system for those who are not root, in bytes.
+func room(path string) (free, total uint64) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return 0, 0
+	}
+	return fs.Bavail * uint64(fs.Bsize), fs.Blocks * uint64(fs.Bsize)
 }
 
 func (t *tool) screenPeer(ctx context.Context, b *strings.Builder, addrs []string) {

@@ -140,6 +140,9 @@ func (t *tool) confirmSlot(ctx context.Context, within time.Duration) error {
 	}
 	if f := m.Failed(s); f != nil {
 		fmt.Fprintln(t.err, f)
+		_ = os.WriteFile(slot.FailedFile, []byte(f.String()+"\n"), 0o644) // for the screen; it is in the journal too
+	} else {
+		_ = os.Remove(slot.FailedFile)
 	}
 	if err := m.Store.Change(func(s slot.State) (slot.State, error) { return s.Healthy(m.Running), nil }); err != nil {
 		return err

@@ -55,16 +55,18 @@ func boot() error {
 	if err := mountRoot(d, p); err != nil {
 		return err
 	}
-	if problem := mountState(d, p); problem != "" {
-		say("%s", problem)
-		_ = os.MkdirAll("/run/drawbridge-boot", 0o755)
-		_ = os.WriteFile("/run/drawbridge-boot/problem", []byte(problem+"\n"), 0o644)
-	}
+	problem := mountState(d, p)
 	if err := writable(d, p); err != nil {
 		return err
 	}
-	if err := provision(d, p); err != nil { // a medium that cannot be read is no reason not to start
-		say("first set-up: %v", err)
+	if problem == "" { // an identity in memory would use the token up
+		if err := provision(d, p); err != nil { // a medium that cannot be read is no reason not to start
+			problem = fmt.Sprintf("first set-up: %v", err)
+		}
+	}
+	if problem != "" {
+		say("%s", problem)
+		_ = os.WriteFile("/run/drawbridge-boot/problem", []byte(problem+"\n"), 0o644)
 	}
 	return enter()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -22,7 +24,7 @@ import (
 func mountState(d disk, p map[string]string) (problem string) {
 	if err := state(d, p); err != nil {
 		_ = unix.Mount("tmpfs", root+"/var", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755,size=25%")
-		return fmt.Sprintf("the state partition cannot be used: %v. Running with an empty state in memory; restore a backup, or choose Factory reset in the boot menu", err)
+		return fmt.Sprintf("the state partition cannot be used: %v. Running without it, and not set up; nothing on the disk was changed. To begin anew, choose Factory reset in the boot menu; then restore a backup", err)
 	}
 	return ""
 }
@@ -86,23 +88,19 @@ func tool(args ...string) error {
 
 func bind(path string) error { return unix.Mount(path, root+path, "", unix.MS_BIND, "") }
 
-// isBlank looks at the superblock of ext4 and what is before it.
+// isBlank reports that nothing was ever here: not a superblock of ext4, and nothing of what follows it in the first MiB. A
+// state whose superblock alone was lost is repaired, not made anew.
 func isBlank(path string) (bool, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return false, err
 	}
 	defer f.Close()
-	b := make([]byte, 8192)
+	b := make([]byte, 1<<20)
 	if _, err := f.ReadAt(b, 0); err != nil {
 		return false, err
 	}
-	for _, c := range b {
-		if c != 0 {
-			return false, nil
-		}
-	}
-	return true, nil
+	return len(bytes.Trim(b, "\x00")) == 0, nil
 }
 
 // reset reports whether the state is to be made anew: by the boot menu, or by an order that a running system left.
@@ -213,7 +211,7 @@ func writable(d disk, p map[string]string) error {
 			return fmt.Errorf("bind %s: %w", to, err)
 		}
 	}
-	boot := fmt.Sprintf("DISK=/dev/%s\nSLOT=%s\n", d.name, p["drawbridge.slot"])
+	boot := fmt.Sprintf("DISK=/dev/%s\nSLOT=%s\nVARIANT=%s\n", d.name, p["drawbridge.slot"], variant())
 	for _, name := range []string{"env", "root-a", "root-b", "boot-a", "boot-b"} {
 		part, err := d.table.Find(name)
 		if err != nil {
@@ -226,6 +224,17 @@ func writable(d disk, p map[string]string) error {
 		return err
 	}
 	return machineID()
+}
+
+// variant is what this image was built for, as its bundles say too.
+func variant() string {
+	text, _ := os.ReadFile(root + "/usr/lib/os-release") // without: appliance/slot takes virt
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "VARIANT_ID="); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // machineID gives the machine an identity of its own at the first start.
