@@ -40,7 +40,7 @@ func TestBoot(t *testing.T) {
 			v.expect("systemd-analyze security --threshold=20 drawbridge.service drawbridge-screen.service >/dev/null", "END=0")
 			v.expect("for p in $(cat /sys/fs/cgroup/system.slice/drawbridge.service/cgroup.procs); do cut -d' ' -f40,41 /proc/$p/task/*/stat; done | grep -c '^90 1$'", "^1\n")
 			v.expect("grep -c Drawbridge /etc/passwd; passwd -S root 2>/dev/null | cut -d' ' -f2", "1\nL")
-			v.try("the status screen", 5*time.Minute, func() error {
+			v.try("the status screen", 40*time.Minute, func() error {
 				text, err := os.ReadFile(v.dir + "/serial")
 				if err != nil {
 					return err
@@ -56,7 +56,7 @@ func TestFlippedByte(t *testing.T) {
 	disk := newDisk(t)
 	flip(t, disk, 59*mib) // root-a begins here
 	v := start(t, false, disk)
-	v.try("the alarm of dm-verity", 10*time.Minute, func() error {
+	v.try("the alarm of dm-verity", 40*time.Minute, func() error {
 		text, err := os.ReadFile(v.dir + "/serial")
 		if err != nil {
 			return err
@@ -106,7 +106,7 @@ func TestUpdate(t *testing.T) {
 	v.expect("drawbridge update /dev/vdc", "is in slot b; restart to try it(.|\n)*END=0")
 	v.expect("drawbridge update status", "b  release .*, starts next, on trial")
 	v.send("sleep 1; exec systemctl reboot")
-	v.try("the loader", 10*time.Minute, func() error {
+	v.try("the loader", 40*time.Minute, func() error {
 		if text, err := os.ReadFile(v.dir + "/serial"); err != nil || !regexp.MustCompile(`Drawbridge [^,\n]+, slot b`).Match(text) {
 			return errors.New("slot b was not started")
 		}

@@ -41,9 +41,14 @@ type vm struct {
 // newDisk copies the image, grown as on a real disk, with a root shell on the second serial port.
 func newDisk(t *testing.T) string {
 	t.Helper()
+	return copyOf(t, filepath.Join(out, "drawbridge-virt.raw"))
+}
+
+func copyOf(t *testing.T, image string) string {
+	t.Helper()
 	dir := t.TempDir()
 	disk := filepath.Join(dir, "disk")
-	run(t, "cp", "--sparse=always", filepath.Join(out, "drawbridge-virt.raw"), disk)
+	run(t, "cp", "--sparse=always", image, disk)
 	if err := os.Truncate(disk, 1<<30); err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +259,7 @@ func (v *vm) booted() {
 // prompt asks for one again and again: what was said before a restart is forgotten.
 func (v *vm) prompt() {
 	v.t.Helper()
-	v.try("the shell", 10*time.Minute, func() error {
+	v.try("the shell", 40*time.Minute, func() error {
 		b := make([]byte, 65536)
 		_ = v.shell.SetReadDeadline(time.Now().Add(3 * time.Second))
 		n, err := v.shell.Read(b)
@@ -281,7 +286,7 @@ func (v *vm) send(line string) {
 func (v *vm) do(command string) string {
 	v.t.Helper()
 	v.send(command + "; echo E''ND=$?")
-	said := v.wait(`END=\d+\r?\n`, 15*time.Minute)
+	said := v.wait(`END=\d+\r?\n`, 40*time.Minute)
 	v.t.Logf("%s: %s", command, said)
 	return strings.ReplaceAll(escape.ReplaceAllString(said, ""), "\r", "")
 }
@@ -299,7 +304,7 @@ func (v *vm) expect(command, pattern string) string {
 // fingerprint is that of the certificate which the console shows, as soon as it does.
 func (v *vm) fingerprint() (pairs string) {
 	v.t.Helper()
-	v.try("the console", 10*time.Minute, func() error {
+	v.try("the console", 40*time.Minute, func() error {
 		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}}
 		c, err := d.DialContext(v.t.Context(), "tcp", v.console)
 		if err != nil {
