@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 export GOFLAGS
 
 .DEFAULT_GOAL := build
-.PHONY: help needs build check lint race fuzz sim e2e test bench demo lab console browser screens dissector clean
+.PHONY: image image-test image-test-all help needs build check lint race fuzz sim e2e test bench demo lab console browser screens dissector clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,18 +85,27 @@ dissector: ## the Wireshark dissector in tshark, on what the encoders write (ins
 deb: build ## the Debian package, in build/deb
 	systemd/debian/build $(BIN) $$(images/version $(VERSION)) build/deb
 
-image: build ## the appliance: raw disk, qcow2, update bundle and SBOM in build/image (needs root; KEY=minisign key)
+image: build ## the appliance: raw disk, qcow2, update bundle and SBOM in build/image (needs root; KEY=minisign key, VARIANT=virt or hw)
 	images/build $(BIN) $$(images/version $(VERSION)) build/image
+
+build/image/drawbridge-virt.bundle:
+	$(MAKE) image VARIANT=virt
+
+build/image/drawbridge-hw.bundle: build/image/drawbridge-virt.bundle
+	KEY=$${KEY:-build/image/test.key} $(MAKE) image VARIANT=hw
 
 build/image/next.bundle: build/image/drawbridge-virt.bundle
 	images/next $< $${KEY:-build/image/test.key} $@
 
-image-test: build/image/next.bundle ## start the image in QEMU: boot by BIOS and UEFI, verity, one update, a few power cuts
-	CUTS=$${CUTS:-2} go test -count=1 -timeout 40m -v -tags image -run 'TestBoot|TestFlipped|TestUpdate|TestPower|TestSmall' ./images
+build/image/broken.bundle: build/image/drawbridge-virt.bundle
+	images/next $< $${KEY:-build/image/test.key} $@ broken
 
-image-test-all: build/image/next.bundle ## all of it: fall-back, 50 power cuts, a second build that must be the same bits (an hour or two)
-	images/build $(BIN) $$(images/version $(VERSION)) build/image-again
-	AGAIN=../build/image-again CUTS=$${CUTS:-50} go test -count=1 -timeout 240m -v -tags image ./images
+image-test: build/image/next.bundle ## start the image in QEMU: boot by BIOS and UEFI, verity, one update, a few power cuts
+	CUTS=$${CUTS:-2} go test -count=1 -timeout 4h -v -tags image -run 'TestBoot|TestFlipped|TestUpdate|TestPower|TestSmall' ./images
+
+image-test-all: build/image/next.bundle build/image/broken.bundle build/image/drawbridge-hw.bundle ## all of it: fall-back, 50 power cuts, three appliances, the hw variant, a second build that must be the same bits (hours)
+	KEY=$${KEY:-build/image/test.key} images/build $(BIN) $$(images/version $(VERSION)) build/image-again
+	AGAIN=../build/image-again CUTS=$${CUTS:-50} go test -count=1 -timeout 24h -v -tags image ./images
 
 clean: ## remove what was built
 	rm -rf build

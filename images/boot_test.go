@@ -4,12 +4,14 @@ package images
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -37,7 +39,7 @@ func TestBoot(t *testing.T) {
 			v.expect("grep ' / ' /proc/mounts", "/dev/dm-0 / squashfs ro")
 			v.expect("df -m /var | tail -1", ` [56]\d\d `)
 			v.expect("systemctl --failed --no-legend | wc -l", "^0\n")
-			v.expect("systemd-analyze security --threshold=20 drawbridge.service drawbridge-screen.service >/dev/null", "END=0")
+			v.expect("systemd-analyze security --threshold=20 drawbridge.service drawbridge-screen.service drawbridge-provision.service drawbridge-healthy.service >/dev/null", "END=0")
 			v.expect("for p in $(cat /sys/fs/cgroup/system.slice/drawbridge.service/cgroup.procs); do cut -d' ' -f40,41 /proc/$p/task/*/stat; done | grep -c '^90 1$'", "^1\n")
 			v.expect("grep -c Drawbridge /etc/passwd; passwd -S root 2>/dev/null | cut -d' ' -f2", "1\nL")
 			v.try("the status screen", 40*time.Minute, func() error {
@@ -140,7 +142,26 @@ func TestBadUpdateFallsBack(t *testing.T) {
 	v.expect("drawbridge update status", "b  release .*, never became healthy")
 }
 
-// TestPowerCuts ends an update at any moment. Whatever is left starts, from a whole slot.
+// stages are the moments of an update at which power fails: what was seen last, and the slot that must start then.
+func stages() (all []stage) {
+	for _, step := range []string{"verify", "write"} {
+		for percent := 0; percent <= 100; percent += 10 {
+			s := stage{seen: fmt.Sprintf("%s %d %%", step, percent), slot: "a"}
+			if step == "write" && percent >= 50 {
+				s.slot = "a or b" // a quick machine has written the last sector before it is cut
+			}
+			all = append(all, s)
+		}
+	}
+	return append(all, stage{seen: "restart to try it", slot: "b"}, stage{seen: "slot b is started", slot: "b", rebooted: true}, stage{seen: "slot b runs", slot: "b", rebooted: true, up: true})
+}
+
+type stage struct {
+	seen, slot   string
+	rebooted, up bool
+}
+
+// TestPowerCuts ends an update at every stage of it. Whatever is left starts, from a whole slot.
 func TestPowerCuts(t *testing.T) {
 	cuts, err := strconv.Atoi(os.Getenv("CUTS"))
 	if err != nil {
@@ -153,30 +174,54 @@ func TestPowerCuts(t *testing.T) {
 	first.expect("until drawbridge update status | grep -q good; do sleep 1; done; sync", "END=0")
 	first.do("systemctl poweroff")
 	_ = first.cmd.Wait()
-	for range cuts {
+	all := stages()
+	for i := range cuts {
+		at := all[(i*len(all)/cuts+rand.IntN(1+len(all)/cuts))%len(all)]
 		disk := filepath.Join(t.TempDir(), "disk")
 		run(t, "cp", "--sparse=always", base, disk)
 		v := start(t, false, disk, bundle)
-		v.booted()
-		v.send("drawbridge update /dev/vdb && systemctl reboot")
-		after := time.Duration(rand.Int64N(int64(25 * time.Second)))
-		<-time.After(after)
-		v.cut()
+		v.cutAt(at)
 		v = start(t, false, disk)
 		v.booted()
 		said := v.expect("cat /run/drawbridge-boot/slot; drawbridge update status", "END=0")
+		v.expect("cat /dev/dm-0 >/dev/null", "END=0") // every block of the root is what was signed
 		slot := "a"
 		if contains([]byte(said), "SLOT=b") == nil {
 			slot = "b"
 		}
 		slots[slot]++
-		t.Logf("cut after %s: slot %s starts", after.Round(10*time.Millisecond), slot)
+		t.Logf("cut %d, after %q: slot %s starts", i+1, at.seen, slot)
+		if !strings.Contains(at.slot, slot) {
+			t.Errorf("after %q slot %s starts, want %s", at.seen, slot, at.slot)
+		}
 		v.cut()
 		if err := os.Remove(disk); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Logf("slots that started: %v", slots)
+}
+
+// cutAt begins an update and ends it, some milliseconds after a stage was seen.
+func (v *vm) cutAt(at stage) {
+	v.t.Helper()
+	v.booted()
+	v.send("drawbridge update /dev/vdb && sleep 1 && systemctl reboot")
+	if at.rebooted {
+		v.try("slot b", 40*time.Minute, func() error {
+			if !strings.HasSuffix(v.starts(), "b") {
+				return errors.New("not started")
+			}
+			return nil
+		})
+		if at.up {
+			v.prompt()
+		}
+	} else {
+		v.wait(regexp.QuoteMeta(at.seen), 40*time.Minute)
+	}
+	<-time.After(time.Duration(rand.Int64N(int64(300 * time.Millisecond))))
+	v.cut()
 }
 
 // TestReproducible compares two builds.
