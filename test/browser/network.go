@@ -29,6 +29,7 @@ type Network struct {
 	began  time.Time
 	cut    atomic.Bool
 	frozen atomic.Pointer[time.Duration] // by the node's clock
+	bare   atomic.Bool                   // no subnet is configured
 
 	session atomic.Pointer[Session]
 }

@@ -4,6 +4,7 @@ import type { IconName } from "./ui/icons";
 import { About } from "./screens/about";
 import { Alerts } from "./screens/alerts";
 import { Account } from "./screens/account";
+import { Addresses } from "./screens/addresses";
 import { APITokens } from "./screens/apitokens";
 import { Audit } from "./screens/audit";
 import { Capture } from "./screens/capture";
@@ -42,6 +43,7 @@ export const groups: { title: string; screens: Screen[] }[] = [
     screens: [
       { path: "/peers", title: "Peers", icon: "peers", show: Peers },
       { path: "/macs", title: "MAC addresses", icon: "macs", show: MACs },
+      { path: "/addresses", title: "Addresses", icon: "addresses", show: Addresses },
       { path: "/ports", title: "Ports", icon: "ports", show: Ports },
       { path: "/routes", title: "Routes", icon: "routes", show: RoutesScreen },
     ],
