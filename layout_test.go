@@ -60,6 +60,8 @@ var mayImport = map[string][]string{
 	"appliance/doctor":          {"", "appliance/config", "appliance/hostnet", "failover", "failover/gate"},
 	"appliance/netconfig":       {""},
 	"appliance/slot":            {""},
+	"appliance/rollout":         {},
+	"appliance/backup":          {},
 	"appliance/lab":             {"", "appliance/hostnet", "test/netlab", "web", "web/client"},
 	"appliance/lab/probe":       {"", "test/netlab"},
 	"appliance":                 {"..."},

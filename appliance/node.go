@@ -4,6 +4,7 @@ package appliance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -48,6 +49,9 @@ type Node struct {
 	moves   moves
 
 	departure departure
+	rolling   rolling
+	restart   chan struct{} // closed when the daemon is to start again
+	again     func()        // closes it
 
 	addresses *addresses
 	alerting  *alerting
@@ -78,6 +82,8 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 		cfg: cfg, version: version, log: log, started: time.Now(), creds: creds,
 		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{}, announcing: make(chan *port, 64),
 	}
+	n.restart = make(chan struct{})
+	n.again = sync.OnceFunc(func() { close(n.restart) })
 	if err := n.build(); err != nil {
 		_ = creds.Close()
 		return nil, err
@@ -172,6 +178,10 @@ func (n *Node) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.loadRollout(); err != nil {
+		_ = socket.Close()
+		return fmt.Errorf("roll-out: %w", err)
+	}
 	if n.voter, err = n.openVoter(); err != nil {
 		_ = socket.Close()
 		return err
@@ -215,6 +225,7 @@ func (n *Node) Run(ctx context.Context) error {
 		start("lease agent", n.voter.agent.Run)
 		start("leases", n.followLeases)
 		start("address space", n.decideAddresses)
+		start("roll-out", n.roll)
 	}
 	start("network configuration", n.followConfig)
 	start("addresses", n.runAddresses)
@@ -236,12 +247,19 @@ func (n *Node) Run(ctx context.Context) error {
 	case <-n.router.Ready():
 		err = n.serve(ctx, failed)
 	}
+	again := errors.Is(err, ErrRestart)
+	if again {
+		err = nil
+	}
 	if err == nil {
 		n.depart()
 	}
 	n.end(err)
 	stop()
 	group.Wait()
+	if again && ctx.Err() == nil {
+		return ErrRestart
+	}
 	return err
 }
 
@@ -255,6 +273,8 @@ func (n *Node) serve(ctx context.Context, failed <-chan error) error {
 	select {
 	case <-ctx.Done():
 		return nil
+	case <-n.restart:
+		return ErrRestart
 	case err := <-failed:
 		return err
 	}

@@ -40,6 +40,9 @@ type order struct {
 	DryRun  bool   `json:"dry_run,omitempty"`
 	Anyway  bool   `json:"anyway,omitempty"` // to a damped gateway, too: it is that or nobody
 	On      bool   `json:"on,omitempty"`
+	Source  string `json:"source,omitempty"` // of an update: where from
+	Want    string `json:"want,omitempty"`   // of an update: which version
+	At      string `json:"at,omitempty"`     // of an update: who coordinates it
 }
 
 // handleMoves registers everything by which peers move segments together.
@@ -138,6 +141,8 @@ func (n *Node) carryOut(op *operation, o *order) {
 		err = n.drill(n.life, op, o)
 	case orderMaintain:
 		err = n.maintain(n.life, op, o)
+	case orderUpdate:
+		err = n.update(n.life, op, o)
 	default:
 		err = fmt.Errorf("order %q is not known here: this peer runs other software", o.Kind)
 	}

@@ -87,6 +87,8 @@ var requests = map[string]struct{ path, body string }{
 	"get-operations": {"/operations", ""}, "get-operation": {"/operations/00000000000000a1", ""},
 	"get-alerts": {"/alerts", ""}, "get-alert-sinks": {"/alerts/sinks", ""}, "test-alert-sink": {"/alerts/sinks/ops/test", `{"by":"alice"}`},
 	"acknowledge-alert": {"/alerts/peer_unreachable.z/acknowledge", `{"comment":"Bob drives there"}`}, "unacknowledge-alert": {"/alerts/peer_unreachable.z/acknowledge", ""},
+	"get-rollout": {"/rollout", ""}, "start-rollout": {"/rollout", `{"peers":["a","b"]}`}, "resume-rollout": {"/rollout/resume", `{"by":"ann"}`},
+	"abort-rollout": {"/rollout/abort", `{}`}, "restart": {"/restart", `{}`},
 	"get-drills": {"/drills", ""}, "get-takeovers": {"/takeovers", ""},
 }
 

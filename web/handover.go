@@ -38,7 +38,7 @@ const (
 // Operation is something that takes its time.
 type Operation struct {
 	ID       string          `json:"id" doc:"Sixteen hexadecimal digits"`
-	Kind     string          `json:"kind" enum:"switchover,maintenance,drill,flush" doc:"What is being done"`
+	Kind     string          `json:"kind" enum:"switchover,maintenance,drill,flush,update" doc:"What is being done"`
 	Segment  string          `json:"segment,omitempty" doc:"Segment that it is about"`
 	Peer     string          `json:"peer,omitempty" doc:"Peer that it is about"`
 	From     string          `json:"from,omitempty" doc:"Gateway that gives the segment up"`

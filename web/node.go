@@ -45,6 +45,7 @@ type Node interface {
 	Diagnose(ctx context.Context, w io.Writer) (name string, err error)
 
 	Mover
+	Roller
 	Configurer
 	Addresser
 	Alerter

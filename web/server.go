@@ -60,6 +60,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.reads()
 	s.changes()
 	s.moves()
+	s.rollouts()
 	s.people()
 	s.configuration()
 	s.addresses()

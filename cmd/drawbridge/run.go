@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -36,7 +39,11 @@ func (t *tool) runPeer(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("start peer: %w", err)
 	}
-	return n.Run(ctx)
+	err = n.Run(ctx)
+	if errors.Is(err, appliance.ErrRestart) {
+		return startAgain()
+	}
+	return err
 }
 
 // logger writes as the node file says. The journal dates every line itself, and says by its variable that it
@@ -57,4 +64,16 @@ func undated(groups []string, a slog.Attr) slog.Attr {
 		return slog.Attr{}
 	}
 	return a
+}
+
+// startAgain makes this process a new one of what is at its path now. systemd does it itself, with the sockets that it keeps.
+func startAgain() error {
+	if os.Getenv("NOTIFY_SOCKET") != "" {
+		return nil // Restart=always
+	}
+	path, err := exec.LookPath(os.Args[0])
+	if err != nil {
+		return fmt.Errorf("start again: %w", err)
+	}
+	return fmt.Errorf("start %s again: %w", path, syscall.Exec(path, os.Args, os.Environ()))
 }

@@ -157,3 +157,23 @@ func (c *Client) Capture(ctx context.Context, r web.CaptureRequest, w io.Writer)
 	}
 	return nil
 }
+
+// Rollout asks for the rolling update that the peer carries out, or its last one.
+func (c *Client) Rollout(ctx context.Context) (web.Rollout, error) {
+	return get[web.Rollout](ctx, c, "rollout", nil)
+}
+
+// StartRollout begins a rolling update.
+func (c *Client) StartRollout(ctx context.Context, r web.RolloutRequest) (o web.Rollout, err error) {
+	return o, c.send(ctx, http.MethodPost, "rollout", r, &o)
+}
+
+// ChangeRollout resumes or aborts it.
+func (c *Client) ChangeRollout(ctx context.Context, word string, r web.ByRequest) (o web.Rollout, err error) {
+	return o, c.send(ctx, http.MethodPost, "rollout/"+url.PathEscape(word), r, &o)
+}
+
+// Restart starts the peer's daemon again.
+func (c *Client) Restart(ctx context.Context, r web.ByRequest) (o web.Operation, err error) {
+	return o, c.send(ctx, http.MethodPost, "restart", r, &o)
+}

@@ -206,6 +206,11 @@ export interface AuditRecord {
   who: string;
 }
 
+export interface ByRequest {
+  /** Who asks, for the record */
+  by?: string;
+}
+
 export interface Certificate {
   /** Whether an ACME authority is asked for certificates; this one is shown until it gives one */
   acme: boolean;
@@ -738,7 +743,7 @@ export interface Operation {
   /** Sixteen hexadecimal digits */
   id: string;
   /** What is being done */
-  kind: "switchover" | "maintenance" | "drill" | "flush";
+  kind: "switchover" | "maintenance" | "drill" | "flush" | "update";
   /** What came of it, for people */
   outcome?: string;
   /** Peer that it is about */
@@ -884,6 +889,68 @@ export interface Problem {
 export interface RecoveryCodes {
   /** Each is good for one log in; they are shown this once */
   codes: string[];
+}
+
+export interface Rollout {
+  /** Who asked */
+  by?: string;
+  /** Peer that carries it out, and where it is resumed or aborted */
+  coordinator: string;
+  /** When it ended */
+  ended?: string;
+  /** Sixteen hexadecimal digits */
+  id: string;
+  /** What happened, the oldest first */
+  log: RolloutLine[];
+  /** Those that are updated */
+  peers: RolloutPeer[];
+  /** Why it is paused or aborted */
+  reason?: string;
+  /** Where peers take the software from: restart, bundle, or a URL */
+  source: string;
+  /** When it began */
+  started: string;
+  /** How it stands */
+  state: "running" | "paused" | "aborted" | "done";
+  /** What it waits for */
+  waits?: string;
+  /** Version that every peer must run afterwards; empty: whatever it has then */
+  want?: string;
+}
+
+export interface RolloutLine {
+  /** Where */
+  peer?: string;
+  /** What, for people */
+  text: string;
+  /** When */
+  time: string;
+}
+
+export interface RolloutPeer {
+  /** Version before */
+  from?: string;
+  /** Name of the peer */
+  name: string;
+  /** Since when */
+  since: string;
+  /** How far it is */
+  step: "waiting" | "check" | "move" | "update" | "return" | "verify" | "updated";
+  /** Version after */
+  to?: string;
+}
+
+export interface RolloutRequest {
+  /** Every peer that is reached, not gateways only */
+  all?: boolean;
+  /** Who asks, for the record */
+  by?: string;
+  /** Peers to update; empty: all gateways */
+  peers?: string[];
+  /** restart (the default), bundle, or an https URL of a bundle */
+  source?: string;
+  /** Version that every peer must run afterwards; empty: that of the bundle, or whatever is on the disks */
+  want?: string;
 }
 
 export interface Route {
@@ -1233,6 +1300,7 @@ export interface Reads {
   "/operations/{id}": Operation; // How an operation stands
   "/peers": Peer[]; // All peers of the network, this one first
   "/ports": Port[]; // Attachments of this peer
+  "/rollout": Rollout; // The rolling update that this peer carries out, or its last one
   "/routes": Routes; // How frames leave this peer
   "/segments": Segment[]; // Segments and who bridges them, the same on every peer
   "/session": SessionInfo; // Who asks; anybody may
@@ -1277,6 +1345,10 @@ export interface Changes {
   "DELETE /peers/{name}": { takes: void; gives: void }; // Remove a peer from the network for good
   "POST /peers/{name}/maintenance": { takes: MaintenanceRequest; gives: Operation }; // Send a gateway into maintenance, or back
   "POST /ports/{name}/clear": { takes: ClearRequest; gives: void }; // Let a port listen again that ALONE blocked; what is still on the wire blocks it again
+  "POST /restart": { takes: ByRequest; gives: Operation }; // Start this peer's daemon again; its segments are handed over first
+  "POST /rollout": { takes: RolloutRequest; gives: Rollout }; // Update peers one after the other: passive gateways first, a planned switchover before an active one
+  "POST /rollout/abort": { takes: ByRequest; gives: Rollout }; // End a rolling update; peers that are updated stay so
+  "POST /rollout/resume": { takes: ByRequest; gives: Rollout }; // Go on with a rolling update that is paused
   "POST /segments/{segment}/drill": { takes: DrillRequest; gives: Operation }; // Rehearse a switchover there and back, and measure it
   "POST /segments/{segment}/switchover": { takes: SwitchoverRequest; gives: Operation }; // Move a segment to another gateway
   "POST /sessions/end-others": { takes: void; gives: Ended }; // End one's own sessions but this one

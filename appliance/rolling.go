@@ -1,0 +1,413 @@
+package appliance
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/appliance/rollout"
+	"github.com/drawbridge-net/drawbridge/mesh"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
+	"github.com/drawbridge-net/drawbridge/mesh/wire"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// rolloutFile in the state directory is the present roll-out that this peer coordinates, or its last one.
+const rolloutFile = "rollout.json"
+
+const (
+	rollEvery = time.Second // between two looks at the network
+	// answersWithin is how long ago a voter must have answered to count as there.
+	answersWithin = time.Second
+)
+
+// rolling is this peer's part in coordinating a roll-out.
+type rolling struct {
+	wake chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	present *rollout.Rollout
+}
+
+// loadRollout reads the roll-out that this peer was at when it ended.
+func (n *Node) loadRollout() error {
+	n.rolling.wake = make(chan struct{}, 1)
+	b, err := os.ReadFile(filepath.Join(n.creds.Dir(), rolloutFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var r rollout.Rollout
+	if err := json.Unmarshal(b, &r); err != nil || r.Format != rollout.Format {
+		n.log.Warn("the roll-out of an earlier run is of other software and is forgotten", "err", err)
+		return nil
+	}
+	r.Interrupted(string(n.creds.Name), time.Now())
+	n.rolling.present = &r
+	return n.saveRollout()
+}
+
+// saveRollout is called with rolling.mu held, or before anything runs.
+func (n *Node) saveRollout() error {
+	b, err := json.MarshalIndent(n.rolling.present, "", "\t")
+	if err != nil {
+		return err
+	}
+	return secure.WriteFile(n.creds.Dir(), rolloutFile, b)
+}
+
+// roll carries out the roll-out that this peer coordinates, whenever there is one.
+func (n *Node) roll(ctx context.Context) error {
+	look := time.NewTicker(rollEvery)
+	defer look.Stop()
+	for {
+		if names := n.rolledPeers(); len(names) > 0 {
+			n.rollOn(ctx, n.see(ctx, names))
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		case <-n.rolling.wake:
+		}
+	}
+}
+
+// rolledPeers are those of the present roll-out; none: it is over or paused.
+func (n *Node) rolledPeers() (names []string) {
+	n.rolling.mu.Lock()
+	defer n.rolling.mu.Unlock()
+	if r := n.rolling.present; r != nil && r.State == rollout.Running {
+		for _, p := range r.Peers {
+			names = append(names, p.Name)
+		}
+	}
+	return names
+}
+
+// rollOn does the next deed, if there is one to do. What is to be done is on disk before it is.
+func (n *Node) rollOn(ctx context.Context, seen map[string]rollout.Seen) {
+	n.rolling.mu.Lock()
+	r := n.rolling.present
+	logged, state := len(r.Log), r.State
+	do := r.Next(seen, time.Now())
+	var err error
+	if do.Do != rollout.DoNothing || len(r.Log) != logged || r.State != state {
+		err = n.saveRollout()
+	}
+	source, want, by := r.Source, r.Want, r.By
+	if err != nil {
+		r.Pause("the roll-out could not be written to disk: "+err.Error(), time.Now())
+	}
+	n.rolling.mu.Unlock()
+	n.changed.tell()
+	if err != nil || do.Do == rollout.DoNothing {
+		return
+	}
+	switch do.Do {
+	case rollout.DoMove:
+		err = n.rollMove(ctx, do, by)
+	case rollout.DoUpdate:
+		err = n.rollOrder(ctx, &order{Kind: orderUpdate, To: do.Peer, By: by, Source: source, Want: want, At: string(n.creds.Name)}, do.Peer)
+	}
+	n.rolling.mu.Lock()
+	defer n.rolling.mu.Unlock()
+	r.Result(do, err, time.Now())
+	if err := n.saveRollout(); err != nil {
+		r.Pause("the roll-out could not be written to disk: "+err.Error(), time.Now())
+	}
+	n.changed.tell()
+}
+
+// rollMove has a peer give a segment to whoever is ready, and waits until everybody is told.
+func (n *Node) rollMove(ctx context.Context, do rollout.Action, by string) error {
+	err := n.rollOrder(ctx, &order{Kind: orderSwitchover, Segment: do.Segment, By: "roll-out of " + by}, do.Peer)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, rollTold)
+	defer cancel()
+	for {
+		watch := n.changed.watch()
+		if held, _ := n.heldBy(do.Peer); !slices.Contains(held, do.Segment) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s still says that it has the segment", do.Peer)
+		case <-watch:
+		}
+	}
+}
+
+// rollTold is how long a move that is done may take to be heard of here.
+const rollTold = 5 * time.Second
+
+// rollOrder has a peer do something, and waits until that is done. That the peer starts again comes after its answer.
+func (n *Node) rollOrder(ctx context.Context, o *order, peer string) error {
+	for _, p := range n.router.Peers() {
+		if string(p.Name) != peer {
+			continue
+		}
+		v, err := n.delegate(ctx, p.ID, o)
+		if err != nil {
+			return err
+		}
+		return n.awaitOperation(ctx, v.ID)
+	}
+	return fmt.Errorf("%s is not reached", peer)
+}
+
+// awaitOperation waits for the end of an operation, and says why it did not do what it should.
+func (n *Node) awaitOperation(ctx context.Context, id string) error {
+	for {
+		watch := n.changed.watch()
+		for _, v := range n.Operations() {
+			switch {
+			case v.ID != id || v.State == web.OperationRunning:
+			case v.State == web.OperationDone:
+				return nil
+			default:
+				return errors.New(v.Outcome)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-watch:
+		}
+	}
+}
+
+// see looks at the peers of a roll-out and at all voters.
+func (n *Node) see(ctx context.Context, names []string) map[string]rollout.Seen {
+	if voters, err := n.voter.group.Voters(); err == nil {
+		for _, v := range voters {
+			names = append(names, string(v.Name))
+		}
+	}
+	var mu sync.Mutex // guards seen
+	var looks sync.WaitGroup
+	seen := map[string]rollout.Seen{}
+	for _, name := range names {
+		seen[name] = rollout.Seen{}
+	}
+	for _, p := range n.router.Peers() {
+		if _, wanted := seen[string(p.Name)]; wanted {
+			looks.Go(func() {
+				v := n.seePeer(ctx, p)
+				mu.Lock()
+				seen[string(p.Name)] = v
+				mu.Unlock()
+			})
+		}
+	}
+	looks.Wait()
+	return seen
+}
+
+func (n *Node) seePeer(ctx context.Context, p mesh.PeerStatus) rollout.Seen {
+	v := rollout.Seen{Reached: p.State != mesh.StateUnreachable && p.State != mesh.StateLeft, Run: p.UID.String(), Version: p.Software}
+	if !v.Reached {
+		return v
+	}
+	for _, s := range n.segmentViews() {
+		if s.activeID == p.ID {
+			v.Active = append(v.Active, s.name)
+		}
+		if slices.ContainsFunc(s.gateways, func(g web.Gateway) bool { return g.Peer == string(p.Name) }) {
+			v.Unwell = append(v.Unwell, n.unwellAt(ctx, p, s.name)...)
+		}
+	}
+	if p.Roles.Has(secure.Voter) {
+		v.Unwell = append(v.Unwell, n.unwellVoter(p.ID)...)
+	}
+	slices.Sort(v.Unwell)
+	v.Unwell = slices.Compact(v.Unwell)
+	return v
+}
+
+// unwellAt are the checks of a gateway that do not pass.
+func (n *Node) unwellAt(ctx context.Context, p mesh.PeerStatus, segment string) (why []string) {
+	var checks []web.Check
+	if p.ID == n.creds.ID() {
+		checks = n.checksOperation(&order{Segment: segment}).Checks
+	} else {
+		checks = n.askChecks(ctx, p, segment)
+	}
+	for _, c := range checks {
+		if !c.OK {
+			why = append(why, c.Name+": "+c.Value)
+		}
+	}
+	return why
+}
+
+// unwellVoter says what keeps a voter from being relied on: it must answer, and know all that was decided.
+func (n *Node) unwellVoter(id drawbridge.PeerID) []string {
+	if id == n.creds.ID() {
+		return nil
+	}
+	state, _ := n.voter.group.State()
+	for _, v := range n.voter.agent.Status().Voters {
+		switch {
+		case v.Peer != id:
+		case v.Age < 0 || v.Age > answersWithin:
+			return []string{"it gives no votes"}
+		case v.Generation < state.Generation:
+			return []string{fmt.Sprintf("it is behind: generation %d of %d", v.Generation, state.Generation)}
+		default:
+			return nil
+		}
+	}
+	return []string{"it has no vote yet"}
+}
+
+// Rollout implements web.Node.
+func (n *Node) Rollout() (web.Rollout, error) {
+	n.rolling.mu.Lock()
+	defer n.rolling.mu.Unlock()
+	return n.rolloutView()
+}
+
+// rolloutView is called with rolling.mu held.
+func (n *Node) rolloutView() (web.Rollout, error) {
+	r := n.rolling.present
+	if r == nil {
+		return web.Rollout{}, fmt.Errorf("a roll-out on this peer %w; each peer knows those that it coordinates", web.ErrNotFound)
+	}
+	v := web.Rollout{
+		ID: r.ID, Coordinator: string(n.creds.Name), By: r.By, Source: r.Source, Want: r.Want, State: r.State, Reason: r.Reason,
+		Waits: r.Waits, Started: r.Started.UTC(),
+	}
+	if !r.Ended.IsZero() {
+		ended := r.Ended.UTC()
+		v.Ended = &ended
+	}
+	for _, p := range r.Peers {
+		v.Peers = append(v.Peers, web.RolloutPeer{Name: p.Name, Step: p.Step, Since: p.Since.UTC(), From: p.From, To: p.To})
+	}
+	for _, l := range r.Log {
+		v.Log = append(v.Log, web.RolloutLine{Time: l.Time.UTC(), Peer: l.Peer, Text: l.Text})
+	}
+	return v, nil
+}
+
+// StartRollout implements web.Node.
+func (n *Node) StartRollout(_ context.Context, q web.RolloutRequest) (web.Rollout, error) {
+	if n.voter == nil {
+		return web.Rollout{}, fmt.Errorf("%w: a voter coordinates roll-outs, as it knows of all decisions: ask one", web.ErrConflict)
+	}
+	if q.Source == "" {
+		q.Source = web.SourceRestart
+	}
+	if err := n.checkSource(&q); err != nil {
+		return web.Rollout{}, err
+	}
+	names, err := n.choosePeers(&q)
+	if err != nil {
+		return web.Rollout{}, err
+	}
+	r, err := rollout.New(newID(), q.By, q.Source, q.Want, names, time.Now())
+	if err != nil {
+		return web.Rollout{}, fmt.Errorf("%w: %w", web.ErrInvalid, err)
+	}
+	n.rolling.mu.Lock()
+	defer n.rolling.mu.Unlock()
+	if p := n.rolling.present; p != nil && !p.Over() {
+		return web.Rollout{}, fmt.Errorf("%w: roll-out %s is %s: resume or abort it first", web.ErrConflict, p.ID, p.State)
+	}
+	n.rolling.present = &r
+	if err := n.saveRollout(); err != nil {
+		return web.Rollout{}, err
+	}
+	n.event(web.Event{Level: web.LevelInfo, Kind: "rollout", Text: fmt.Sprintf("roll-out to %s begun by %s", strings.Join(names, ", "), q.By)})
+	n.wakeRolling()
+	return n.rolloutView()
+}
+
+func (n *Node) wakeRolling() {
+	select {
+	case n.rolling.wake <- struct{}{}:
+	default:
+	}
+}
+
+// choosePeers are those that were asked for, or all gateways, or everybody.
+func (n *Node) choosePeers(q *web.RolloutRequest) (names []string, err error) {
+	known := map[string]mesh.PeerStatus{}
+	for _, p := range n.router.Peers() {
+		known[string(p.Name)] = p
+		gateway := slices.ContainsFunc(p.Ports, func(w wire.Port) bool { return w.Kind == wire.PortSegment })
+		if p.State != mesh.StateUnreachable && p.State != mesh.StateLeft && (q.All || gateway) {
+			names = append(names, string(p.Name))
+		}
+	}
+	if len(q.Peers) > 0 {
+		names = q.Peers
+	}
+	for _, name := range names {
+		p, ok := known[name]
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("peer %s %w", name, web.ErrNotFound)
+		case n.byHand(&p):
+			return nil, fmt.Errorf("%w: %s has a segment by hand (mode = \"active-manual\"), which cannot be moved", web.ErrConflict, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// byHand reports whether a peer bridges a segment without a lease. Only a peer itself knows its mode.
+func (n *Node) byHand(p *mesh.PeerStatus) bool {
+	return p.ID == n.creds.ID() && slices.ContainsFunc(n.ports, func(p *port) bool {
+		return p.segment != nil && p.segment.Mode == config.ModeActiveManual
+	})
+}
+
+// checkSource refuses a source that no peer could take.
+func (n *Node) checkSource(q *web.RolloutRequest) error {
+	if q.Source == web.SourceRestart {
+		return nil
+	}
+	return fmt.Errorf("%w: source %q: want restart", web.ErrInvalid, q.Source)
+}
+
+// ResumeRollout implements web.Node.
+func (n *Node) ResumeRollout(by string) (web.Rollout, error) {
+	return n.changeRollout(func(r *rollout.Rollout) error { return r.Resume(by, time.Now()) })
+}
+
+// AbortRollout implements web.Node.
+func (n *Node) AbortRollout(by string) (web.Rollout, error) {
+	return n.changeRollout(func(r *rollout.Rollout) error { return r.Abort(by, time.Now()) })
+}
+
+func (n *Node) changeRollout(f func(*rollout.Rollout) error) (web.Rollout, error) {
+	n.rolling.mu.Lock()
+	defer n.rolling.mu.Unlock()
+	if n.rolling.present == nil {
+		return n.rolloutView()
+	}
+	if err := f(n.rolling.present); err != nil {
+		return web.Rollout{}, fmt.Errorf("%w: %w", web.ErrConflict, err)
+	}
+	if err := n.saveRollout(); err != nil {
+		return web.Rollout{}, err
+	}
+	n.wakeRolling()
+	n.changed.tell()
+	return n.rolloutView()
+}

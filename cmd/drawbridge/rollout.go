@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/client"
+)
+
+func (t *tool) rolloutCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rollout",
+		Short: "Update peers one after the other without losing a frame",
+		Long: "Update peers one after the other without losing a frame: passive gateways first, a planned switchover before an active\n" +
+			"one is touched, and nobody while somebody else is not well. The peer that is asked coordinates it, a voter; what it\n" +
+			"has done is on its disk.",
+		Args: cobra.NoArgs,
+	}
+	start := &cobra.Command{
+		Use:               "start [PEER...]",
+		Short:             "Begin a rolling update of these peers, or of all gateways",
+		Example:           "  drawbridge rollout start\n  drawbridge rollout start a b --url https://updates.example.net/drawbridge-virt.bundle",
+		ValidArgsFunction: t.completePeers,
+	}
+	var q web.RolloutRequest
+	var address string
+	var bundle, wait bool
+	start.Flags().BoolVar(&q.All, "all", false, "every peer that is reached, not gateways only")
+	start.Flags().BoolVar(&bundle, "bundle", false, "with the bundle that was uploaded to this peer")
+	start.Flags().StringVar(&address, "url", "", "with the bundle at this https URL, which each peer fetches")
+	start.Flags().StringVar(&q.Want, "version", "", "version that every peer must run afterwards, or the roll-out pauses")
+	start.MarkFlagsMutuallyExclusive("bundle", "url")
+	t.waitFlags(start, &wait)
+	start.RunE = func(cmd *cobra.Command, args []string) error {
+		q.Peers, q.By, q.Source = args, caller(), web.SourceRestart
+		switch {
+		case address != "":
+			q.Source = address
+		case bundle:
+			q.Source = web.SourceBundle
+		}
+		return t.rolls(cmd.Context(), wait, func(ctx context.Context, c *client.Client) (web.Rollout, error) { return c.StartRollout(ctx, q) })
+	}
+	change := func(word, short string) *cobra.Command {
+		var wait bool
+		c := &cobra.Command{Use: word, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.rolls(cmd.Context(), wait, func(ctx context.Context, c *client.Client) (web.Rollout, error) {
+				return c.ChangeRollout(ctx, word, web.ByRequest{By: caller()})
+			})
+		}}
+		t.waitFlags(c, &wait)
+		return c
+	}
+	status := &cobra.Command{Use: "status", Short: "How far it is, and what it waits for", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		return t.rolls(cmd.Context(), false, func(ctx context.Context, c *client.Client) (web.Rollout, error) { return c.Rollout(ctx) })
+	}}
+	status.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
+	cmd.AddCommand(start, status, change("resume", "Go on with one that is paused"), change("abort", "End one; peers that are updated stay so"))
+	return cmd
+}
+
+// rolls asks something about the roll-out, and shows how it stands then, or in the end.
+func (t *tool) rolls(ctx context.Context, wait bool, ask func(context.Context, *client.Client) (web.Rollout, error)) error {
+	c, err := t.client()
+	if err != nil {
+		return err
+	}
+	r, err := ask(ctx, c)
+	if err != nil {
+		return err
+	}
+	if wait {
+		if r, err = t.followRollout(ctx, c, r); err != nil {
+			return err
+		}
+	}
+	clean(&r)
+	if t.json {
+		return t.writeValue(r)
+	}
+	t.showRollout(&r)
+	if wait && r.State == "paused" {
+		return fmt.Errorf("the roll-out is paused: %s", r.Reason)
+	}
+	return nil
+}
+
+// followPatience is how long a coordinating peer may be away while it updates itself.
+const followPatience = 10 * time.Minute
+
+// followRollout waits for the end or a pause. The coordinating peer itself starts again on the way.
+func (t *tool) followRollout(ctx context.Context, c *client.Client, r web.Rollout) (web.Rollout, error) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	heard, told := time.Now(), 0
+	for r.State == "running" {
+		for ; told < len(r.Log) && !t.json; told++ {
+			fmt.Fprintf(t.err, "%s %s\n", r.Log[told].Peer, r.Log[told].Text)
+		}
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-tick.C:
+		}
+		now, err := c.Rollout(ctx)
+		switch {
+		case err == nil:
+			r, heard = now, time.Now()
+		case time.Since(heard) > followPatience:
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func (t *tool) showRollout(r *web.Rollout) {
+	fmt.Fprintf(t.out, "Roll-out %s, coordinated by %s: %s\n", r.ID, r.Coordinator, r.State)
+	if r.Reason != "" {
+		fmt.Fprintf(t.out, "  %s\n", r.Reason)
+	}
+	if r.Waits != "" && r.State != "done" {
+		fmt.Fprintf(t.out, "  waits for: %s\n", r.Waits)
+	}
+	for _, p := range r.Peers {
+		line := fmt.Sprintf("  %-12s %-8s", p.Name, p.Step)
+		if p.From != "" {
+			line += " from " + p.From
+		}
+		if p.To != "" {
+			line += " to " + p.To
+		}
+		fmt.Fprintln(t.out, line)
+	}
+	if r.State == "paused" {
+		fmt.Fprintln(t.out, "Resume it with `drawbridge rollout resume`, or end it with `drawbridge rollout abort`.")
+	}
+}
+
+func (t *tool) restartCommand() *cobra.Command {
+	var wait bool
+	cmd := &cobra.Command{
+		Use:   "restart",
+		Short: "Start this peer's daemon again; its segments are handed over first",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.begin(cmd, wait, func(ctx context.Context, c *client.Client) (web.Operation, error) {
+				return c.Restart(ctx, web.ByRequest{By: caller()})
+			})
+		},
+	}
+	t.waitFlags(cmd, &wait)
+	return cmd
+}

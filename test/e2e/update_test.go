@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/appliance/lab"
+	"github.com/drawbridge-net/drawbridge/appliance/lab/probe"
+	"github.com/drawbridge-net/drawbridge/failover/handover"
+	"github.com/drawbridge-net/drawbridge/test/netlab"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// rollLimit bounds a rolling update of a pair.
+const rollLimit = 90 * time.Second
+
+// TestRollingUpdateLosesNothing updates both gateways one after the other, coordinated by a witness and by a gateway, which
+// starts itself again on the way, while a guest asks a host on the VLAN.
+func TestRollingUpdateLosesNothing(t *testing.T) {
+	b := up(t, named(t, "rolling"))
+	for _, coordinator := range []string{"w", "a"} {
+		b.bothWell(t)
+		s := b.throughout(t, "x1", "host1", func() error {
+			r, err := b.api(coordinator).StartRollout(within(t, reachLimit), web.RolloutRequest{By: "test"})
+			if err != nil {
+				return err
+			}
+			eventually(t, rollLimit, "the roll-out is over", func() bool {
+				now, err := b.api(coordinator).Rollout(within(t, reachLimit))
+				if err == nil && now.ID == r.ID { // it does not answer while it starts again
+					r = now
+				}
+				return r.State != "running"
+			})
+			if r.State != "done" {
+				t.Errorf("coordinated by %s: %s: %s", coordinator, r.State, r.Reason)
+			}
+			return nil
+		})
+		lossless(t, "coordinated by "+coordinator, s)
+	}
+}
+
+// TestWithTheVersionBefore lets a gateway run older software on the state that today's wrote: it must find into the mesh
+// and among the voters, and the segment must move both ways without loss; then it is updated.
+func TestWithTheVersionBefore(t *testing.T) {
+	b := up(t, named(t, "versions"))
+	old := olderProgram(t)
+	must(t, lab.Stop(b.Name, "a"))
+	must(t, lab.StartWith(t.Context(), b.Name, "a", old))
+	for range 2 {
+		b.bothWell(t)
+		from, to := b.gateways(t)
+		s := b.throughout(t, "x1", "host1", func() error {
+			_, err := b.api("w").Switchover(within(t, reachLimit), "office", web.SwitchoverRequest{To: to, By: "test"})
+			eventually(t, reachLimit, to+" is active", func() bool { return b.active(t, "w") == to })
+			return err
+		})
+		lossless(t, "from "+from+" to "+to, s)
+	}
+	must(t, lab.Stop(b.Name, "a"))
+	must(t, lab.StartWith(t.Context(), b.Name, "a", binary))
+	b.bothWell(t)
+}
+
+// throughout asks one host from another all the time while something happens, and for a second after it.
+func (b *bed) throughout(t *testing.T, from, to string, happens func() error) netlab.Stream {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), rollLimit)
+	defer cancel()
+	happened := make(chan error, 1)
+	go func() {
+		happened <- happens()
+		<-time.After(time.Second)
+		cancel()
+	}()
+	s, err := probe.Stream(ctx, b.host(from), b.host(to).Addrs[0], 2*time.Millisecond)
+	must(t, err, <-happened)
+	t.Logf("%s to %s: %d of %d answered, outage %v", from, to, s.Answered, s.Sent, s.Outage)
+	return s
+}
+
+// lossless fails when something was lost or doubled. What stood still for longer than a handover keeps frames is the machine
+// that the test runs on, and loses some.
+func lossless(t *testing.T, what string, s netlab.Stream) {
+	t.Helper()
+	if s.Doubled != 0 || s.Sent != s.Answered && s.Outage < handover.HoldFor {
+		t.Errorf("%s: %d of %d answered, %d doubled, outage %v", what, s.Answered, s.Sent, s.Doubled, s.Outage)
+	}
+}
+
+func (b *bed) bothWell(t *testing.T) {
+	t.Helper()
+	eventually(t, rollLimit, "one gateway is active and the other ready", func() bool {
+		from, to := b.gateways(t)
+		o, err := b.api(from).Switchover(within(t, reachLimit), "office", web.SwitchoverRequest{To: to, DryRun: true, By: "test"})
+		return err == nil && o.State == "done"
+	})
+}
+
+// named is the default topology under another name, so that its lab disturbs no other.
+func named(t *testing.T, name string) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	text, err := exec.Command(binary, "lab", "topology", "default").Output()
+	must(t, err)
+	path := filepath.Join(t.TempDir(), name+".toml")
+	must(t, os.WriteFile(path, text, 0o600))
+	return path
+}
+
+// back is how many commits before this one the older program is of, where there is no tag.
+const back = "50"
+
+// olderProgram is that of the last tag, or of some commits before. DRAWBRIDGE_OLD_BIN names another.
+func olderProgram(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("DRAWBRIDGE_OLD_BIN"); path != "" {
+		return path
+	}
+	commit := "HEAD~" + back
+	if tag, err := exec.Command("git", "describe", "--tags", "--abbrev=0", "HEAD~1").Output(); err == nil {
+		commit = strings.TrimSpace(string(tag))
+	}
+	dir := t.TempDir()
+	tree := exec.Command("git", "-C", "../..", "archive", commit)
+	text, err := tree.Output()
+	if err != nil {
+		t.Skipf("needs the history of the repository: git archive %s: %v", commit, err)
+	}
+	unpack := exec.Command("tar", "-x", "-C", dir)
+	unpack.Stdin = bytes.NewReader(text)
+	if out, err := unpack.CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v\n%s", err, out)
+	}
+	build := exec.Command("go", "build", "-tags", "nomsgpack", "-ldflags", "-X main.version=older", "-o", filepath.Join(dir, "older"), "./cmd/drawbridge")
+	build.Dir = dir
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build of %s: %v\n%s", commit, err, out)
+	}
+	return filepath.Join(dir, "older")
+}

@@ -1,0 +1,101 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Roller brings new software to the peers one after the other. The peer that is asked coordinates it.
+type Roller interface {
+	Rollout() (Rollout, error) // ErrNotFound: there was none
+	StartRollout(ctx context.Context, r RolloutRequest) (Rollout, error)
+	ResumeRollout(by string) (Rollout, error)
+	AbortRollout(by string) (Rollout, error)
+	// Restart ends this peer's daemon in order and starts it again.
+	Restart(ctx context.Context, by string) (Operation, error)
+}
+
+// Where the peers of a roll-out take the software from.
+const (
+	SourceRestart = "restart" // what is on their disks: a package was upgraded, or only the node file changed
+	SourceBundle  = "bundle"  // the bundle that was uploaded to the coordinating peer
+)
+
+// Rollout is a rolling update, present or last.
+type Rollout struct {
+	ID          string        `json:"id" doc:"Sixteen hexadecimal digits"`
+	Coordinator string        `json:"coordinator" doc:"Peer that carries it out, and where it is resumed or aborted"`
+	By          string        `json:"by,omitempty" doc:"Who asked"`
+	Source      string        `json:"source" doc:"Where peers take the software from: restart, bundle, or a URL"`
+	Want        string        `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever it has then"`
+	State       string        `json:"state" enum:"running,paused,aborted,done" doc:"How it stands"`
+	Reason      string        `json:"reason,omitempty" doc:"Why it is paused or aborted"`
+	Waits       string        `json:"waits,omitempty" doc:"What it waits for"`
+	Started     time.Time     `json:"started" doc:"When it began"`
+	Ended       *time.Time    `json:"ended,omitempty" doc:"When it ended"`
+	Peers       []RolloutPeer `json:"peers" doc:"Those that are updated"`
+	Log         []RolloutLine `json:"log" doc:"What happened, the oldest first"`
+}
+
+// RolloutPeer is one of the peers that are updated.
+type RolloutPeer struct {
+	Name  string    `json:"name" doc:"Name of the peer"`
+	Step  string    `json:"step" enum:"waiting,check,move,update,return,verify,updated" doc:"How far it is"`
+	Since time.Time `json:"since" doc:"Since when"`
+	From  string    `json:"from,omitempty" doc:"Version before"`
+	To    string    `json:"to,omitempty" doc:"Version after"`
+}
+
+// RolloutLine is something that happened.
+type RolloutLine struct {
+	Time time.Time `json:"time" doc:"When"`
+	Peer string    `json:"peer,omitempty" doc:"Where"`
+	Text string    `json:"text" doc:"What, for people"`
+}
+
+// RolloutRequest begins one.
+type RolloutRequest struct {
+	Peers  []string `json:"peers,omitempty" doc:"Peers to update; empty: all gateways"`
+	All    bool     `json:"all,omitempty" doc:"Every peer that is reached, not gateways only"`
+	Source string   `json:"source,omitempty" doc:"restart (the default), bundle, or an https URL of a bundle"`
+	Want   string   `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: that of the bundle, or whatever is on the disks"`
+	By     string   `json:"by,omitempty" doc:"Who asks, for the record"`
+}
+
+// ByRequest says who asks.
+type ByRequest struct {
+	By string `json:"by,omitempty" doc:"Who asks, for the record"`
+}
+
+// rollouts registers rolling updates.
+func (s *server) rollouts() {
+	const invalid, missing, conflict, later = http.StatusUnprocessableEntity, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable
+	type out = answer[Rollout]
+	give := func(r Rollout, err error) (*out, error) {
+		return &out{complete(r)}, s.refusal(err)
+	}
+	huma.Register(s.api, operation("get-rollout", http.MethodGet, "/rollout", "The rolling update that this peer carries out, or its last one", missing),
+		func(context.Context, *struct{}) (*out, error) { return give(s.node.Rollout()) })
+	start := operation("start-rollout", http.MethodPost, "/rollout", "Update peers one after the other: passive gateways first, a planned switchover before an active one", invalid, missing, conflict, later)
+	start.DefaultStatus = http.StatusAccepted
+	huma.Register(s.api, start, func(ctx context.Context, in *answer[RolloutRequest]) (*out, error) {
+		return give(s.node.StartRollout(ctx, in.Body))
+	})
+	huma.Register(s.api, operation("resume-rollout", http.MethodPost, "/rollout/resume", "Go on with a rolling update that is paused", missing, conflict),
+		func(_ context.Context, in *answer[ByRequest]) (*out, error) {
+			return give(s.node.ResumeRollout(in.Body.By))
+		})
+	huma.Register(s.api, operation("abort-rollout", http.MethodPost, "/rollout/abort", "End a rolling update; peers that are updated stay so", missing, conflict),
+		func(_ context.Context, in *answer[ByRequest]) (*out, error) {
+			return give(s.node.AbortRollout(in.Body.By))
+		})
+	again := operation("restart", http.MethodPost, "/restart", "Start this peer's daemon again; its segments are handed over first", conflict)
+	again.DefaultStatus = http.StatusAccepted
+	huma.Register(s.api, again, func(ctx context.Context, in *answer[ByRequest]) (*answer[Operation], error) {
+		o, err := s.node.Restart(ctx, in.Body.By)
+		return &answer[Operation]{complete(o)}, s.refusal(err)
+	})
+}

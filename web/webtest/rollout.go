@@ -1,0 +1,37 @@
+package webtest
+
+import (
+	"context"
+
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+var rolled = web.Rollout{
+	ID: "00112233445566aa", Coordinator: "w", By: "ann", Source: web.SourceRestart, State: "paused",
+	Reason: "b: vlan: listening", Started: Now,
+	Peers: []web.RolloutPeer{{Name: "a", Step: "waiting", Since: Now}, {Name: "b", Step: "verify", Since: Now, From: "1.0", To: "1.1"}},
+	Log:   []web.RolloutLine{{Time: Now, Peer: "b", Text: "is next"}},
+}
+
+// Rollout implements web.Node.
+func (n *Node) Rollout() (web.Rollout, error) { return rolled, n.read().Failure }
+
+// StartRollout implements web.Node.
+func (n *Node) StartRollout(_ context.Context, r web.RolloutRequest) (web.Rollout, error) {
+	return rolled, n.note("rollout %v all=%v from %q by %s", r.Peers, r.All, r.Source, r.By)
+}
+
+// ResumeRollout implements web.Node.
+func (n *Node) ResumeRollout(by string) (web.Rollout, error) {
+	return rolled, n.note("resume by %s", by)
+}
+
+// AbortRollout implements web.Node.
+func (n *Node) AbortRollout(by string) (web.Rollout, error) {
+	return rolled, n.note("abort by %s", by)
+}
+
+// Restart implements web.Node.
+func (n *Node) Restart(_ context.Context, by string) (web.Operation, error) {
+	return n.begin(n.note("restart by %s", by))
+}
