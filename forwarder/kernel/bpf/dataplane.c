@@ -62,11 +62,11 @@ static __always_inline int arrived(struct __sk_buff *skb, __u32 vni, __u32 from,
 {
 	__u32 src = vni & SHORT_MASK, dst = vni >> 12;
 	struct peer *origin = bpf_map_lookup_elem(&peers, &src), *target;
-	struct place here = {};
+	struct place here = {.seen = bpf_ktime_get_coarse_ns()};
 	struct header h;
 	int why;
 
-	if (!alive())
+	if (!alive(here.seen))
 		return drop(NOT_RENEWED);
 	if (!origin || !(origin->flags & PRESENT))
 		return drop(UNKNOWN_PEER);
@@ -149,7 +149,9 @@ static __always_inline int flood_clamped(struct __sk_buff *skb, const struct hea
 SEC("tc")
 int from_port(struct __sk_buff *skb)
 {
-	struct place here = {.origin = interface.self, .port = interface.ifindex, .segment = interface.segment};
+	struct place here = {
+		.origin = interface.self, .port = interface.ifindex, .segment = interface.segment, .seen = bpf_ktime_get_coarse_ns(),
+	};
 	struct place *to;
 	struct segment *s;
 	struct peer *p;
@@ -162,7 +164,7 @@ int from_port(struct __sk_buff *skb)
 	why = admit(&h);
 	if (why >= 0)
 		return host(why);
-	if (!alive())
+	if (!alive(here.seen))
 		return host(NOT_RENEWED);
 	if (interface.gated && !gate_open())
 		return host(GATE_SHUT);

@@ -28,12 +28,11 @@ static __always_inline int at_same_place(const struct place *a, const struct pla
 	return a->port == b->port && a->origin == b->origin;
 }
 
-// learn notes that m speaks here, and answers nonzero if it spoke elsewhere a moment ago: the frame is an echo.
+// learn notes that m speaks here, at here->seen, and answers nonzero if it spoke elsewhere a moment ago: the frame is an echo.
 static __always_inline int learn(const struct mac *m, struct place *here)
 {
 	struct place *old = bpf_map_lookup_elem(&macs, m);
 
-	here->seen = bpf_ktime_get_coarse_ns();
 	if (!old) {
 		bpf_map_update_elem(&macs, m, here, BPF_ANY);
 		tell(m, here);

@@ -165,13 +165,13 @@ static __always_inline int host(__u32 why)
 }
 
 // alive reports whether the daemon has renewed the engine in time. Guests have no lease, but nobody watches for
-// loops among them when it is gone.
-static __always_inline int alive(void)
+// loops among them when it is gone. now is CLOCK_MONOTONIC_COARSE, which is read once for each frame.
+static __always_inline int alive(__u64 now)
 {
 	__u32 zero = 0;
 	__u64 *until = bpf_map_lookup_elem(&life, &zero);
 
-	return until && bpf_ktime_get_coarse_ns() < *until;
+	return until && now < *until;
 }
 
 // gate_open is failover.Gate.Permit, and is kept in step with it.
