@@ -7,13 +7,14 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Clean removes what engines have left in the network namespace of the calling thread, whichever process made it: programs
 // on all interfaces, the VXLAN devices they stand on, and all pins below the folder. It answers what it removed, in words. For when
 // no daemon runs: one that does is cut off.
 func Clean(pins string) (removed []string, err error) {
-	links, err := netlink.NewHandle()
+	links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, fmt.Errorf("netlink: %w", err)
 	}

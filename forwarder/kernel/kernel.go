@@ -59,7 +59,7 @@ func Load(o Options) (*Engine, error) {
 }
 
 func (e *Engine) open() (err error) {
-	if e.links, err = netlink.NewHandle(); err != nil {
+	if e.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return fmt.Errorf("netlink: %w", err)
 	}
 	if err := e.openMaps(); err != nil {
