@@ -33,6 +33,8 @@ func DiagnosticParts(n *Node) []diag.Part {
 		told("takeovers.json", "how ready each gateway is to take over", n.Takeovers),
 		told("macs.json", "where every station is", func() []web.MAC { return n.MACs(web.MACFilter{}) }),
 		told("events.json", "what happened", func() []web.Event { return n.Events(0) }),
+		told("alerts.json", "what is wrong just now", n.Alerts),
+		told("alert-sinks.json", "whom it tells, and whether they take it", n.AlertSinks),
 		told("operations.json", "what was asked for, and what came of it", n.Operations),
 		told("drills.json", "reports of rehearsals", n.Drills),
 		told("alone.json", "what ALONE sees and drops on each wire", func() any { return map[string]any{"ports": n.alone.Ports(), "drops": n.alone.Drops()} }),
@@ -51,10 +53,19 @@ func DiagnosticParts(n *Node) []diag.Part {
 func (n *Node) Diagnose(ctx context.Context, w io.Writer) (name string, err error) {
 	at := time.Now().UTC()
 	dir := fmt.Sprintf("drawbridge-%s-%s", n.creds.Name, at.Format("20060102T150405Z"))
-	if err := diag.Write(ctx, w, dir, at, diag.NewRedactor(diag.Secrets(n.creds.Dir())...), DiagnosticParts(n)); err != nil {
+	if err := diag.Write(ctx, w, dir, at, diag.NewRedactor(n.secrets(ctx)...), DiagnosticParts(n)); err != nil {
 		return "", err
 	}
 	return dir + ".tar.gz", nil
+}
+
+// secrets are those of the state directory, and of the network configuration: hashes of users, keys of webhooks.
+func (n *Node) secrets(ctx context.Context) [][]byte {
+	all := diag.Secrets(n.creds.Dir())
+	if v, err := n.ConfigVersion(ctx, 0); err == nil { // without it none of it is in the bundle
+		all = append(all, diag.SecretsIn(v.Document)...)
+	}
+	return all
 }
 
 // configWithoutUsers is the version in force. Whose hashes are in it is nobody's business who mends a network.

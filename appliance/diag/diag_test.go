@@ -162,6 +162,14 @@ func TestNoSecretIsInABundle(t *testing.T) {
 	}
 }
 
+// A secret of the configuration is known by value, wherever somebody repeats it.
+func TestSecretsOfADocument(t *testing.T) {
+	r := NewRedactor(SecretsIn([]byte(`{"alerts":{"webhook":[{"name":"hook","secret":"correct-horse-battery"}]},"users":{"users":[{"hash":"$argon2id$x","totp":"MFRGGZDFMZTWQ2LK"}]}}`))...)
+	if got := string(r.Redact("x.txt", []byte("posted by correct-horse-battery of hook, MFRGGZDFMZTWQ2LK"))); got != "posted by [redacted] of hook, [redacted]" {
+		t.Error(got)
+	}
+}
+
 // What is no secret stays, or the bundle is good for nothing.
 func TestWhatIsNoSecretStays(t *testing.T) {
 	r := NewRedactor([]byte("7"))

@@ -82,16 +82,16 @@ func Secrets(dir string) (all [][]byte) {
 			return nil
 		}
 		if text, err := os.ReadFile(path); err == nil {
-			all = append(all, secretsIn(text)...)
+			all = append(all, SecretsIn(text)...)
 		}
 		return nil
 	})
 	return all
 }
 
-// secretsIn are those of one file: private keys in PEM, values under telling names in JSON, or, where it is no text at
+// SecretsIn are those of one text: private keys in PEM, values under telling names in JSON, or, where it is no text at
 // all, the whole file.
-func secretsIn(text []byte) (all [][]byte) {
+func SecretsIn(text []byte) (all [][]byte) {
 	if !utf8.Valid(text) || bytes.ContainsRune(text, 0) {
 		return [][]byte{text}
 	}
