@@ -102,7 +102,7 @@ const columns: Column<AlertSink>[] = [
   { key: "target", title: "Where", value: (s) => s.target, mono: true, grow: true, from: "medium" },
   { key: "queued", title: "Waiting", value: (s) => (s.told ? s.queued : undefined), number: true },
   { key: "delivered", title: "Taken", value: (s) => (s.told ? s.delivered : undefined), number: true, from: "medium" },
-  { key: "dropped", title: "Dropped", value: (s) => (s.told ? s.dropped : undefined), number: true, from: "wide", show: (s) => (s.dropped > 0 ? <State tone="bad">{s.dropped}</State> : s.told ? "0" : "–") },
+  { key: "dropped", title: "Dropped", value: (s) => (s.told ? s.dropped : undefined), number: true, from: "wide", show: (s) => (s.dropped > 0 ? <State tone="bad">{s.dropped}</State> : s.told ? "0" : <span class="none">–</span>) },
   { key: "took", title: "Last taken", value: (s) => s.took, order: (s) => (s.took ? Date.parse(s.took) : 0), from: "wide", show: (s) => (s.took ? <Time at={s.took} /> : <span class="none">–</span>) },
   { key: "events", title: "Told of", value: (s) => `${severities[s.severity]}${s.events.length > 0 ? " of " + s.events.join(", ") : ""}`, from: "never" },
   { key: "peers", title: "Told by", value: (s) => (s.peers.length > 0 ? s.peers.join(", ") : "every peer"), from: "never" },
