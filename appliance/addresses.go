@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
@@ -39,6 +40,9 @@ type addresses struct {
 	guests   guests
 	names    *names
 	lookouts lookouts
+
+	mu          sync.Mutex // guards what follows
+	askedUnused time.Time
 }
 
 // openStore reads the state file. One that is damaged is put aside, as frames are more important than addresses: the peer
@@ -218,6 +222,8 @@ const (
 	opRelease   = "release"
 	opMoved     = "moved"
 	opForget    = "forget"
+	opNearby    = "nearby"
+	opUnused    = "unused"
 )
 
 // addressQuestion is what a peer is asked about addresses, one a stream.
@@ -227,7 +233,7 @@ type addressQuestion struct {
 	Address string `json:"address,omitempty"` // opRelease
 	Owner   string `json:"owner,omitempty"`   // opMoved
 	Peer    string `json:"peer,omitempty"`    // opForget
-	Subnet  string `json:"subnet,omitempty"`  // opMoved
+	Subnet  string `json:"subnet,omitempty"`  // opMoved, opUnused
 }
 
 // addressReply is what it answers.
@@ -235,8 +241,12 @@ type addressReply struct {
 	Decided ipam.Decided  `json:"decided,omitzero"`
 	Rows    []web.Address `json:"rows,omitempty"`
 	Address string        `json:"address,omitempty"` // opMoved
-	Error   string        `json:"error,omitempty"`
-	Kind    string        `json:"kind,omitempty"`
+	Nearby  []nearby      `json:"nearby,omitempty"`
+	// Decision and Used answer opUnused.
+	Decision uint32 `json:"decision,omitempty"`
+	Used     int    `json:"used,omitempty"`
+	Error    string `json:"error,omitempty"`
+	Kind     string `json:"kind,omitempty"`
 }
 
 // maxAddresses bounds an answer: a million rows.
@@ -270,6 +280,11 @@ func (n *Node) decideAddress(ctx context.Context, from drawbridge.PeerID, q addr
 		return r, n.releaseHere(ctx, q.Address)
 	case opMoved:
 		return n.movedHere(ctx, q)
+	case opNearby:
+		r.Nearby = n.surroundings()
+		return r, nil
+	case opUnused:
+		return n.usedHere(ctx, q)
 	}
 	if n.voter == nil {
 		return r, fmt.Errorf("%w: peer %s does not vote", web.ErrUnavailable, n.creds.Name)

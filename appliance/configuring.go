@@ -122,6 +122,9 @@ func (n *Node) putConfig(ctx context.Context, p web.ConfigProposal) (configReply
 	if err != nil {
 		return configReply{}, err
 	}
+	if err := n.checkSubnets(ctx, d); err != nil {
+		return configReply{}, err
+	}
 	state, _ := n.voter.group.State()
 	if err := keepUsers(&state, d); err != nil {
 		return configReply{}, err
@@ -327,6 +330,9 @@ func (n *Node) CheckConfig(ctx context.Context, text string) (web.ConfigCheck, e
 	}
 	c := web.ConfigCheck{OK: true, Base: before.Version}
 	d, err := parsed(text)
+	if err == nil {
+		err = n.checkSubnets(ctx, d)
+	}
 	var invalid web.InvalidConfig
 	if errors.As(err, &invalid) {
 		c.OK, c.Problems = false, invalid

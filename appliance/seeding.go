@@ -82,7 +82,11 @@ func (n *Node) decideAddresses(ctx context.Context) error {
 func (n *Node) seed(ctx context.Context, said string) string {
 	ctx, cancel := context.WithTimeout(ctx, askFor)
 	defer cancel()
-	_, err := n.changeAddresses(ctx, func(d ipam.Decided) (ipam.Decided, bool, error) { return addresskeeper.Next(d, n.addressWorld()) })
+	_, err := n.changeAddresses(ctx, func(d ipam.Decided) (ipam.Decided, bool, error) {
+		w := n.addressWorld()
+		w.Unused = func(subnet netip.Prefix, decision uint32) bool { return n.unused(ctx, living(d), subnet, decision) }
+		return addresskeeper.Next(d, w)
+	})
 	if err == nil || ctx.Err() != nil {
 		return ""
 	}
@@ -92,6 +96,16 @@ func (n *Node) seed(ctx context.Context, said string) string {
 	return err.Error()
 }
 
+// living are the members that are not removed.
+func living(d ipam.Decided) (out []drawbridge.PeerID) {
+	for _, m := range d.Members {
+		if m.Removed == 0 {
+			out = append(out, m.Peer)
+		}
+	}
+	return out
+}
+
 // addressWorld is what decisions about address space follow from.
 func (n *Node) addressWorld() addresskeeper.World {
 	reachable := map[drawbridge.PeerID]bool{n.creds.ID(): true}
@@ -99,6 +113,12 @@ func (n *Node) addressWorld() addresskeeper.World {
 		reachable[p.ID] = p.State != mesh.StateUnreachable && p.State != mesh.StateLeft
 	}
 	w := addresskeeper.World{Removed: n.creds.Revocations.Revoked, Reachable: func(p drawbridge.PeerID) bool { return reachable[p] }}
+	if n.voter != nil {
+		state, _ := n.voter.group.State()
+		newest, ok := state.Newest()
+		_, applied, _ := n.network.standing()
+		w.Current = ok && applied == newest.Number
+	}
 	for _, s := range n.network.inForce().Subnets {
 		if sub, err := subnetOf(s); err == nil {
 			w.Subnets = append(w.Subnets, sub)
@@ -182,14 +202,14 @@ func (n *Node) runAddresses(ctx context.Context) error {
 	return err
 }
 
-// followSubnets has the voters asked until this peer knows every subnet that its configuration has: without a subnet it
-// hears nothing of other peers' decisions.
+// followSubnets has the voters asked until this peer knows the subnets that its configuration has, and no others: without a
+// subnet it hears nothing of other peers' decisions, and of its end nobody else tells.
 func (n *Node) followSubnets(ctx context.Context) error {
 	pause := seedEvery
 	defer n.addresses.lookouts.wait()
 	for {
 		watch := n.changed.watch()
-		if n.lacksSubnets(ctx) {
+		if n.otherSubnets(ctx) {
 			n.addresses.Wake()
 		} else {
 			pause = seedEvery
@@ -215,13 +235,17 @@ func (n *Node) followSubnets(ctx context.Context) error {
 	}
 }
 
-func (n *Node) lacksSubnets(ctx context.Context) (lacks bool) {
+// otherSubnets reports whether this peer knows other subnets than its configuration has.
+func (n *Node) otherSubnets(ctx context.Context) (others bool) {
 	_ = n.addresses.Do(ctx, func(p *ipam.Peer, _ ipam.Instant) {
-		have := p.Subnets()
+		have, want := p.Subnets(), map[netip.Prefix]bool{}
 		for _, s := range n.network.inForce().Subnets {
-			prefix, err := netip.ParsePrefix(s.CIDR)
-			lacks = lacks || err == nil && !slices.Contains(have, prefix)
+			if prefix, err := netip.ParsePrefix(s.CIDR); err == nil {
+				want[prefix] = true
+				others = others || !slices.Contains(have, prefix)
+			}
 		}
+		others = others || len(have) != len(want)
 	})
-	return lacks
+	return others
 }

@@ -19,8 +19,13 @@ type ask struct {
 	request *request // nil: for blocks
 }
 
-// miss is a peer that did not give. It is asked again when its back-off is over, or when it has more than it
-// had then.
+// missing is a peer and what it did not give; miss is when that was, and what it had. It is asked for that again when its
+// back-off is over, or when it has more than it had then.
+type missing struct {
+	Holder
+	what uint8 // who has no free block may have free addresses
+}
+
 type miss struct {
 	until, delay Instant
 	had          Status
@@ -29,6 +34,9 @@ type miss struct {
 // provide asks for space before we run dry, and when requests wait for it. A peer that has none asks before anybody needs
 // it: a split may come first.
 func (p *Peer) provide(pl *pool) {
+	if pl.ground.Closed {
+		return
+	}
 	dry := pl.space.free == 0 || exhaustion(pl.space.free, pl.rate) < dryWithin
 	for _, a := range pl.asks {
 		dry = dry && a.what != askBlocks
@@ -43,7 +51,7 @@ func (p *Peer) provide(pl *pool) {
 		}
 		return s.FreeBlocks
 	}
-	if to, ok := p.choose(pl, spare); ok {
+	if to, ok := p.choose(pl, askBlocks, spare); ok {
 		size := pl.space.usable[len(pl.space.usable)/2]
 		want := min(64, 1+uint64(max(0, pl.rate)*2*dryWithin)/max(1, size))
 		p.ask(pl, to, nil, &Message{Kind: Ask, What: askBlocks, Many: uint16(want)})
@@ -52,10 +60,10 @@ func (p *Peer) provide(pl *pool) {
 
 // choose is the best peer to ask: by the space it has on a logarithmic scale, by how near it is, and by whether
 // what it would give joins ours.
-func (p *Peer) choose(pl *pool, has func(Status) uint32) (best Holder, ok bool) {
+func (p *Peer) choose(pl *pool, what uint8, has func(Status) uint32) (best Holder, ok bool) {
 	joins, top := p.neighbours(pl), 0
 	for h, s := range pl.statuses {
-		m, missed := pl.misses[h]
+		m, missed := pl.misses[missing{h, what}]
 		news := s.FreeBlocks > m.had.FreeBlocks || s.Free > m.had.Free
 		if has(s) == 0 || missed && m.until > p.now && !news || !p.decided.lives(h) {
 			continue
@@ -113,10 +121,11 @@ func (p *Peer) failed(pl *pool, number uint64, a *ask, why string) {
 		a.request.notBefore = p.now + askAgain
 		return
 	}
-	m := pl.misses[a.to]
+	key := missing{a.to, a.what}
+	m := pl.misses[key]
 	m.delay = min(max(2*m.delay, backOff), backOffMost)
 	m.until, m.had = p.now+m.delay, pl.statuses[a.to]
-	pl.misses[a.to] = m
+	pl.misses[key] = m
 }
 
 // refused hears that a peer does not give.
@@ -144,6 +153,10 @@ func (p *Peer) refuse(pl *pool, m *Message, reason uint8, who drawbridge.PeerID,
 func (p *Peer) asked(pl *pool, m *Message) error {
 	if err := p.Unable(); err != nil {
 		p.refuse(pl, m, whyUnable, p.me.Peer, "it may not use its space now")
+		return nil
+	}
+	if pl.ground.Closed {
+		p.refuse(pl, m, whyUnable, p.me.Peer, "the subnet is on its way out of the network")
 		return nil
 	}
 	switch m.What {
@@ -301,12 +314,12 @@ func (p *Peer) offeredUs(pl *pool, m *Message) {
 	}
 	a := pl.asks[m.Number]
 	free := e == nil || e.Use == Returning || e.Use == Foreign && a != nil && a.what == askThis
-	if a == nil || a.to != m.From || a.request == nil || !free || pl.space.held[pl.ring.blockOf(m.Offset)] || p.Unable() != nil {
+	if a == nil || a.to != m.From || a.request == nil || !free || pl.space.held[pl.ring.blockOf(m.Offset)] || pl.ground.Closed || p.Unable() != nil {
 		reply(Return)
 		return
 	}
 	delete(pl.asks, m.Number)
-	delete(pl.misses, m.From)
+	delete(pl.misses, missing{m.From, a.what})
 	p.set(pl, Entry{Use: Borrowed, Offset: m.Offset, Owner: a.request.Owner, Until: p.until(&a.request.Request), Serial: m.Serial})
 	pl.net++
 	reply(Accept)

@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,7 +12,7 @@ import (
 func newPool(g Ground) *pool {
 	return &pool{
 		ground: g, ring: g.initial(), space: NewSpace(g.Subnet), stale: true, statuses: map[Holder]Status{},
-		statements: map[Holder]*statement{}, asks: map[uint64]*ask{}, misses: map[Holder]miss{},
+		statements: map[Holder]*statement{}, asks: map[uint64]*ask{}, misses: map[missing]miss{},
 		offered: map[uint64]bool{}, returning: map[uint64]bool{},
 	}
 }
@@ -105,7 +106,7 @@ type reshaped struct {
 // reshape makes the pools of d from ours without changing those.
 func (p *Peer) reshape(d *Decided) (out []reshaped, err error) {
 	for _, g := range d.clone().Grounds {
-		next, old := newPool(g), p.within(g.Shape)
+		next, old := newPool(g), p.within(&g)
 		if old != nil {
 			if next.space, err = old.space.reshaped(g.Subnet); err != nil {
 				return nil, err
@@ -118,26 +119,51 @@ func (p *Peer) reshape(d *Decided) (out []reshaped, err error) {
 		out = append(out, reshaped{next, old})
 	}
 	for _, pl := range p.pools {
-		if len(pl.space.entries) > 0 && !slices.ContainsFunc(out, func(r reshaped) bool { return r.old == pl }) {
+		if d.lives(p.me) && pl.inUse() > 0 && !slices.ContainsFunc(out, func(r reshaped) bool { return r.old == pl }) {
 			return nil, fmt.Errorf("subnet %v has allocations and cannot shrink or go: %w", pl.ground.Prefix, ErrSubnet)
 		}
 	}
 	return out, nil
 }
 
-// within finds the pool that a subnet was before it grew.
-func (p *Peer) within(s Shape) *pool {
+// inUse counts what is promised to somebody: not what others use without us.
+func (pl *pool) inUse() (n int) {
+	for _, e := range pl.space.entries {
+		if e.Use != Foreign {
+			n++
+		}
+	}
+	return n
+}
+
+// within finds the pool that a subnet was before it grew. One that went and came again, while we heard nothing, is another
+// one: its seedings are, too, and what we held of the old one is not ours.
+func (p *Peer) within(g *Ground) *pool {
 	for _, pl := range p.pools {
-		if _, err := s.Within(pl.ring.Shape); err == nil {
+		if _, err := g.Shape.Within(pl.ring.Shape); err == nil && g.continues(&pl.ground) {
 			return pl
 		}
 	}
 	return nil
 }
 
+// continues reports whether g has all seedings that an earlier state of it had.
+func (g *Ground) continues(earlier *Ground) bool {
+	for _, s := range earlier.Seeds {
+		if !slices.ContainsFunc(g.Seeds, func(o Seed) bool { return o.Part == s.Part && o.Number == s.Number }) {
+			return false
+		}
+	}
+	return true
+}
+
 // adoptPools puts new pools in place, and holds what was seeded for us.
 func (p *Peer) adoptPools(pools []reshaped) {
-	former := p.pools
+	for _, pl := range p.pools {
+		if !slices.ContainsFunc(pools, func(r reshaped) bool { return r.old == pl && r.ring.Shape == pl.ring.Shape }) {
+			p.unlogPool(pl)
+		}
+	}
 	p.pools = nil
 	for _, r := range pools {
 		pl := r.pool
@@ -149,11 +175,6 @@ func (p *Peer) adoptPools(pools []reshaped) {
 			p.logPool(pl)
 		}
 		p.plant(pl)
-	}
-	for _, pl := range former {
-		if p.pool(pl.ground.Prefix) == nil {
-			p.unlogPool(pl)
-		}
 	}
 }
 
@@ -185,8 +206,8 @@ func (p *Peer) unlogPool(pl *pool) {
 		p.log(false, append(key, byte(i>>8), byte(i)), nil)
 	}
 	for at := range pl.space.entries {
-		pl.remove(at, false)
-		p.logEntry(pl, at)
+		key := pl.ring.Shape.append([]byte{keyEntry})
+		p.log(false, binary.BigEndian.AppendUint64(key, at), nil)
 	}
 }
 
@@ -219,7 +240,7 @@ func (p *Peer) forget(h Holder) {
 	p.removedAt[h] = p.now
 	for _, pl := range p.pools {
 		delete(pl.statuses, h)
-		delete(pl.misses, h)
+		maps.DeleteFunc(pl.misses, func(k missing, _ miss) bool { return k.Holder == h })
 		delete(pl.statements, h)
 		pl.debtors = true
 		for _, n := range slices.Sorted(maps.Keys(pl.asks)) {

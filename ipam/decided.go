@@ -28,7 +28,8 @@ type Seed struct {
 // Ground is a subnet as decided.
 type Ground struct {
 	Subnet
-	Seeds []Seed
+	Seeds  []Seed
+	Closed bool `json:",omitempty"` // nothing of it is given any more; when nothing of it is used, it goes
 }
 
 // Decided is all that Raft says about address space: a state, not a log, so that a peer may skip any number

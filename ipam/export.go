@@ -271,6 +271,15 @@ func (p *Peer) Subnets() (out []netip.Prefix) {
 	return out
 }
 
+// InUse counts what a peer has promised of a subnet, under the decisions of a number. If those close the subnet, a count of 0
+// stays 0 as long as they, or later ones, do.
+func (p *Peer) InUse(subnet netip.Prefix) (decision uint32, n int) {
+	if pl := p.pool(subnet); pl != nil {
+		n = pl.inUse() + len(pl.requests)
+	}
+	return p.decided.Number, n
+}
+
 // View is one subnet as this peer sees it, for a map of the pool and for metrics.
 type View struct {
 	Subnet   netip.Prefix

@@ -69,10 +69,16 @@ func (p *Peer) admissible(r *Request) (*pool, error) {
 		return nil, fmt.Errorf("%v is in no subnet of the network: %w", r.Addr, ErrOutside)
 	case pl == nil:
 		return nil, fmt.Errorf("%v is no subnet of the network: %w", r.Subnet, ErrOutside)
+	case pl.ground.Closed:
+		return nil, pl.closed()
 	case len(pl.ground.Seeds) == 0:
 		return nil, fmt.Errorf("subnet %v is not seeded; that needs a majority of the voters: %w", pl.ground.Prefix, ErrUnable)
 	}
 	return pl, nil
+}
+
+func (pl *pool) closed() error {
+	return fmt.Errorf("subnet %v is not in the network configuration any more, and goes when nobody uses it: %w", pl.ground.Prefix, ErrUnable)
 }
 
 // extend gives an owner what it has for longer.
@@ -155,6 +161,10 @@ func (p *Peer) finish(pl *pool, r *request, a Answer) {
 // feed lets each waiting request try what may be possible now.
 func (p *Peer) feed(pl *pool) {
 	for _, r := range slices.Clone(pl.requests) {
+		if pl.ground.Closed {
+			p.finish(pl, r, Answer{Addr: r.Addr, Err: pl.closed()})
+			continue
+		}
 		if e := pl.space.of(r.Owner); e != nil && r.ask == 0 {
 			p.finish(pl, r, Answer{Addr: pl.ring.Addr(e.Offset), Until: e.Until})
 			continue
@@ -195,7 +205,7 @@ func (p *Peer) claimElsewhere(pl *pool, r *request) {
 
 // borrow asks for a single address when nobody has a free block to give.
 func (p *Peer) borrow(pl *pool, r *request) {
-	if _, ok := p.choose(pl, func(s Status) uint32 { return s.FreeBlocks }); ok {
+	if _, ok := p.choose(pl, askBlocks, func(s Status) uint32 { return s.FreeBlocks }); ok {
 		return // provide gets a block
 	}
 	for _, a := range pl.asks {
@@ -203,7 +213,7 @@ func (p *Peer) borrow(pl *pool, r *request) {
 			return
 		}
 	}
-	if to, ok := p.choose(pl, func(s Status) uint32 { return s.Free }); ok {
+	if to, ok := p.choose(pl, askAny, func(s Status) uint32 { return s.Free }); ok {
 		p.ask(pl, to, r, &Message{Kind: Ask, What: askAny, Many: 1, Owner: r.Owner})
 	}
 }
@@ -363,6 +373,7 @@ func (p *Peer) claimOrphans() {
 		switch {
 		case pl == nil || o.until != 0 && o.until <= p.now:
 			p.dropOrphan(a)
+		case pl.ground.Closed: // it goes with the subnet, or can be claimed when that stays
 		case o.number == 0:
 			o.number = 1
 			p.orphans[a] = o

@@ -120,7 +120,7 @@ type pool struct {
 	statements map[Holder]*statement
 	requests   []*request
 	asks       map[uint64]*ask
-	misses     map[Holder]miss
+	misses     map[missing]miss
 	rate       float64 // addresses per second, net
 	net        int     // allocated less released since rateAt
 	rateAt     Instant

@@ -22,6 +22,18 @@ type InheritedPart struct {
 	Parts  []string `json:"parts" doc:"The parts that have another owner then"`
 }
 
+// SubnetSuggestion is a subnet that could be configured.
+type SubnetSuggestion struct {
+	Subnet  string          `json:"subnet" doc:"The first that is free"`
+	Refused []RefusedSubnet `json:"refused" doc:"Those before it that are not"`
+}
+
+// RefusedSubnet is a candidate that is in use.
+type RefusedSubnet struct {
+	Subnet string `json:"subnet" doc:"Its prefix"`
+	Why    string `json:"why" doc:"What is in the way, and on which peer"`
+}
+
 // AddressForget names a peer whose part in giving out addresses ends.
 type AddressForget struct {
 	Peer string `json:"peer" minLength:"1" doc:"Name of the peer"`
@@ -37,6 +49,14 @@ func (s *server) inheritances() {
 		func(ctx context.Context, in *one) (*answer[Inheritance], error) {
 			out, err := s.node.Inheritance(ctx, in.Peer)
 			return &answer[Inheritance]{complete(out)}, s.refusal(err)
+		})
+	type suggest struct {
+		Candidates []string `query:"candidate,explode" maxItems:"256" doc:"Prefixes, the best first; none: some that are seldom in use"`
+	}
+	huma.Register(s.api, operation("suggest-subnet", http.MethodGet, "/ipam/suggestion", "A subnet that no peer has routes to or neighbours in", http.StatusUnprocessableEntity, conflict),
+		func(ctx context.Context, in *suggest) (*answer[SubnetSuggestion], error) {
+			out, err := s.node.SuggestSubnet(ctx, in.Candidates)
+			return &answer[SubnetSuggestion]{complete(out)}, s.refusal(err)
 		})
 	huma.Register(s.api, operation("forget-addresses", http.MethodPost, "/ipam/forget", "End a peer's part in giving out addresses, after it lost its state file; its space is inherited", missing, conflict, later),
 		func(ctx context.Context, in *answer[AddressForget]) (*answer[Inheritance], error) {

@@ -83,3 +83,32 @@ func inheritanceText(i web.Inheritance) string {
 		(time.Duration(i.WaitS)*time.Second).String()+" are over", i.Peer)
 	return b.String()
 }
+
+func (t *tool) suggestCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "suggest [CANDIDATE...]",
+		Args:  cobra.ArbitraryArgs,
+		Short: "Find a subnet that no peer has routes to or neighbours in: the first of the candidates, or one that is seldom in use",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			s, err := c.SuggestSubnet(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			if t.json {
+				return t.writeValue(s)
+			}
+			clean(&s)
+			for _, r := range s.Refused {
+				fmt.Fprintf(t.err, "%s %s\n", r.Subnet, r.Why)
+			}
+			fmt.Fprintln(t.out, s.Subnet)
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
+	return cmd
+}

@@ -16,10 +16,15 @@ const DefaultLease = 72 * time.Hour
 
 // World is what the next decisions follow from, as a voter sees it.
 type World struct {
-	Subnets   []ipam.Subnet                    // of the network configuration; their block size is chosen here
-	Removed   func(drawbridge.PeerID) bool     // whether a peer was removed from the network
-	Reachable func(drawbridge.PeerID) bool     // whether a peer can be heard: what is seeded for others is of no use
-	Heir      func(gone drawbridge.PeerID) int // ranks heirs; nil: all alike. The highest inherits, the lowest id among equals
+	Subnets   []ipam.Subnet                // of the network configuration; their block size is chosen here
+	Removed   func(drawbridge.PeerID) bool // whether a peer was removed from the network
+	Reachable func(drawbridge.PeerID) bool // whether a peer can be heard: what is seeded for others is of no use
+	// Current says that Subnets are those of the newest configuration: what is not in an old one is not taken away.
+	Current bool
+	// Unused reports whether every living member has said, under the decisions numbered at least this, that it has promised
+	// nothing of a closed subnet; nil: nobody was asked.
+	Unused func(subnet netip.Prefix, decision uint32) bool
+	Heir   func(gone drawbridge.PeerID) int // ranks heirs; nil: all alike. The highest inherits, the lowest id among equals
 }
 
 // Next is what should be decided now; ok is false when nothing is to be changed. err tells of subnets that cannot be, which
@@ -29,6 +34,9 @@ func Next(d ipam.Decided, w World) (next ipam.Decided, ok bool, err error) {
 	next.Number++
 	changed := first(&next)
 	if removeGone(&next, w) {
+		changed = true
+	}
+	if w.Current && retire(&next, w) {
 		changed = true
 	}
 	for _, s := range w.Subnets {
@@ -134,8 +142,7 @@ func (w World) rank(p drawbridge.PeerID) int {
 	return w.Heir(p)
 }
 
-// cover brings one subnet of the configuration into the decisions. A subnet that is decided stays when it goes from the
-// configuration: its addresses are in use, and taking space away would need everybody's consent.
+// cover brings one subnet of the configuration into the decisions.
 func cover(d *ipam.Decided, s ipam.Subnet, w World) (changed bool, err error) {
 	i := slices.IndexFunc(d.Grounds, func(g ipam.Ground) bool { return g.Prefix.Overlaps(s.Prefix) })
 	if i < 0 {
@@ -160,6 +167,26 @@ func cover(d *ipam.Decided, s ipam.Subnet, w World) (changed bool, err error) {
 		g.Subnet, changed = s, true
 	}
 	return seed(d, g, w) || changed, nil
+}
+
+// retire closes what the configuration has no more, opens again what it has, and lets go what is closed and unused.
+func retire(d *ipam.Decided, w World) (changed bool) {
+	wanted := func(p netip.Prefix) bool {
+		return slices.ContainsFunc(w.Subnets, func(s ipam.Subnet) bool { return s.Prefix.Overlaps(p) })
+	}
+	kept := d.Grounds[:0:0]
+	for _, g := range d.Grounds {
+		closed := !wanted(g.Prefix)
+		if closed && g.Closed && w.Unused != nil && w.Unused(g.Prefix, d.Number-1) {
+			changed = true
+			continue
+		}
+		changed = changed || closed != g.Closed
+		g.Closed = closed
+		kept = append(kept, g)
+	}
+	d.Grounds = kept
+	return changed
 }
 
 // seed gives every part of a subnet that nobody was given yet to the members that can be heard.

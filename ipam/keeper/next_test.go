@@ -107,3 +107,38 @@ func TestWhoIsRemovedFromTheNetworkHasAnHeir(t *testing.T) {
 		t.Errorf("a second life beside a living one: %v, %v", ok, err)
 	}
 }
+
+// TestASubnetGoesWhenNobodyUsesIt: it is closed first, and opened again if it comes back before it has gone.
+func TestASubnetGoesWhenNobodyUsesIt(t *testing.T) {
+	d, w := decided(t, []drawbridge.PeerID{1}, "10.43.0.0/24")
+	d, _, _ = Next(d, w)
+	all := w.Subnets
+	w.Subnets = nil
+	if _, ok, err := Next(d, w); ok || err != nil {
+		t.Errorf("an old configuration closes it: %v, %v", ok, err)
+	}
+	w.Current = true
+	d, ok, err := Next(d, w)
+	if !ok || err != nil || !d.Grounds[0].Closed {
+		t.Fatal(d, ok, err)
+	}
+	w.Unused = func(_ netip.Prefix, decision uint32) bool { return decision > d.Number }
+	if _, ok, err = Next(d, w); ok || err != nil {
+		t.Errorf("it goes while somebody may use it: %v, %v", ok, err)
+	}
+	w.Subnets = all
+	open, ok, err := Next(d, w)
+	if !ok || err != nil || open.Grounds[0].Closed || len(open.Grounds[0].Seeds) != 1 {
+		t.Errorf("it came back: %+v, %v, %v", open, ok, err)
+	}
+	w.Subnets, w.Unused = nil, func(_ netip.Prefix, decision uint32) bool { return decision == d.Number }
+	gone, ok, err := Next(d, w)
+	if !ok || err != nil || len(gone.Grounds) != 0 {
+		t.Fatal(gone, ok, err)
+	}
+	w.Subnets = all
+	again, ok, err := Next(gone, w)
+	if !ok || err != nil || again.Grounds[0].Seeds[0].Number != again.Number {
+		t.Errorf("seeded again: %+v, %v, %v", again, ok, err)
+	}
+}

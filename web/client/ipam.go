@@ -46,3 +46,8 @@ func (c *Client) Inheritance(ctx context.Context, peer string) (web.Inheritance,
 func (c *Client) ForgetAddresses(ctx context.Context, peer string) (i web.Inheritance, err error) {
 	return i, c.send(ctx, http.MethodPost, "ipam/forget", web.AddressForget{Peer: peer}, &i)
 }
+
+// SuggestSubnet asks for a subnet that nothing on any peer's host is in the way of.
+func (c *Client) SuggestSubnet(ctx context.Context, candidates []string) (web.SubnetSuggestion, error) {
+	return get[web.SubnetSuggestion](ctx, c, "ipam/suggestion", url.Values{"candidate": candidates})
+}

@@ -38,6 +38,15 @@ func (n *Node) AllocateAddress(_ context.Context, r web.AddressRequest) (web.Add
 	return address(), n.note("allocate %q of %q for %q, %d s", r.Address, r.Subnet, r.Owner, r.ForS)
 }
 
+// SuggestSubnet implements web.Addresser.
+func (n *Node) SuggestSubnet(_ context.Context, from []string) (web.SubnetSuggestion, error) {
+	out := web.SubnetSuggestion{Subnet: "10.43.0.0/16"}
+	if len(from) > 1 {
+		out = web.SubnetSuggestion{Subnet: from[1], Refused: []web.RefusedSubnet{{Subnet: from[0], Why: "overlaps " + from[0] + ", a route on eth0 of peer a"}}}
+	}
+	return out, n.read().Failure
+}
+
 // Inheritance implements web.Addresser.
 func (n *Node) Inheritance(_ context.Context, peer string) (web.Inheritance, error) {
 	return inheritance(peer), n.read().Failure
