@@ -19,7 +19,7 @@ static __always_inline int too_big(struct __sk_buff *skb, const struct header *h
 static __always_inline int punt(struct __sk_buff *skb, __u32 mtu)
 {
 	struct punted *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
-	__u32 n = skb->len < PUNTED ? skb->len : PUNTED;
+	__u64 n = skb->len < PUNTED ? skb->len : PUNTED;
 
 	if (!e) {
 		count(LOST_EVENTS);
@@ -31,7 +31,8 @@ static __always_inline int punt(struct __sk_buff *skb, __u32 mtu)
 	e->length = skb->len;
 	e->tag = skb->vlan_present ? bpf_ntohs(skb->vlan_proto) << 16 | skb->vlan_tci : 0;
 	e->zero = 0;
-	if (n < MIN_FRAME || bpf_skb_load_bytes(skb, 0, e->frame, n)) {
+	barrier_var(n); // the verifier of 6.1 wants both limits on the register that the call gets
+	if (n < MIN_FRAME || n > PUNTED || bpf_skb_load_bytes(skb, 0, e->frame, n)) {
 		bpf_ringbuf_discard(e, 0);
 		return drop(SHORT);
 	}
