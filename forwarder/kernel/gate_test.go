@@ -108,19 +108,12 @@ func owner() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	for range time.Tick(5 * time.Millisecond) {
+	for range time.Tick(5 * time.Millisecond) { // until it is killed
 		g.Open(1, gate.Now().Add(ownersLease))
 	}
 }
 
 const ownersLease = 150 * time.Millisecond
-
-func TestMain(m *testing.M) {
-	if os.Getenv("DRAWBRIDGE_TEST_OWNER") != "" {
-		owner()
-	}
-	os.Exit(m.Run())
-}
 
 // startOwner keeps the gate open from another process.
 func startOwner(t *testing.T, k *gate.Kernel) *exec.Cmd {
