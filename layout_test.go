@@ -93,6 +93,7 @@ var onlyIn = map[string][]string{
 	"github.com/danielgtaylor/huma/v2": {"web"},
 	"github.com/insomniacslk/dhcp":     {"ipam/dhcp"},
 	"github.com/miekg/dns":             {"ipam/dns"},
+	"filippo.io/age":                   {"appliance/backup"},
 }
 
 // file is what the layout tests look at in one Go file.

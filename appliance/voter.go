@@ -19,14 +19,14 @@ import (
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 )
 
-// founderFile in the state directory says that this peer founded the network, and has yet to found the group
+// FounderFile in the state directory says that this peer founded the network, and has yet to found the group
 // of its voters.
-const founderFile = "found-voters"
+const FounderFile = "found-voters"
 
 // MarkFounder notes in a state directory that its peer is the first voter. The command that founds the
 // network calls it; the group itself is founded when the peer first runs.
 func MarkFounder(stateDir string) error {
-	return os.WriteFile(filepath.Join(stateDir, founderFile), nil, 0o600)
+	return os.WriteFile(filepath.Join(stateDir, FounderFile), nil, 0o600)
 }
 
 // voter is this peer's part in the decisions of the network.
@@ -84,7 +84,7 @@ func (n *Node) openVoter() (*voter, error) {
 
 // foundVoters founds the group if this peer founded the network and has not done so yet.
 func (n *Node) foundVoters(g *raftgroup.Group) error {
-	marker := filepath.Join(n.creds.Dir(), founderFile)
+	marker := filepath.Join(n.creds.Dir(), FounderFile)
 	if _, err := os.Stat(marker); err != nil {
 		return nil
 	}

@@ -107,7 +107,7 @@ func (t *tool) root() *cobra.Command {
 	add(root, groupSetup, t.usersCommand(), t.certificateCommand(), t.doctorCommand(), t.diagCommand())
 	add(root, groupLook, t.auditCommand())
 	add(root, groupTry, tryOut()...)
-	add(root, groupAct, t.rolloutCommand(), t.restartCommand(), t.updateCommand(), t.installCommand(), t.factoryResetCommand())
+	add(root, groupAct, t.rolloutCommand(), t.restartCommand(), t.backupCommand(), t.updateCommand(), t.installCommand(), t.factoryResetCommand())
 	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand(), t.manCommand())
 	strict(root)
 	return root
