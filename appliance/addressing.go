@@ -158,6 +158,22 @@ func (n *Node) WhyAddress(ctx context.Context, a string) (web.AddressWhy, error)
 	return out, addressError(err)
 }
 
+// AddressCounts implements web.Node.
+func (n *Node) AddressCounts(ctx context.Context) (out web.AddressCounts, err error) {
+	err = n.addresses.Do(ctx, func(p *ipam.Peer, _ ipam.Instant) {
+		c := p.Counts()
+		out = web.AddressCounts{Given: c.Given, Refused: c.Refused, Donated: c.Blocks, Received: c.Received, Conflicts: c.Conflict, Foreign: c.Foreign}
+		for _, pl := range p.Pools() {
+			q := web.PoolCounts{Subnet: pl.Subnet, Able: pl.Able, Blocks: pl.Blocks, Free: pl.Free, Allocated: pl.Allocated, Entries: pl.Entries, DryS: pl.Exhaustion}
+			if pl.Exhaustion == 1<<32-1 {
+				q.DryS = 0
+			}
+			out.Pools = append(out.Pools, q)
+		}
+	})
+	return out, addressError(err)
+}
+
 // patience of a request by hand.
 const patience = 5 * time.Second
 

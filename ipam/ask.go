@@ -243,6 +243,7 @@ func (p *Peer) donate(pl *pool, block int, to Holder) {
 	pl.space.drop(block)
 	pl.ring.regs[block] = Register{pl.ring.regs[block].Gen + 1, to, p.me}
 	pl.stale = true
+	p.counts.Blocks++
 	p.logRegister(pl, block)
 }
 

@@ -45,6 +45,12 @@ func TestAClosedSubnetIsGivenNoMore(t *testing.T) {
 	if _, n := p.InUse(subnet); n != 0 {
 		t.Errorf("%d in use", n)
 	}
+	if c := p.Counts(); c.Given != 1 || c.Refused["unable"] != 2 || c.Foreign != 1 || c.Conflict != 0 {
+		t.Errorf("counted %+v", c)
+	}
+	if c := p.Pools(); len(c) != 1 || c[0].Able || c[0].Blocks != 16 || c[0].Allocated != 0 || c[0].Entries != 1 {
+		t.Errorf("pools %+v", c)
+	}
 	if err := p.Decide(3, gone); err != nil || len(p.Subnets()) != 0 {
 		t.Errorf("an unused subnet stays: %v", err)
 	}

@@ -98,6 +98,9 @@ type Peer struct {
 	orphans   map[netip.Addr]orphan
 	gossipAt  Instant
 	saveAt    Instant
+
+	counts     Counts
+	refusedFor map[string]uint64
 }
 
 // orphan is an allocation from space that was lost by a removal.
@@ -155,7 +158,7 @@ const (
 func NewPeer(c Config, now Instant, frames []Batch) (*Peer, error) {
 	p := &Peer{
 		config: c, now: now, heard: map[Holder]hearing{}, removedAt: map[Holder]Instant{},
-		waited: map[Holder]int64{}, orphans: map[netip.Addr]orphan{},
+		waited: map[Holder]int64{}, orphans: map[netip.Addr]orphan{}, refusedFor: map[string]uint64{},
 	}
 	if err := p.restore(frames); err != nil {
 		return nil, err
@@ -207,6 +210,14 @@ func (p *Peer) notMember() error {
 func (p *Peer) advance(now Instant) { p.now = max(p.now, now) }
 
 func (p *Peer) tell(kind string, peer drawbridge.PeerID, format string, args ...any) {
+	switch kind {
+	case "conflict":
+		p.counts.Conflict++
+	case "foreign":
+		p.counts.Foreign++
+	case "received":
+		p.counts.Received++
+	}
 	p.out.Events = append(p.out.Events, Event{kind, peer, fmt.Sprintf(format, args...)})
 }
 
@@ -221,6 +232,7 @@ func (p *Peer) send(to Holder, pl *pool, m *Message) {
 }
 
 func (p *Peer) answer(a Answer) {
+	p.countAnswer(a.Err)
 	if p.broken != nil {
 		p.out.Answers = append(p.out.Answers, a) // a refusal; the disk will never have more
 		return

@@ -232,6 +232,11 @@ func TestMetrics(t *testing.T) {
 		`drawbridge_port_dropped_frames_total{port="eth1.42",reason="split_horizon"} 4`,
 		`drawbridge_segment_gateway_active{peer="b",segment="office"} 0`,
 		`drawbridge_mac_addresses{at="peer"} 1`,
+		`drawbridge_ipam_free_addresses{pool="10.43.0.0/24"} 126`,
+		`drawbridge_ipam_blocks{pool="10.43.0.0/24"} 8`,
+		`drawbridge_ipam_exhaustion_seconds{pool="10.43.0.0/24"} 4096`,
+		`drawbridge_ipam_refusals_total{reason="taken"} 1`,
+		`drawbridge_ipam_donated_blocks_total{direction="tx"} 2`,
 		"go_goroutines",
 	} {
 		if !strings.Contains(text, want) {

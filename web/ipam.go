@@ -21,6 +21,8 @@ type Addresser interface {
 	AllocateAddress(context.Context, AddressRequest) (Address, error)
 	// ReleaseAddress frees an address, wherever it was given.
 	ReleaseAddress(ctx context.Context, a string) error
+	// AddressCounts are for metrics.
+	AddressCounts(context.Context) (AddressCounts, error)
 	// SuggestSubnet is the first of the candidates, or of some of its own, that nothing on any peer's host is in the way of.
 	SuggestSubnet(ctx context.Context, candidates []string) (SubnetSuggestion, error)
 	// Inheritance is what ForgetAddresses would bring about.

@@ -107,6 +107,7 @@ func (g gathering) traffic(frames, octets series, t Traffic, name string) {
 func (m meter) Collect(out chan<- prometheus.Metric) {
 	g := gathering{out}
 	g.status(m.node.Status())
+	g.addresses(m.node)
 	for _, p := range m.node.Peers() {
 		if p.State != PeerSelf {
 			g.flag(mReachable, p.State == PeerDirect || p.State == PeerRelayed, p.Name)

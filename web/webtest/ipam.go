@@ -38,6 +38,14 @@ func (n *Node) AllocateAddress(_ context.Context, r web.AddressRequest) (web.Add
 	return address(), n.note("allocate %q of %q for %q, %d s", r.Address, r.Subnet, r.Owner, r.ForS)
 }
 
+// AddressCounts implements web.Addresser.
+func (n *Node) AddressCounts(context.Context) (web.AddressCounts, error) {
+	return web.AddressCounts{
+		Pools: []web.PoolCounts{{Subnet: "10.43.0.0/24", Able: true, Blocks: 8, Free: 126, Allocated: 1, Entries: 2, DryS: 4096}},
+		Given: 3, Refused: map[string]uint64{"taken": 1}, Donated: 2, Received: 1, Conflicts: 1, Foreign: 1,
+	}, nil
+}
+
 // SuggestSubnet implements web.Addresser.
 func (n *Node) SuggestSubnet(_ context.Context, from []string) (web.SubnetSuggestion, error) {
 	out := web.SubnetSuggestion{Subnet: "10.43.0.0/16"}
