@@ -72,6 +72,7 @@ type Tap struct {
 	taken   atomic.Uint64
 	lost    atomic.Uint64
 	told    uint64 // of lost, in the file so far
+	notes   notes
 }
 
 // Tap adds a port to the recording, before Run.
@@ -177,7 +178,7 @@ func (c *Capture) finish(r *ring) error {
 		}
 	}
 	for i, t := range c.taps {
-		if err := c.out.stats(uint32(i), c.config.Now(), t.taken.Load()+t.lost.Load(), t.lost.Load()); err != nil {
+		if err := c.out.stats(uint32(i), c.config.Now(), t.taken.Load()+t.lost.Load(), t.lost.Load(), t.notes.rest()); err != nil {
 			return err
 		}
 	}
@@ -200,7 +201,7 @@ func (c *Capture) write(b []byte) error {
 		return c.writeSegments(rec, &p)
 	}
 	if p.Offload.GSO != drawbridge.GSONone {
-		rec.comment = describe(p.Offload, rec.length)
+		rec.comments = []string{describe(p.Offload, rec.length)}
 		p.Offload.GSO = drawbridge.GSONone
 	}
 	if len(data) == rec.length {
@@ -226,6 +227,7 @@ func (c *Capture) append(rec record) error {
 	t := c.taps[rec.port]
 	lost := t.lost.Load()
 	rec.missed, t.told = lost-t.told, lost
+	rec.comments = append(t.notes.until(rec.at), rec.comments...)
 	if err := c.out.packet(rec); err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ type record struct {
 	at        time.Time
 	length    int // of the frame; the data may be less
 	data      []byte
-	comment   string
+	comments  []string
 	missed    uint64 // frames that should have come between this and the one before
 }
 
@@ -80,6 +80,12 @@ func (f *file) option(code uint16, value ...byte) {
 func (f *file) text(code uint16, s string) {
 	if s != "" {
 		f.option(code, []byte(s[:min(len(s), 1<<16-1)])...)
+	}
+}
+
+func (f *file) texts(code uint16, all []string) {
+	for _, s := range all {
+		f.text(code, s)
 	}
 }
 
@@ -137,7 +143,7 @@ func (f *file) packet(r record) error {
 	f.uint32(uint32(r.length))
 	f.block = append(f.block, r.data...)
 	f.pad()
-	f.text(optionComment, r.comment)
+	f.texts(optionComment, r.comments)
 	f.option(packetFlags, flagsOf(r.direction), 0, 0, 0)
 	if r.missed != 0 {
 		f.counter(packetMissed, r.missed)
@@ -153,11 +159,21 @@ func flagsOf(d forwarder.Direction) byte {
 	return 1
 }
 
-func (f *file) stats(port uint32, at time.Time, taken, missed uint64) error {
+func (f *file) stats(port uint32, at time.Time, taken, missed uint64, comments []string) error {
 	f.begin(blockStats)
 	f.uint32(port)
 	f.time(at)
+	f.texts(optionComment, comments)
 	f.counter(statsTaken, taken)
 	f.counter(statsMissed, missed)
+	return f.end()
+}
+
+// remark says something about an interface in place of its counts.
+func (f *file) remark(port uint32, at time.Time, text string) error {
+	f.begin(blockStats)
+	f.uint32(port)
+	f.time(at)
+	f.text(optionComment, text)
 	return f.end()
 }
