@@ -18,17 +18,31 @@ func (n *Node) Capture(ctx context.Context, r web.CaptureRequest, w io.Writer) e
 	if err != nil {
 		return fmt.Errorf("%w: %w", web.ErrInvalid, err)
 	}
+	switch {
+	case r.Segment != "" && r.Port != "":
+		return fmt.Errorf("%w: a port or a segment, not both", web.ErrInvalid)
+	case r.Segment != "":
+		return n.recordSegment(ctx, r, filter, w)
+	}
 	p, err := n.portNamed(r.Port)
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	a := p.attached
-	p.mu.Unlock()
-	if a == nil {
-		return fmt.Errorf("port %s does not work, so there is nothing to capture: %w", r.Port, web.ErrUnavailable)
+	a, err := p.works()
+	if err != nil {
+		return err
 	}
 	return n.record(ctx, p, a, r, filter, w)
+}
+
+// works answers how a port is attached to the forwarder.
+func (p *port) works() (*forwarder.Attached, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.attached == nil {
+		return nil, fmt.Errorf("port %s does not work, so there is nothing to capture: %w", p.name(), web.ErrUnavailable)
+	}
+	return p.attached, nil
 }
 
 // record runs one capture until ctx ends, the reader hangs up or the port goes away.
@@ -42,9 +56,11 @@ func (n *Node) record(ctx context.Context, p *port, a *forwarder.Attached, r web
 	if p.segment != nil {
 		about.Description = "segment " + p.segment.Name
 	}
-	defer a.Capture(c.Tap(about), r.Where == web.BeforeGate)()
+	tap := c.Tap(about)
+	defer a.Capture(tap, r.Where == web.BeforeGate)()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go n.noteEvents(ctx, p, tap)
 	go func() { // the port that is recorded may be opened anew without us
 		select {
 		case <-ctx.Done():
@@ -60,6 +76,32 @@ func (n *Node) record(ctx context.Context, p *port, a *forwarder.Attached, r web
 		return nil
 	}
 	return err
+}
+
+// noteEvents writes beside the frames what happens to the port meanwhile, and to its segment.
+func (n *Node) noteEvents(ctx context.Context, p *port, to *capture.Tap) {
+	seen := uint64(0)
+	if all := n.journal.After(0); len(all) > 0 {
+		seen = all[len(all)-1].ID
+	}
+	for {
+		more := n.journal.Watch()
+		for _, e := range n.journal.After(seen) {
+			seen = e.ID
+			if e.Port != "" && e.Port == p.name() || p.segment != nil && e.Segment == p.segment.Name {
+				text := e.Text
+				if e.Reason != "" && !strings.Contains(text, e.Reason) {
+					text += " (" + e.Reason + ")"
+				}
+				to.Note(e.Time, text)
+			}
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // portNamed finds a port by its name.

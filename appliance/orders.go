@@ -50,6 +50,7 @@ func (n *Node) handleMoves() {
 	n.router.Handle(handoverService, n.serveHandover)
 	n.router.Handle(ordersService, n.serveOrder)
 	n.router.Handle(probesService, n.serveProbes)
+	n.router.Handle(captureService, n.serveCapture)
 	n.loadDrills()
 	n.router.Register(readinessChannel, readinessNews{n})
 	n.router.Register(stationsChannel, stationNews{n})

@@ -320,9 +320,10 @@ const (
 
 // CaptureRequest says what to capture.
 type CaptureRequest struct {
-	Port   string `query:"port" required:"true" doc:"Name of the port"`
-	Filter string `query:"filter" doc:"Which frames, as a pcap filter expression" example:"arp or icmp"`
-	Where  string `query:"where" enum:"before-gate,after-gate" default:"after-gate" doc:"Whether frames that the gate stops are captured too"`
+	Port    string `query:"port" doc:"Name of the port; left out: segment"`
+	Segment string `query:"segment" doc:"Name of a segment: what all its gateways see there, merged by time, with the moves of their gates beside the frames. Asked for at one of them"`
+	Filter  string `query:"filter" doc:"Which frames, as a pcap filter expression" example:"arp or icmp"`
+	Where   string `query:"where" enum:"before-gate,after-gate" default:"after-gate" doc:"Whether frames that the gate stops are captured too"`
 }
 
 // Readiness says whether the peer does everything that its node file asks for.

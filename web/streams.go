@@ -52,7 +52,7 @@ func (s *server) streams() {
 		}}, nil
 	})
 
-	capture := operation("get-capture", http.MethodGet, "/capture", "Frames of a port as pcapng, until the client closes", http.StatusNotFound, http.StatusUnprocessableEntity)
+	capture := operation("get-capture", http.MethodGet, "/capture", "Frames of a port, or of a segment at all its gateways, as pcapng, until the client closes", http.StatusNotFound, http.StatusUnprocessableEntity)
 	capture.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
 		CaptureType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
 	}}}
@@ -126,7 +126,7 @@ func (s *server) capture(w http.ResponseWriter, r *http.Request, in CaptureReque
 	switch {
 	case err == nil || r.Context().Err() != nil:
 	case out.begun:
-		s.log.Warn("capture ended early", "port", in.Port, "err", err)
+		s.log.Warn("capture ended early", "port", in.Port+in.Segment, "err", err)
 		panic(http.ErrAbortHandler)
 	default:
 		problem(w, status(err), err.Error())

@@ -16,21 +16,32 @@ func (t *tool) captureCommand() *cobra.Command {
 	var before bool
 	var file string
 	cmd := &cobra.Command{
-		Use:   "capture PORT",
+		Use:   "capture {PORT | --segment NAME}",
 		Short: "Frames of a port as pcapng, until interrupted",
+		Long: `Frames of a port as pcapng, until interrupted. With --segment: what all gateways of a segment see on it, in one file, by
+time, so that a takeover can be read frame by frame; it is asked for at one of them. What happens to the port and its segment
+meanwhile stands as a comment beside the next frame.`,
 		Example: "  drawbridge capture eth1.42 --filter 'arp or icmp' | tcpdump -nr -\n" +
-			"  drawbridge capture tap0 | wireshark -ki -",
-		Args:              cobra.ExactArgs(1),
+			"  drawbridge capture tap0 | wireshark -ki -\n" +
+			"  drawbridge capture --segment office -w takeover.pcapng",
+		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: t.completePorts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if before {
 				r.Where = web.BeforeGate
 			}
-			r.Port = args[0]
+			switch {
+			case len(args) == 1 && r.Segment != "" || len(args) == 0 && r.Segment == "":
+				return usagef("name a port, or a segment with --segment")
+			case len(args) == 1:
+				r.Port = args[0]
+			}
 			return t.capture(cmd, r, file)
 		},
 	}
 	cmd.Flags().StringVar(&r.Filter, "filter", "", "only frames that a pcap filter expression selects")
+	cmd.Flags().StringVar(&r.Segment, "segment", "", "what all gateways of this segment see there")
+	t.fail(cmd.RegisterFlagCompletionFunc("segment", t.completeSegments))
 	cmd.Flags().BoolVar(&before, "before-gate", false, "also frames that a shut gate stops")
 	cmd.Flags().StringVarP(&file, "write", "w", "", "write to this file instead of standard output")
 	return cmd
@@ -43,14 +54,14 @@ func (t *tool) capture(cmd *cobra.Command, r web.CaptureRequest, file string) (e
 	}
 	if file == "" || file == "-" {
 		if t.terminal {
-			return usagef("a capture is not for a terminal: name a file with -w, or pipe it, as in drawbridge capture %s | tcpdump -nr -", r.Port)
+			return usagef("a capture is not for a terminal: name a file with -w, or pipe it, as in drawbridge capture eth1.42 | tcpdump -nr -")
 		}
 		return c.Capture(cmd.Context(), r, t.out)
 	}
 	to := &opener{path: file}
 	defer func() { err = errors.Join(err, to.Close()) }()
 	if t.interactive {
-		fmt.Fprintf(t.err, "capturing %s to %s; stop with Ctrl-C\n", r.Port, file)
+		fmt.Fprintf(t.err, "capturing %s to %s; stop with Ctrl-C\n", r.Port+r.Segment, file)
 	}
 	return c.Capture(cmd.Context(), r, to)
 }

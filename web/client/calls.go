@@ -140,7 +140,13 @@ func (c *Client) Diag(ctx context.Context) (bundle io.ReadCloser, err error) {
 
 // Capture copies frames of a port to w as pcapng until ctx ends.
 func (c *Client) Capture(ctx context.Context, r web.CaptureRequest, w io.Writer) error {
-	q := url.Values{"port": {r.Port}}
+	q := url.Values{}
+	if r.Port != "" {
+		q.Set("port", r.Port)
+	}
+	if r.Segment != "" {
+		q.Set("segment", r.Segment)
+	}
 	if r.Filter != "" {
 		q.Set("filter", r.Filter)
 	}

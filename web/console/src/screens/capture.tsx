@@ -13,7 +13,7 @@ import { toast } from "../ui/toast";
 const most = 256e6;
 
 interface Run {
-  port: string;
+  name: string; // of the port or segment
   began: number;
   ended?: number;
   packets: number;
@@ -31,7 +31,9 @@ export function Capture() {
   useEffect(() => () => stop.current?.("the page was left"), []);
   if (!ports.data) return <Page title="Capture"><Loading refused={ports.refused} /></Page>;
   const names = ports.data.map((p) => p.name);
-  const port = query.get("port") ?? names[0] ?? "";
+  const segments = ports.data.flatMap((p) => (p.segment ? [p.segment] : []));
+  const segment = query.get("segment") ?? ""; // at all its gateways
+  const port = segment ? "" : query.get("port") ?? names[0] ?? "";
   const filter = query.get("filter") ?? "", where = query.get("where") ?? "";
   const limit = { s: Number(query.get("s") ?? 60), packets: Number(query.get("packets") ?? 10000), mb: Number(query.get("mb") ?? 20) };
   const running = run !== undefined && run.ended === undefined;
@@ -41,7 +43,7 @@ export function Capture() {
     const abort = new AbortController();
     const counter = new Counter();
     parts.current = [];
-    const state: Run = { port, began: Date.now(), packets: 0, bytes: 0 };
+    const state: Run = { name: port || segment, began: Date.now(), packets: 0, bytes: 0 };
     setRun({ ...state });
     let ended = false;
     const end = (why: string, wrong?: string) => {
@@ -57,7 +59,7 @@ export function Capture() {
       if (Date.now() - state.began >= limit.s * 1000) end(`after ${duration(limit.s * 1000)}`);
     }, 200);
     try {
-      const answer = await fetch(address("/capture", { port, filter, where }), { signal: abort.signal });
+      const answer = await fetch(address("/capture", { port, segment, filter, where }), { signal: abort.signal });
       if (!answer.ok || !answer.body) throw await refusalOf(answer);
       const reader = answer.body.getReader();
       for (;;) {
@@ -73,11 +75,11 @@ export function Capture() {
     }
   };
   const download = () => {
-    save(`${run!.port}-${new Date(run!.began).toISOString().slice(0, 19).replace(/[:T]/g, "-")}.pcapng`, "application/x-pcapng", parts.current);
+    save(`${run!.name}-${new Date(run!.began).toISOString().slice(0, 19).replace(/[:T]/g, "-")}.pcapng`, "application/x-pcapng", parts.current);
     toast("The capture is in your downloads");
   };
   return (
-    <Page title="Capture" lead="Frames of one port of this node, for Wireshark. They may contain what your users send: handle the file with care.">
+    <Page title="Capture" lead="Frames of one port of this node, or of a segment at all its gateways, for Wireshark. They may contain what your users send: handle the file with care.">
       {names.length === 0
         ? <Empty icon="capture" title="This node has no port to capture at">Open the console of a peer that has one.</Empty>
         : (
@@ -85,10 +87,12 @@ export function Capture() {
             <Card title="What">
               <form class="form" onSubmit={start}>
                 <div class="form-row">
-                  <label class="field"><span>Port</span>
-                    <select value={port} disabled={running} onChange={(e) => setQuery({ port: e.currentTarget.value })}>
+                  <label class="field"><span>Where</span>
+                    <select value={segment ? `${everywhere}${segment}` : port} disabled={running} onChange={(e) => setQuery(place(e.currentTarget.value))}>
                       {ports.data.map((p) => <option key={p.name} value={p.name}>{p.name} ({p.kind === "segment" ? `segment ${p.segment}` : "guests"})</option>)}
+                      {segments.map((name) => <option key={everywhere + name} value={everywhere + name}>segment {name} at all its gateways</option>)}
                     </select>
+                    {segment && <span class="hint">One file, in the order of time. What happened to the gates stands beside the frames.</span>}
                   </label>
                   <label class="field"><span>Frames that the gate stops</span>
                     <select value={where} disabled={running} onChange={(e) => setQuery({ where: e.currentTarget.value })}>
@@ -134,13 +138,19 @@ export function Capture() {
             </Card>
             <Card title="Into Wireshark, live" wide>
               <p class="quiet-text">From a host that may log in on this node:</p>
-              <div class="below"><Command>{`ssh NODE drawbridge capture ${quoted(port)}${where === "before-gate" ? " --before-gate" : ""}${filter ? ` --filter ${quoted(filter)}` : ""} | wireshark -k -i -`}</Command></div>
+              <div class="below"><Command>{`ssh NODE drawbridge capture ${segment ? `--segment ${quoted(segment)}` : quoted(port)}${where === "before-gate" ? " --before-gate" : ""}${filter ? ` --filter ${quoted(filter)}` : ""} | wireshark -k -i -`}</Command></div>
             </Card>
           </div>
         )}
     </Page>
   );
 }
+
+/** Goes before a segment's name among the names of ports, which have no space. */
+const everywhere = "all gateways of ";
+
+const place = (chosen: string) => (chosen.startsWith(everywhere)
+  ? { segment: chosen.slice(everywhere.length), port: "" } : { segment: "", port: chosen });
 
 const quoted = (s: string): string => (/^[\w.:-]+$/.test(s) ? s : `'${s.replace(/'/g, `'\\''`)}'`);
 
