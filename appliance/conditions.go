@@ -159,17 +159,21 @@ func diskConditions(c *conditions, dir string) {
 	if unix.Statfs(dir, &fs) != nil || fs.Blocks == 0 {
 		return
 	}
-	free := fs.Bavail * uint64(fs.Bsize)
 	share := float64(fs.Bavail) / float64(fs.Blocks)
-	severity := notify.Warn
+	if severity := diskSeverity(share, fs.Bavail*uint64(fs.Bsize)); severity != "" {
+		c.add(severity, "disk_nearly_full", "", "make room in the file system of "+dir, "less than %d %% of the file system of %s are free", int(share*100)+1, dir)
+	}
+}
+
+// diskSeverity judges what is left of a file system: a share, and bytes.
+func diskSeverity(share float64, free uint64) string {
 	switch {
 	case share >= diskWarnShare || free >= diskWarnFree:
-		return
+		return ""
 	case share < diskErrorShare || free < diskErrorFree:
-		severity = notify.Error
+		return notify.Error
 	}
-	// Without numbers that move all the time: the text would be news each time.
-	c.add(severity, "disk_nearly_full", "", "make room in the file system of "+dir, "less than %d %% of the file system of %s are free", int(share*100)+1, dir)
+	return notify.Warn
 }
 
 func (a *alerting) sinkConditions(c *conditions, now time.Time) {

@@ -56,7 +56,10 @@ func (q *Queue) drop() {
 		q.dropped++
 	}
 	*into = lostItem(into.Sequence, lost, into.Event)
-	q.items = append(q.items[:i], q.items[i+1:]...)
+	if i == 1 {
+		q.items[1] = q.items[0]
+	}
+	q.items = q.items[1:]
 }
 
 // lostItem stands for events up to a number, the last of which was last.
