@@ -105,7 +105,7 @@ func TestBadSetup(t *testing.T) {
 	wrong := "console = \"0.0.0.0:8630\"\n\n[[segment]]\nname = \"office\"\ninterfaces = \"ens5\"\nvlan = 5000\n"
 	v := start(t, false, newDisk(t), medium(t, map[string]string{"drawbridge.toml": wrong, "network": "home\n"}))
 	v.booted()
-	v.shows("first set-up: drawbridge.toml:6:1", "This machine has not been set up")
+	v.shows("first set-up: drawbridge.toml:3:3", "drawbridge.toml:5:1", "drawbridge.toml:6:1", "This machine has not been set up")
 	v.expect("find /etc/drawbridge /var/lib/drawbridge -type f | wc -l", "^0\n")
 	v.expect("systemctl is-active drawbridge", "inactive")
 	for _, c := range []struct{ files, says string }{
