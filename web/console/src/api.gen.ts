@@ -891,6 +891,13 @@ export interface RecoveryCodes {
   codes: string[];
 }
 
+export interface RefusedSubnet {
+  /** Its prefix */
+  subnet: string;
+  /** What is in the way, and on which peer */
+  why: string;
+}
+
 export interface Rollout {
   /** Who asked */
   by?: string;
@@ -1149,6 +1156,13 @@ export interface SubnetShare {
   prefix: string;
 }
 
+export interface SubnetSuggestion {
+  /** Those before it that are not */
+  refused: RefusedSubnet[];
+  /** The first that is free */
+  subnet: string;
+}
+
 export interface SwitchoverRequest {
   /** Who asks, for the record */
   by?: string;
@@ -1293,6 +1307,7 @@ export interface Reads {
   "/ipam/addresses/{address}": AddressWhy; // Why an address is as it is
   "/ipam/inheritance/{peer}": Inheritance; // What is inherited, and by whom, when a peer is forgotten
   "/ipam/subnets": Subnet[]; // Subnets that addresses are given from, and who owns which part
+  "/ipam/suggestion": SubnetSuggestion; // A subnet that no peer has routes to or neighbours in
   "/links": Link[]; // Connections to adjacent peers
   "/macs": MAC[]; // Where every station is
   "/oidc": Issuer; // The issuer by which people can log in, too
