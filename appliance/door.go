@@ -44,6 +44,10 @@ func (n *Node) openDoor() *door {
 			cfg.Announce = d.announce
 		}
 	}
+	if d.listener == nil && n.browsers != nil {
+		n.log.Warn("systemd holds a socket for the console, but none is served: set console in the node file, or disable drawbridge-console.socket")
+		_ = n.browsers.Close()
+	}
 	d.access = access.New(cfg)
 	return d
 }
@@ -51,6 +55,9 @@ func (n *Node) openDoor() *door {
 func (d *door) listen(dir string) (err error) {
 	if d.certificates, err = access.OpenCertificates(filepath.Join(dir, "tls"), access.HostNames(), time.Now); err != nil {
 		return err
+	}
+	if d.listener = d.n.browsers; d.listener != nil { // systemd listens, also while this daemon starts again
+		return nil
 	}
 	if d.listener, err = net.Listen("tcp", d.n.cfg.Console); err != nil {
 		d.certificates = nil

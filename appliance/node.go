@@ -50,6 +50,7 @@ type Node struct {
 
 	departure departure
 	rolling   rolling
+	browsers  net.Listener  // for the console, from systemd; nil: none
 	restart   chan struct{} // closed when the daemon is to start again
 	again     func()        // closes it
 
@@ -301,17 +302,29 @@ func (n *Node) end(cause error) {
 	}
 }
 
-// apiSocket is what systemd opened for us, or one of our own.
+// consoleSocket is the name under which systemd hands the console's socket over.
+const consoleSocket = "console"
+
+// apiSocket is what systemd opened for us, or one of our own. The console's is kept for openDoor.
 func (n *Node) apiSocket() (net.Listener, error) {
 	given, err := systemd.Listeners()
 	if err != nil {
 		return nil, err
 	}
+	if l := given[consoleSocket]; l != nil {
+		n.browsers = l
+		delete(given, consoleSocket)
+	}
+	var api net.Listener
 	for name, l := range given {
 		if name == "api" || len(given) == 1 {
-			return l, nil
+			api = l
+			continue
 		}
 		_ = l.Close()
+	}
+	if api != nil {
+		return api, nil
 	}
 	return web.ListenUnix(n.cfg.Socket)
 }
