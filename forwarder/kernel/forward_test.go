@@ -46,6 +46,11 @@ func TestFloodsArriveExactlyOnce(t *testing.T) {
 			if n := d.host.copies(f, mark); n != 1 {
 				t.Errorf("peer %d has %d copies of a flood of %d, want 1", s, n, from.short)
 			}
+			sign := d.host.frame(drawbridge.Broadcast)
+			d.host.send(sign)
+			if n := from.host.copies(f, sign); n != 0 {
+				t.Errorf("%d has its own flood back %d times", from.short, n)
+			}
 		}
 	}
 	if t.Failed() {
