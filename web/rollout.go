@@ -18,18 +18,16 @@ type Roller interface {
 	Restart(ctx context.Context, by string) (Operation, error)
 }
 
-// Where the peers of a roll-out take the software from.
-const (
-	SourceRestart = "restart" // what is on their disks: a package was upgraded, or only the node file changed
-	SourceBundle  = "bundle"  // the bundle that was uploaded to the coordinating peer
-)
+// SourceRestart is where the peers of a roll-out take the software from: what is on their disks, because a package was
+// upgraded, or only the node file changed.
+const SourceRestart = "restart"
 
 // Rollout is a rolling update, present or last.
 type Rollout struct {
 	ID          string        `json:"id" doc:"Sixteen hexadecimal digits"`
 	Coordinator string        `json:"coordinator" doc:"Peer that carries it out, and where it is resumed or aborted"`
 	By          string        `json:"by,omitempty" doc:"Who asked"`
-	Source      string        `json:"source" doc:"Where peers take the software from: restart, bundle, or a URL"`
+	Source      string        `json:"source" doc:"Where peers take the software from; restart: what is on their disks"`
 	Want        string        `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever it has then"`
 	State       string        `json:"state" enum:"running,paused,aborted,done" doc:"How it stands"`
 	Reason      string        `json:"reason,omitempty" doc:"Why it is paused or aborted"`
@@ -60,8 +58,8 @@ type RolloutLine struct {
 type RolloutRequest struct {
 	Peers  []string `json:"peers,omitempty" doc:"Peers to update; empty: all gateways"`
 	All    bool     `json:"all,omitempty" doc:"Every peer that is reached, not gateways only"`
-	Source string   `json:"source,omitempty" doc:"restart (the default), bundle, or an https URL of a bundle"`
-	Want   string   `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: that of the bundle, or whatever is on the disks"`
+	Source string   `json:"source,omitempty" doc:"restart (the default): what is on the disks"`
+	Want   string   `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever is on the disks"`
 	By     string   `json:"by,omitempty" doc:"Who asks, for the record"`
 }
 

@@ -23,26 +23,16 @@ func (t *tool) rolloutCommand() *cobra.Command {
 	start := &cobra.Command{
 		Use:               "start [PEER...]",
 		Short:             "Begin a rolling update of these peers, or of all gateways",
-		Example:           "  drawbridge rollout start\n  drawbridge rollout start a b --url https://updates.example.net/drawbridge-virt.bundle",
+		Example:           "  drawbridge rollout start\n  drawbridge rollout start a b --version 1.4.0 --wait",
 		ValidArgsFunction: t.completePeers,
 	}
 	var q web.RolloutRequest
-	var address string
-	var bundle, wait bool
+	var wait bool
 	start.Flags().BoolVar(&q.All, "all", false, "every peer that is reached, not gateways only")
-	start.Flags().BoolVar(&bundle, "bundle", false, "with the bundle that was uploaded to this peer")
-	start.Flags().StringVar(&address, "url", "", "with the bundle at this https URL, which each peer fetches")
 	start.Flags().StringVar(&q.Want, "version", "", "version that every peer must run afterwards, or the roll-out pauses")
-	start.MarkFlagsMutuallyExclusive("bundle", "url")
 	t.waitFlags(start, &wait)
 	start.RunE = func(cmd *cobra.Command, args []string) error {
 		q.Peers, q.By, q.Source = args, caller(), web.SourceRestart
-		switch {
-		case address != "":
-			q.Source = address
-		case bundle:
-			q.Source = web.SourceBundle
-		}
 		return t.rolls(cmd.Context(), wait, func(ctx context.Context, c *client.Client) (web.Rollout, error) { return c.StartRollout(ctx, q) })
 	}
 	change := func(word, short string) *cobra.Command {
