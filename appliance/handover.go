@@ -12,7 +12,6 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
-	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/failover/handover"
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -476,7 +475,7 @@ func (n *Node) mayTake(segment drawbridge.SegmentID, from drawbridge.PeerID) (*p
 		if p.segment == nil || drawbridge.SegmentIDOf(p.segment.Name) != segment {
 			continue
 		}
-		if p.segment.Mode == config.ModeActiveManual {
+		if p.mode() == modeManual {
 			return nil, "mode = \"active-manual\" in the node file"
 		}
 		for _, c := range n.checks(p, from) {

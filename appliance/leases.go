@@ -12,7 +12,6 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
-	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 	"github.com/drawbridge-net/drawbridge/failover/lease/warden"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
@@ -44,6 +43,7 @@ func (n *Node) leaseKey(other drawbridge.PeerID) ([]byte, bool) {
 
 // leaseChanged hears in the warden's goroutine that a tenure began or ended here, and hands that on.
 func (n *Node) leaseChanged(c warden.Change) {
+	n.lapsed(c)
 	n.moves.tenure(c.Segment, c.Epoch, c.Held)
 	select {
 	case n.voter.changes <- c:
@@ -85,7 +85,7 @@ func (n *Node) followLeases(ctx context.Context) error {
 // addGates puts those of all segments under the agent whose lease is for the voters to give.
 func (n *Node) addGates() {
 	for _, p := range n.ports {
-		if p.segment == nil || p.segment.Mode == config.ModeActiveManual || p.shared == nil {
+		if p.segment == nil || p.shared == nil {
 			continue
 		}
 		if err := n.voter.agent.AddGate(drawbridge.SegmentIDOf(p.segment.Name), p.shared, p.allowed); err != nil {
@@ -213,7 +213,7 @@ func (n *Node) steerAgent(life uint64, state *raftgroup.State) {
 	}
 	news := false
 	for _, p := range n.ports {
-		if p.segment == nil || p.segment.Mode == config.ModeActiveManual {
+		if p.segment == nil {
 			continue
 		}
 		reasons := n.whyNot(p, state)
@@ -268,8 +268,8 @@ func (n *Node) whyNot(p *port, state *raftgroup.State) (reasons []string) {
 	if !n.creds.Self().Roles.Has(secure.Gateway) {
 		reasons = append(reasons, "the certificate of this peer does not make it a gateway")
 	}
-	if p.segment.Mode == config.ModePassive {
-		reasons = append(reasons, "mode = \"passive\" in the node file")
+	if mode := p.mode(); mode != modeAuto {
+		reasons = append(reasons, p.whyMode(mode))
 	}
 	reasons = append(reasons, n.whyNotConfigured(p.segment.Name)...)
 	reasons = append(reasons, p.wireReasons()...)

@@ -131,6 +131,7 @@ func (n *Node) build() (err error) {
 	for _, g := range n.cfg.Guests {
 		n.ports = append(n.ports, n.guestPort(g))
 	}
+	n.startByHand()
 	if err := n.openConfiguration(); err != nil {
 		return err
 	}
@@ -225,6 +226,7 @@ func (n *Node) Run(ctx context.Context) error {
 		start("unconfirmed configurations", n.voter.group.RevertUnconfirmed)
 		start("lease agent", n.voter.agent.Run)
 		start("leases", n.followLeases)
+		start("quorum loss", n.followPolicies)
 		start("address space", n.decideAddresses)
 		start("roll-out", n.roll)
 	}
@@ -237,6 +239,7 @@ func (n *Node) Run(ctx context.Context) error {
 	start("segments", n.followSegments)
 	start("readiness", n.tellTakeovers)
 	start("announcements", n.announceStations)
+	start("gates by hand", n.followHands)
 	for _, p := range n.ports {
 		start("port "+p.name(), p.run)
 	}

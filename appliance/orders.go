@@ -11,7 +11,6 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
-	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -270,7 +269,7 @@ func (n *Node) preflight(ctx context.Context, op *operation, segment, to string)
 	p := n.ports[i]
 	c := checklist{peer: string(n.creds.Name)}
 	state := p.gate.State()
-	c.check("holds-lease", state.Open && p.segment.Mode != config.ModeActiveManual,
+	c.check("holds-lease", state.Open && p.mode() != modeManual,
 		fmt.Sprintf("gate open: %v, tenure %s, %.0f ms left", state.Open, state.Epoch, state.Left.Seconds()*1000), "an open gate under a lease")
 	n.checkLease(&c)
 	target, err := n.target(segment, to)

@@ -57,6 +57,9 @@ type port struct {
 	leaving   leaving               // for maintenance
 	damping   damping               // of leases that were lost
 	mover     mover                 // who has the segment moved
+	hand      byHand                // what an operator wants
+	regent    atomic.Uint64         // epoch under which the gate is open without a majority; 0: it is not
+	policy    atomic.Uint32         // what becomes of the segment without a majority
 	moving    atomic.Uint64         // epoch of the tenure that is being handed over; 0: none is
 
 	mu       sync.Mutex // guards what follows
@@ -279,32 +282,11 @@ func (p *port) opened(d device, a *forwarder.Attached) {
 	} else {
 		p.vnet = true
 	}
-	open := p.segment != nil && p.segment.Mode == config.ModeActiveManual && !p.stopping
 	p.mu.Unlock()
 	p.usable.Store(true)
 	p.node.log.Info("port opened", "port", p.name())
 	p.node.event(web.Event{Level: web.LevelInfo, Kind: "port_up", Port: p.name(), Text: "port " + p.name() + " works"})
-	if open {
-		p.openByHand()
-	}
 	p.node.publish()
-}
-
-// openByHand opens the gate because the node file says so. The tenure is numbered from the clock, in
-// generation 0: a later choice by hand outranks an earlier one, and any lease outranks both.
-func (p *port) openByHand() {
-	epoch := drawbridge.MakeEpoch(0, uint32(time.Now().Unix()))
-	if !p.gate.Open(epoch, failover.Forever) {
-		return
-	}
-	p.mu.Lock()
-	p.epoch, p.cause, p.since = epoch, "mode = \"active-manual\" in the node file", time.Now()
-	p.mu.Unlock()
-	p.node.log.Warn("gate opened by hand: no lease guards it", "port", p.name(), "epoch", epoch)
-	p.node.event(web.Event{
-		Level: web.LevelWarn, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(),
-		Text: fmt.Sprintf("gate of segment %s opened by hand", p.segment.Name), Reason: "mode = active-manual",
-	})
 }
 
 func (p *port) closed() {
@@ -330,6 +312,7 @@ func (p *port) shut(cause string) {
 		p.cause, p.since = cause, time.Now()
 	}
 	p.mu.Unlock()
+	p.gate.Shut() // a regent, or a hand, may have looked before
 	if was != 0 {
 		p.node.event(web.Event{
 			Level: web.LevelInfo, Kind: "gate_shut", Port: p.name(), Segment: p.segment.Name, Epoch: was.String(),
@@ -360,7 +343,7 @@ func (p *port) record() wire.Port {
 	} else if epoch := p.moving.Load(); epoch != 0 { // or peers would drop what is kept for them
 		w.Open, w.Epoch, w.Cause = true, drawbridge.Epoch(epoch), causeHanding
 	}
-	if p.segment.Mode != config.ModeActiveManual {
+	if p.mode() != modeManual {
 		w.Ready = p.problem == nil && len(p.reasons) == 0
 		w.Reasons = append([]string{}, p.reasons...)
 	}
@@ -406,6 +389,9 @@ func (p *port) why() string {
 // over notes that a tenure has ended.
 func (p *port) over(epoch drawbridge.Epoch, cause string) {
 	p.released()
+	if p.regent.Load() == uint64(epoch) && epoch != 0 {
+		return // the lease is over, the tenure goes on
+	}
 	p.mu.Lock()
 	p.epoch, p.cause, p.since = 0, cause, time.Now()
 	p.mu.Unlock()

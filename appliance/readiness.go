@@ -11,7 +11,6 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
-	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
@@ -47,7 +46,7 @@ func (n *Node) checks(p *port, from drawbridge.PeerID) []web.Check {
 		c.good("port", p.name()+" works")
 	}
 	c.check("certificate", n.creds.Self().Roles.Has(secure.Gateway), strings.Join(n.creds.Self().Roles.Words(), ", "), "gateway")
-	c.check("mode", p.segment.Mode != config.ModePassive, string(p.segment.Mode), "mode = \"auto\" in the node file")
+	c.check("mode", p.mode() != modePassive, p.mode(), "mode = \"auto\" in the node file")
 	if n.voter == nil {
 		c.bad("voter", "no", "the role voter")
 		return c.all

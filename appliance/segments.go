@@ -134,6 +134,7 @@ func (n *Node) Segments() []web.Segment {
 		s := web.Segment{
 			Name: v.name, Overlay: fmt.Sprint(uint32(v.vni)), VNI: uint32(v.vni), Since: v.since, Cause: v.cause,
 			Epoch: v.epoch.String(), Gateways: v.gateways,
+			QuorumLoss: n.network.inForce().Segment(v.name).QuorumLoss, Unsafe: n.unsafeText(v.name),
 		}
 		if v.active != "" {
 			active := string(v.active)

@@ -193,6 +193,7 @@ func (n *Node) problems(self *mesh.PeerStatus, others []mesh.PeerStatus) []web.P
 			add("see whether it runs; drawbridge peers forget "+string(p.Name)+" removes it for good", "peer %s is unreachable since %s", p.Name, p.Since.UTC().Format(time.RFC3339))
 		}
 	}
+	all = append(all, n.policyProblems()...)
 	return append(all, n.takeoverProblems()...)
 }
 
@@ -355,7 +356,7 @@ func (p *port) status() web.Port {
 		w.Bridge = p.guest.Bridge
 		p.fillGuest(&w)
 	} else {
-		w.Kind, w.VLAN, w.Segment, w.Mode, w.Gate = web.PortSegment, p.segment.VLAN, p.segment.Name, p.segment.Mode, web.GateShut
+		w.Kind, w.VLAN, w.Segment, w.Mode, w.Gate = web.PortSegment, p.segment.VLAN, p.segment.Name, p.mode(), web.GateShut
 		if epoch, open := p.gate.Permit(); open {
 			w.Gate, w.Epoch = web.GateOpen, epoch.String()
 		}

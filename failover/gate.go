@@ -106,13 +106,14 @@ type GateState struct {
 	Open            bool
 	Epoch           drawbridge.Epoch
 	Left            time.Duration // until the deadline; 0 when shut
-	Passed, Refused uint64        // frames counted by the kernel programs; 0 on a soft gate
+	Fence           drawbridge.Epoch
+	Passed, Refused uint64 // frames counted by the kernel programs; 0 on a soft gate
 }
 
 // State reads the gate for display.
 func (g *Gate) State() GateState {
 	epoch, open := g.Permit()
-	s := GateState{Open: open, Epoch: epoch, Passed: g.cell.Passed.Load(), Refused: g.cell.Refused.Load()}
+	s := GateState{Open: open, Epoch: epoch, Fence: drawbridge.Epoch(g.cell.Fence.Load()), Passed: g.cell.Passed.Load(), Refused: g.cell.Refused.Load()}
 	if open {
 		s.Left = Boottime(g.cell.Until.Load()).Sub(g.now())
 	}

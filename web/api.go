@@ -254,6 +254,9 @@ type Segment struct {
 	Cause    string    `json:"cause" doc:"Why the last change happened"`
 	Epoch    string    `json:"epoch" doc:"Number of the tenure, generation.ballot; only grows"`
 	Gateways []Gateway `json:"gateways" doc:"All gateways of the segment"`
+	// What becomes of it without a majority.
+	QuorumLoss string `json:"quorum_loss,omitempty" enum:"close,hold,segment" doc:"What the active gateway does without a majority of the voters"`
+	Unsafe     string `json:"unsafe,omitempty" doc:"Why two gateways might be active at once, by the network's own choice; absent: they cannot"`
 }
 
 // Gateway is the part of one peer in a segment.

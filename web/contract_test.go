@@ -83,6 +83,8 @@ var requests = map[string]struct{ path, body string }{
 	"diff-config": {"/config/diff?from=1&to=2", ""}, "export-config": {"/config/export?form=toml", ""}, "get-config-applied": {"/config/versions/3/applied?wait_s=1", ""},
 	"check-config": {"/config/check", `{"text":"format = 1"}`}, "put-config": {"/config", `{"document":{"format":1}}`},
 	"import-config": {"/config/import", "format = 1"}, "rollback-config": {"/config/rollback", `{"to":1}`}, "confirm-config": {"/config/versions/3/confirm", `{}`},
+	"get-segment-mode": {"/segments/office/mode", ""}, "set-segment-mode": {"/segments/office/mode", `{"mode":"passive"}`},
+	"get-segment-gate": {"/segments/office/gate", ""}, "set-segment-gate": {"/segments/office/gate", `{"open":false}`},
 	"switchover": {"/segments/office/switchover", `{"to":"b"}`}, "drill": {"/segments/office/drill", `{}`},
 	"maintenance": {"/peers/a/maintenance", `{"on":true}`}, "flush-everywhere": {"/flush", `{"peer":"x"}`},
 	"get-operations": {"/operations", ""}, "get-operation": {"/operations/00000000000000a1", ""},

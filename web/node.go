@@ -46,6 +46,7 @@ type Node interface {
 
 	Mover
 	Roller
+	Hand
 	Configurer
 	Addresser
 	Alerter

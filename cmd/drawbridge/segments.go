@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,10 +12,99 @@ import (
 )
 
 func (t *tool) segmentsCommand() *cobra.Command {
-	return reads(t, &cobra.Command{
+	cmd := reads(t, &cobra.Command{
 		Use:   "segments",
 		Short: "Who bridges which segment, since when, and why; the same on every peer",
 	}, reading[[]web.Segment]{path: "segments", show: showSegments})
+	cmd.AddCommand(t.modeCommand(), t.gateCommand())
+	return cmd
+}
+
+// modeWords are the modes in the order in which they are explained.
+var modeWords = []string{"auto", "passive", "active-manual"}
+
+func (t *tool) modeCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "mode SEGMENT [auto|passive|active-manual]",
+		Short: "Show or change this peer's part in a segment",
+		Long: "auto: the voters agree on one gateway. passive: this gateway never opens. active-manual: its gate is opened and shut\n" +
+			"by hand, or by a coordinator such as keepalived; ALONE still shuts it when the wire speaks against it. The change is of\n" +
+			"the peer that is asked, at once, and until it stops: then the node file counts again. docs/how-to/coordinator.md.",
+		Args: cobra.RangeArgs(1, 2),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return modeWords, cobra.ShellCompDirectiveNoFileComp
+			}
+			return t.completeSegments(cmd, args, word)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			var m web.SegmentMode
+			if len(args) == 1 {
+				m, err = c.SegmentMode(cmd.Context(), args[0])
+			} else {
+				m, err = c.SetSegmentMode(cmd.Context(), args[0], web.ModeRequest{Mode: args[1], By: caller()})
+			}
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(t.out, "%s is in mode %s on segment %s\n", m.Peer, m.Mode, m.Segment)
+			if m.Mode != m.Configured {
+				fmt.Fprintf(t.out, "set by %s; the node file says %s, which counts again when the peer starts\n", m.By, m.Configured)
+			}
+			return nil
+		},
+	}
+}
+
+func (t *tool) gateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "gate SEGMENT [open|shut]",
+		Short: "Show this peer's gate of a segment, or move it by hand in mode active-manual",
+		Long: "Without a word it says whether frames pass, under which tenure and why. open and shut are for mode active-manual; a gate\n" +
+			"that was opened by hand opens as soon as ALONE has listened on the wire, and shuts when another one is opened later.",
+		Args: cobra.RangeArgs(1, 2),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return []string{"open", "shut"}, cobra.ShellCompDirectiveNoFileComp
+			}
+			return t.completeSegments(cmd, args, word)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := t.client()
+			if err != nil {
+				return err
+			}
+			var g web.SegmentGate
+			switch {
+			case len(args) == 1:
+				g, err = c.SegmentGate(cmd.Context(), args[0])
+			case args[1] != "open" && args[1] != "shut":
+				return usagef("%q: want open or shut", args[1])
+			default:
+				g, err = c.SetSegmentGate(cmd.Context(), args[0], web.GateRequest{Open: args[1] == "open", By: caller()})
+			}
+			if err != nil {
+				return err
+			}
+			t.tellGate(&g)
+			return nil
+		},
+	}
+}
+
+func (t *tool) tellGate(g *web.SegmentGate) {
+	if g.Open {
+		fmt.Fprintf(t.out, "gate of segment %s at %s is open under %s: %s\n", g.Segment, g.Peer, g.Epoch, g.Cause)
+		return
+	}
+	fmt.Fprintf(t.out, "gate of segment %s at %s is shut: %s\n", g.Segment, g.Peer, g.Cause)
+	for _, why := range g.Reasons {
+		fmt.Fprintf(t.out, "the wire speaks against it: %s\n", why)
+	}
 }
 
 func showSegments(_ context.Context, _ *client.Client, p *page, segments []web.Segment) error {
@@ -24,7 +114,11 @@ func showSegments(_ context.Context, _ *client.Client, p *page, segments []web.S
 		if s.Active != nil {
 			active = as(good, *s.Active)
 		}
-		tab.row(as(strong, s.Name), s.Overlay, active, p.since(s.Since), s.Cause, s.Epoch, p.gateways(s.Gateways))
+		why := as(plain, s.Cause)
+		if s.Unsafe != "" {
+			why = as(bad, s.Unsafe+"; "+s.Cause)
+		}
+		tab.row(as(strong, s.Name), s.Overlay, active, p.since(s.Since), why, s.Epoch, p.gateways(s.Gateways))
 	}
 	p.add(tab, "no segments: no peer has a [[segment]] in its node file")
 	return nil

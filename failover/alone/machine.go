@@ -142,6 +142,7 @@ type port struct {
 	regency    regency
 	promisedAt time.Duration                          // when a hello of ours promised last; 0 never
 	carriedAt  time.Duration                          // when another gateway was last heard to carry the segment
+	own        drawbridge.Epoch                       // latest tenure of our own
 	released   map[drawbridge.PeerID]drawbridge.Epoch // tenures that others gave up
 	injected   uint32
 	captured   uint32
@@ -188,7 +189,7 @@ func (m *Machine) Clear(now time.Duration, id PortID) Output {
 func (m *Machine) restart(now time.Duration, p *port, carrier bool) {
 	p.carrier, p.carrierAt, p.reason = carrier, now, ""
 	p.held, p.waitTo, p.mine, p.spanning = 0, 0, nil, false
-	p.regency.epoch = 0
+	p.regency.epoch, p.regency.lapsed = 0, 0
 	p.foreign.count = 0
 	p.hellosDue, p.probesDue, p.nextHello, p.nextLoop = initHellos, openProbes, now, now
 	clear(p.neighbours)
@@ -208,6 +209,7 @@ func (m *Machine) Lease(now time.Duration, id PortID, epoch drawbridge.Epoch) Ou
 	if p == nil || p.ID.Guest() {
 		return m.Tick(now)
 	}
+	p.regency.lapsed, p.own = 0, max(p.own, epoch)
 	if p.regency.epoch != 0 { // the voters have decided again, or whoever asked wants no regent
 		p.regency.epoch = 0
 		if epoch == 0 {
@@ -359,7 +361,7 @@ func (m *Machine) hello(now time.Duration, p *port) {
 	f.Nonce = uint64(now / time.Microsecond)
 	f.Listed = p.listed(now)
 	if p.regency.rule.Policy == HoldGates && f.State != Active && f.State != Drain {
-		f.Flags, p.promisedAt = Promises, now
+		f.Flags, f.Epoch, p.promisedAt = Promises, p.latest(), now
 	}
 	m.out.Send = append(m.out.Send, Send{Port: p.ID, Broadcast: p.sequence%10 == 0, Frame: f})
 }

@@ -80,7 +80,8 @@ func owed() time.Duration    { return promiseFor + promiseFor/promiseDrift }
 type regency struct {
 	rule     Rule
 	majority bool
-	lostAt   time.Duration // the majority, if it is lost
+	lostAt   time.Duration    // the majority, if it is lost
+	lapsed   drawbridge.Epoch // our tenure that ended for want of a majority, if nothing has followed it
 	epoch    drawbridge.Epoch
 	elected  bool
 	openAt   time.Duration // not before
@@ -114,11 +115,9 @@ func (m *Machine) Lapsed(now time.Duration, id PortID, epoch drawbridge.Epoch) O
 	if p == nil || p.held != epoch || epoch == 0 || p.state != Active || p.regency.rule.Policy == CloseGates || !p.regency.rule.May {
 		return m.Lease(now, id, 0)
 	}
+	p.regency.lapsed = epoch
 	p.regency.epoch, p.regency.elected, p.regency.openAt = epoch, false, now
-	if p.regentUntil(now) <= now {
-		return m.Lease(now, id, 0)
-	}
-	return m.Tick(now)
+	return m.Tick(now) // which ends it when nothing speaks for it
 }
 
 // Regency is the tenure under which a regent keeps the gate of a port open, and until when without another word; 0: there
@@ -134,13 +133,18 @@ func (m *Machine) Regency(now time.Duration, id PortID) (epoch drawbridge.Epoch,
 	return p.regency.epoch, p.regentUntil(now)
 }
 
-// regent ends a regency whose ground is gone, for good, or elects.
+// regent ends a regency whose ground is gone, resumes one whose ground is back, or elects.
 func (m *Machine) regent(now time.Duration, p *port) {
 	r := &p.regency
 	switch {
 	case p.ID.Guest():
 	case r.epoch != 0 && (p.held != r.epoch || p.state != Active || p.regentUntil(now) <= now):
 		m.endRegency(now, p)
+	case r.epoch == 0 && p.mayResume(now):
+		r.epoch, r.elected, r.openAt = r.lapsed, false, now
+		p.held, p.heldAt, p.waitTo = r.epoch, now, 0
+		p.enter(now, Active)
+		p.nextHello = now
 	case r.epoch == 0 && p.mayElect(m.cfg.Peer) && now >= p.electAt(m.cfg.Peer):
 		r.epoch, r.elected, r.openAt = r.number(p.highest, m.cfg.Peer), true, now+electLead
 		r.ballots = r.epoch
@@ -189,10 +193,20 @@ func (p *port) regentUntil(now time.Duration) time.Duration {
 	return 0
 }
 
+// mayResume reports whether a hold goes on that has ended: everybody promises again, and nobody has heard of a later
+// tenure, nor have we.
+func (p *port) mayResume(now time.Duration) bool {
+	r := &p.regency
+	return r.lapsed != 0 && r.rule.Policy == HoldGates && p.state == Passive && p.held == 0 && p.highest <= r.lapsed && p.regentUntil(now) > now
+}
+
+// latest is the latest tenure that this port knows of, its own included.
+func (p *port) latest() drawbridge.Epoch { return max(p.highest, p.own) }
+
 // promisedBy is until when a peer has promised not to open; 0: it has not.
 func (p *port) promisedBy(peer drawbridge.PeerID) (until time.Duration) {
 	for place, n := range p.neighbours {
-		if place.Peer == peer && n.segment == p.Segment && n.promised && !n.carries() {
+		if place.Peer == peer && n.segment == p.Segment && n.promised && !n.carries() && n.epoch <= p.regency.lapsed {
 			until = max(until, n.echoed+counted())
 		}
 	}

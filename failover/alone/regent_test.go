@@ -74,9 +74,25 @@ func TestAHolderGoesOnWhileTheOtherPromises(t *testing.T) {
 		t.Fatal("a goes on although b has not been heard")
 	}
 	x.places = []Place{a1, b1}
-	w.run(time.Second)
-	if w.stands(a1) {
-		t.Error("a hold that has ended begins again")
+	w.run(200 * time.Millisecond)
+	if !w.stands(a1) || w.stands(b1) {
+		t.Error("the hold does not go on although b promises again")
+	}
+}
+
+// A hold that was interrupted does not go on when a later tenure has been in between, although nobody carries it now.
+func TestAnOlderHoldIsOver(t *testing.T) {
+	w, x := heldBy(t, HoldGates)
+	x.deliver = func(Place, Place) int { return 0 }
+	w.run(200 * time.Millisecond)
+	w.lease(b1, tenure2)
+	w.run(200 * time.Millisecond)
+	w.lapse(b1, tenure2)
+	w.run(200 * time.Millisecond)
+	x.deliver = nil
+	w.run(500 * time.Millisecond)
+	if w.stands(a1) || !w.stands(b1) {
+		t.Errorf("a stands: %v, b: %v; want the later tenure", w.stands(a1), w.stands(b1))
 	}
 }
 

@@ -90,6 +90,26 @@ func (c *Client) Switchover(ctx context.Context, segment string, r web.Switchove
 	return o, c.send(ctx, http.MethodPost, "segments/"+url.PathEscape(segment)+"/switchover", r, &o)
 }
 
+// SegmentMode is the peer's part in a segment.
+func (c *Client) SegmentMode(ctx context.Context, segment string) (web.SegmentMode, error) {
+	return get[web.SegmentMode](ctx, c, "segments/"+url.PathEscape(segment)+"/mode", nil)
+}
+
+// SetSegmentMode changes it until the peer stops.
+func (c *Client) SetSegmentMode(ctx context.Context, segment string, r web.ModeRequest) (m web.SegmentMode, err error) {
+	return m, c.send(ctx, http.MethodPost, "segments/"+url.PathEscape(segment)+"/mode", r, &m)
+}
+
+// SegmentGate is how the peer's gate of a segment stands.
+func (c *Client) SegmentGate(ctx context.Context, segment string) (web.SegmentGate, error) {
+	return get[web.SegmentGate](ctx, c, "segments/"+url.PathEscape(segment)+"/gate", nil)
+}
+
+// SetSegmentGate opens or shuts it by hand.
+func (c *Client) SetSegmentGate(ctx context.Context, segment string, r web.GateRequest) (g web.SegmentGate, err error) {
+	return g, c.send(ctx, http.MethodPost, "segments/"+url.PathEscape(segment)+"/gate", r, &g)
+}
+
 // Drill begins a rehearsal.
 func (c *Client) Drill(ctx context.Context, segment string, r web.DrillRequest) (o web.Operation, err error) {
 	return o, c.send(ctx, http.MethodPost, "segments/"+url.PathEscape(segment)+"/drill", r, &o)

@@ -557,6 +557,13 @@ export interface FlushedAt {
   peer: string;
 }
 
+export interface GateRequest {
+  /** Who asks, for the record */
+  by?: string;
+  /** true: open it as soon as ALONE has nothing against it; false: shut it */
+  open: boolean;
+}
+
 export interface Gateway {
   /** Whether its gate is open */
   gate: "open" | "shut";
@@ -700,6 +707,13 @@ export interface MaintenanceRequest {
   by?: string;
   /** true: give up all segments and take none; false: take part again */
   on: boolean;
+}
+
+export interface ModeRequest {
+  /** Who asks, for the record */
+  by?: string;
+  /** The mode; active-manual opens the gate as soon as ALONE has nothing against it */
+  mode: "auto" | "passive" | "active-manual";
 }
 
 export interface Network {
@@ -995,10 +1009,54 @@ export interface Segment {
   name: string;
   /** Overlay that it is bridged to: its name, or its number while it has none */
   overlay: string;
+  /** What the active gateway does without a majority of the voters */
+  quorum_loss?: "close" | "hold" | "segment";
   /** Since when */
   since: string;
+  /** Why two gateways might be active at once, by the network's own choice; absent: they cannot */
+  unsafe?: string;
   /** Number of that overlay */
   vni: number;
+}
+
+export interface SegmentGate {
+  /** Why */
+  cause: string;
+  /** Tenure under which it is open, generation.ballot */
+  epoch?: string;
+  /** hard: the kernel compares the deadline for every frame; soft: this process does */
+  kind: string;
+  /** Until it shuts by itself unless somebody renews */
+  left_ms: number;
+  /** Who moves the gate */
+  mode: "auto" | "passive" | "active-manual";
+  /** Whether frames pass now */
+  open: boolean;
+  /** The peer that was asked */
+  peer: string;
+  /** What the wire has against it */
+  reasons: string[];
+  /** Name of the segment */
+  segment: string;
+  /** Since when */
+  since: string;
+}
+
+export interface SegmentMode {
+  /** Who set it */
+  by?: string;
+  /** What the node file says: it counts again when the peer starts */
+  configured: "auto" | "passive" | "active-manual";
+  /** auto: follows the voters. passive: never opens. active-manual: its gate is moved by hand, and ALONE may shut it */
+  mode: "auto" | "passive" | "active-manual";
+  /** What the network configuration says of the segment; it counts for gateways in mode auto */
+  network: "auto" | "passive" | "active-manual";
+  /** The peer that was asked: a mode is of one gateway */
+  peer: string;
+  /** Name of the segment */
+  segment: string;
+  /** When */
+  since: string;
 }
 
 export interface Session {
@@ -1318,6 +1376,8 @@ export interface Reads {
   "/rollout": Rollout; // The rolling update that this peer carries out, or its last one
   "/routes": Routes; // How frames leave this peer
   "/segments": Segment[]; // Segments and who bridges them, the same on every peer
+  "/segments/{segment}/gate": SegmentGate; // How this peer's gate of a segment stands
+  "/segments/{segment}/mode": SegmentMode; // This peer's part in a segment
   "/session": SessionInfo; // Who asks; anybody may
   "/sessions": Session[]; // Log ins on this peer: one's own, or all for an admin
   "/status": Status; // This peer at a glance
@@ -1365,6 +1425,8 @@ export interface Changes {
   "POST /rollout/abort": { takes: ByRequest; gives: Rollout }; // End a rolling update; peers that are updated stay so
   "POST /rollout/resume": { takes: ByRequest; gives: Rollout }; // Go on with a rolling update that is paused
   "POST /segments/{segment}/drill": { takes: DrillRequest; gives: Operation }; // Rehearse a switchover there and back, and measure it
+  "POST /segments/{segment}/gate": { takes: GateRequest; gives: SegmentGate }; // Open or shut this peer's gate by hand, in mode active-manual
+  "POST /segments/{segment}/mode": { takes: ModeRequest; gives: SegmentMode }; // Change this peer's part in a segment until it stops
   "POST /segments/{segment}/switchover": { takes: SwitchoverRequest; gives: Operation }; // Move a segment to another gateway
   "POST /sessions/end-others": { takes: void; gives: Ended }; // End one's own sessions but this one
   "DELETE /sessions/{id}": { takes: void; gives: void }; // End a session at once
