@@ -196,8 +196,8 @@ func (n *Node) openedByHand(p *port, epoch drawbridge.Epoch, by string) {
 	n.publish()
 }
 
-// portOn finds this peer's port on a segment.
-func (n *Node) portOn(segment string) (*port, error) {
+// gatewayPort finds this peer's port on a segment.
+func (n *Node) gatewayPort(segment string) (*port, error) {
 	for _, p := range n.ports {
 		if p.segment != nil && p.segment.Name == segment {
 			return p, nil
@@ -211,7 +211,7 @@ func (n *Node) portOn(segment string) (*port, error) {
 
 // SegmentMode implements web.Node.
 func (n *Node) SegmentMode(segment string) (web.SegmentMode, error) {
-	p, err := n.portOn(segment)
+	p, err := n.gatewayPort(segment)
 	if err != nil {
 		return web.SegmentMode{}, err
 	}
@@ -225,7 +225,7 @@ func (n *Node) SegmentMode(segment string) (web.SegmentMode, error) {
 
 // SetSegmentMode implements web.Node. It holds until this peer stops.
 func (n *Node) SetSegmentMode(_ context.Context, segment string, r web.ModeRequest) (web.SegmentMode, error) {
-	p, err := n.portOn(segment)
+	p, err := n.gatewayPort(segment)
 	if err != nil {
 		return web.SegmentMode{}, err
 	}
@@ -270,7 +270,7 @@ func (n *Node) mayBeManual(segment string) error {
 
 // SegmentGate implements web.Node.
 func (n *Node) SegmentGate(segment string) (web.SegmentGate, error) {
-	p, err := n.portOn(segment)
+	p, err := n.gatewayPort(segment)
 	if err != nil {
 		return web.SegmentGate{}, err
 	}
@@ -293,7 +293,7 @@ func (n *Node) SegmentGate(segment string) (web.SegmentGate, error) {
 
 // SetSegmentGate implements web.Node.
 func (n *Node) SetSegmentGate(ctx context.Context, segment string, r web.GateRequest) (web.SegmentGate, error) {
-	p, err := n.portOn(segment)
+	p, err := n.gatewayPort(segment)
 	if err != nil {
 		return web.SegmentGate{}, err
 	}
