@@ -163,14 +163,18 @@ func (t *tool) untilHealthy(ctx context.Context) error {
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var why error
 	for {
 		err := t.healthy(ctx)
 		if err == nil {
 			return nil
 		}
+		if why == nil || ctx.Err() == nil { // that time is up is no reason
+			why = err
+		}
 		select {
 		case <-ctx.Done():
-			return err
+			return why
 		case <-tick.C:
 		}
 	}
