@@ -111,7 +111,7 @@ func TestBadSetup(t *testing.T) {
 	for _, c := range []struct{ files, says string }{
 		{"rm -f network", "want a file token, to join a network, or a file network"},
 		{"echo home >network; echo dbt1x >token", "exactly one of them"},
-		{"rm -f network; echo nonsense >token", "token: "},
+		{"rm -f network drawbridge.toml; echo nonsense >token", "token: "},
 		{"rm -f token; echo 'no name' >network; echo 'console = \"0.0.0.0:8630\"' >drawbridge.toml", "network: "},
 		{"echo home >network; echo 'Not A Name' >name", "name: "},
 		{"echo 'console = ' >drawbridge.toml; echo a >name", "drawbridge.toml:1:"},
