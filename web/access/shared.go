@@ -125,13 +125,14 @@ func parseShared(text json.RawMessage) (Directory, error) {
 	return parseDirectory(text)
 }
 
-// adopt makes d the copy, unless the copy is newer, or has users that the network does not know yet.
+// adopt makes d the copy, unless the copy is newer, or has users that the network does not know yet. Of two of one version,
+// which a roll-back and a change after it can make, the network's stays, so that all nodes have the same.
 func (s *Shared) adopt(d Directory) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, err := s.file.Load()
 	own := err == nil && !s.shared && !now.Empty()
-	if d.Empty() || own || err == nil && s.shared && d.Version <= now.Version {
+	if d.Empty() || own || err == nil && s.shared && (d.Version < now.Version || d.Version == now.Version && same(d, now)) {
 		return nil
 	}
 	return s.settle(d)
