@@ -927,7 +927,7 @@ export interface Rollout {
   peers: RolloutPeer[];
   /** Why it is paused or aborted */
   reason?: string;
-  /** Where peers take the software from: restart, bundle, or a URL */
+  /** Where peers take the software from; restart: what is on their disks */
   source: string;
   /** When it began */
   started: string;
@@ -968,9 +968,9 @@ export interface RolloutRequest {
   by?: string;
   /** Peers to update; empty: all gateways */
   peers?: string[];
-  /** restart (the default), bundle, or an https URL of a bundle */
+  /** restart (the default): what is on the disks */
   source?: string;
-  /** Version that every peer must run afterwards; empty: that of the bundle, or whatever is on the disks */
+  /** Version that every peer must run afterwards; empty: whatever is on the disks */
   want?: string;
 }
 
