@@ -18,10 +18,7 @@ func (n *Node) Capture(ctx context.Context, r web.CaptureRequest, w io.Writer) e
 	if err != nil {
 		return fmt.Errorf("%w: %w", web.ErrInvalid, err)
 	}
-	switch {
-	case r.Segment != "" && r.Port != "":
-		return fmt.Errorf("%w: a port or a segment, not both", web.ErrInvalid)
-	case r.Segment != "":
+	if r.Segment != "" {
 		return n.recordSegment(ctx, r, filter, w)
 	}
 	p, err := n.portNamed(r.Port)

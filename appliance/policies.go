@@ -14,7 +14,6 @@ import (
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 	"github.com/drawbridge-net/drawbridge/failover/lease/warden"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
-	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 	"github.com/drawbridge-net/drawbridge/web"
@@ -239,9 +238,4 @@ func (n *Node) unsafeText(segment string) string {
 		return ""
 	}
 	return "UNSAFE: quorum_loss = segment"
-}
-
-// reachable reports whether frames lead to a peer.
-func reachable(p *mesh.PeerStatus) bool {
-	return p.State != mesh.StateUnreachable && p.State != mesh.StateLeft
 }

@@ -160,6 +160,7 @@ func TestErrorsAreProblems(t *testing.T) {
 		{"DELETE", "/peers/nobody", "", fmt.Errorf("peer nobody %w", web.ErrNotFound), 404, "nobody does not exist"},
 		{"DELETE", "/tokens/1", "", fmt.Errorf("token 1: %w", web.ErrInvalid), 422, "token 1"},
 		{"GET", "/tokens", "", fmt.Errorf("%w: no majority", web.ErrUnavailable), 503, "no majority"},
+		{"GET", "/capture?port=x&segment=y", "", nil, 422, "one of them"},
 		{"GET", "/capture?port=x", "", fmt.Errorf("port x %w", web.ErrNotFound), 404, "port x"},
 		{"DELETE", "/peers/z", "", io.ErrUnexpectedEOF, 500, "unexpected EOF"},
 	} {
@@ -370,7 +371,7 @@ func TestCapture(t *testing.T) {
 	if _, err := io.ReadFull(answer.Body, got); err != nil || string(got) != string(n.Values.Capture) || answer.Header.Get("Content-Type") != web.CaptureType {
 		t.Errorf("%s %q %v", answer.Header.Get("Content-Type"), got, err)
 	}
-	if asked := n.Asked(); len(asked) != 1 || asked[0] != "capture {Port:tap0 Filter:arp Where:after-gate}" {
+	if asked := n.Asked(); len(asked) != 1 || asked[0] != "capture {Port:tap0 Segment: Filter:arp Where:after-gate}" {
 		t.Errorf("asked %v", asked)
 	}
 }

@@ -121,6 +121,10 @@ func (s *stream) events(after uint64, news []Event) error {
 // capture streams until the client has enough. A refusal comes before the first byte and is a problem; later
 // the connection is cut, so that nobody takes half a capture for a whole one.
 func (s *server) capture(w http.ResponseWriter, r *http.Request, in CaptureRequest) {
+	if (in.Port == "") == (in.Segment == "") {
+		problem(w, http.StatusUnprocessableEntity, "name a port or a segment, one of them")
+		return
+	}
 	out := &flushed{w: w, to: http.NewResponseController(w)}
 	err := s.node.Capture(r.Context(), in, out)
 	switch {

@@ -335,7 +335,7 @@ func TestCapture(t *testing.T) {
 	if code := interrupt(); code != exitDone {
 		t.Errorf("interrupted: code %d", code)
 	}
-	if asked := n.Asked()[0]; asked != "capture {Port:tap0 Filter:arp Where:before-gate}" {
+	if asked := n.Asked()[0]; asked != "capture {Port:tap0 Segment: Filter:arp Where:before-gate}" {
 		t.Errorf("asked %s", asked)
 	}
 
