@@ -279,6 +279,7 @@ func (n *Node) term() time.Duration {
 
 func (g *giving) run(ctx context.Context) {
 	now := g.node.elapsed
+	marked := g.keep.marked
 	g.carry(g.machine.Begin(now()))
 	for g.machine.State != handover.GiverDone {
 		timer := time.NewTimer(g.machine.Deadline() - now())
@@ -290,7 +291,8 @@ func (g *giving) run(ctx context.Context) {
 		case <-g.talk.ended:
 			g.drain()
 			g.carry(g.machine.Broken("the connection to " + g.to + " ended"))
-		case <-g.keep.marked:
+		case <-marked:
+			marked = nil // closed for good: it is heard once
 			g.carry(g.machine.Marked(now()))
 		case <-timer.C:
 			g.carry(g.machine.Tick(now()))

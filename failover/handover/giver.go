@@ -31,6 +31,7 @@ type Giver struct {
 	Reason   string // why it did not work
 	deadline time.Duration
 	until    time.Duration // of the hold
+	marked   bool          // the marker was heard
 }
 
 // Deadline is when Tick is due.
@@ -86,11 +87,16 @@ func (g *Giver) Opened(now time.Duration) []Do {
 		return nil
 	}
 	g.Result = Moved
+	if g.marked {
+		return g.to(GiverTrailing, now+TrailFor, DoNarrow)
+	}
 	return g.to(GiverDraining, now+MarkerFor)
 }
 
-// Marked hears that everything the switch sent here before it turned to the taker has been read.
+// Marked hears that everything the switch sent here before it turned to the taker has been read. The marker may be faster
+// than the word that the taker's gate is open.
 func (g *Giver) Marked(now time.Duration) []Do {
+	g.marked = true
 	if g.State != GiverDraining {
 		return nil
 	}
