@@ -67,15 +67,8 @@ func (n *Node) departFrom(ctx context.Context, p *port) {
 		op.finish(n.switchover(ctx, op, &order{Kind: orderSwitchover, Segment: p.segment.Name, Anyway: true}))
 		if v := op.read(); v.State != web.OperationDone {
 			n.log.Warn("the segment could not be handed over before the stop", "port", p.name(), "reason", v.Outcome)
-			wait(ctx, departAgain)
+			pause(ctx, departAgain)
 		}
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }
 

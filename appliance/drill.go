@@ -118,13 +118,6 @@ func (n *Node) leg(ctx context.Context, op *operation, d *web.DrillReport, p *po
 	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
 func probesText(all []web.DrillProbe) string {
 	var parts []string
 	for _, b := range all {

@@ -176,10 +176,7 @@ func (n *Node) advance(ctx context.Context, from uint32) bool {
 			return false
 		}
 		n.log.Debug("the voters have not heard of this run yet", "err", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(bornAgain / 10):
-		}
+		pause(ctx, bornAgain/10)
 	}
 	return false
 }

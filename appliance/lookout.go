@@ -222,10 +222,7 @@ func (m *lookouts) watch(ctx context.Context, w *lookout) {
 		case s := <-w.heard:
 			m.look(ctx, w, s)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(lookAtMost):
-		}
+		pause(ctx, lookAtMost)
 	}
 }
 

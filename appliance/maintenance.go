@@ -151,10 +151,7 @@ func (n *Node) moveAway(p *port) {
 	ok := op.read().State == web.OperationDone
 	if !ok {
 		n.log.Warn("the segment could not be moved for maintenance", "port", p.name(), "reason", op.read().Outcome)
-		select {
-		case <-n.life.Done():
-		case <-time.After(leaveAgain):
-		}
+		pause(n.life, leaveAgain)
 	}
 	p.leaving.mu.Lock()
 	p.leaving.machine.Moved(ok)

@@ -387,3 +387,11 @@ func (c *notifier) tell() {
 		c.ch = nil
 	}
 }
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -140,10 +140,7 @@ func (p *port) run(ctx context.Context) error {
 			break
 		}
 		p.failed(err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(reopenEvery):
-		}
+		pause(ctx, reopenEvery)
 	}
 	if p.kernel != nil {
 		return p.kernel.Close()

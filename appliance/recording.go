@@ -93,7 +93,7 @@ func (p *parts) keep(ctx context.Context, name string, record func(io.Writer) er
 		}()
 		_ = out.CloseWithError(record(out)) // never fails, by its contract
 		close(ended)
-		wait(ctx, captureAgain)
+		pause(ctx, captureAgain)
 	}
 }
 
@@ -213,6 +213,6 @@ var _ io.Writer = (*paced)(nil)
 // Write implements io.Writer.
 func (p *paced) Write(b []byte) (n int, err error) {
 	n, err = p.w.Write(b)
-	wait(p.ctx, time.Duration(float64(n)/captureRate*float64(time.Second)))
+	pause(p.ctx, time.Duration(float64(n)/captureRate*float64(time.Second)))
 	return n, err
 }
