@@ -36,6 +36,9 @@ func (p *port) carrier(up bool) {
 		e.Level, e.Kind, e.Text = web.LevelWarn, "carrier_lost", fmt.Sprintf("port %s lost its carrier", p.name())
 		e.Reason = noCarrier
 	}
+	if up {
+		p.announceAgain("the port came up")
+	}
 	if p.segment != nil {
 		e.Segment = p.segment.Name
 	}

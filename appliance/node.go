@@ -60,7 +60,7 @@ type Node struct {
 	operations operations
 	flushes    flushWaits
 	drills     drills
-	announcing chan *port
+	announcing chan announceOrder
 	readiness  readiness
 
 	timersWatch timersWatch
@@ -81,7 +81,7 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, version: version, log: log, started: time.Now(), creds: creds,
-		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{}, announcing: make(chan *port, 64),
+		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{}, announcing: make(chan announceOrder, 64),
 	}
 	n.restart = make(chan struct{})
 	n.again = sync.OnceFunc(func() { close(n.restart) })

@@ -283,6 +283,7 @@ func (p *port) opened(d device, a *forwarder.Attached) {
 	p.usable.Store(true)
 	p.node.log.Info("port opened", "port", p.name())
 	p.node.event(web.Event{Level: web.LevelInfo, Kind: "port_up", Port: p.name(), Text: "port " + p.name() + " works"})
+	p.announceAgain("the port was opened")
 	p.node.publish()
 }
 

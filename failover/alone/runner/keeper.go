@@ -35,9 +35,6 @@ const (
 	burstTime = 10 * time.Millisecond
 )
 
-// bridgeGroup is where 802.1D bridges speak to each other.
-var bridgeGroup = drawbridge.MAC{0x01, 0x80, 0xc2, 0, 0, 0}
-
 // keep opens the wire of a port, reads it, and does so again whenever it fails. Opening and closing can take long,
 // under the kernel's lock of all interfaces, so Run itself never does it.
 func (r *Runner) keep(ctx context.Context, p *port) {
@@ -91,7 +88,7 @@ func (r *Runner) parse(p *port, f drawbridge.Frame) (e event, ok bool) {
 		return e, false
 	}
 	if f.EtherType() != r.cfg.EtherType {
-		return event{kind: bridgeHeard, port: p}, f.Dst() == bridgeGroup
+		return event{kind: bridgeHeard, port: p, changed: alone.TopologyChange(f)}, alone.BridgeProtocol(f)
 	}
 	e = event{kind: frameHeard, port: p}
 	e.frame, e.verdict = r.codec.Parse(f[drawbridge.MinFrame:])

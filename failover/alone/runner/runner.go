@@ -49,6 +49,8 @@ type Hooks struct {
 	Stand func(port alone.PortID, epoch drawbridge.Epoch, until time.Duration) bool
 	// Stood tells that this is over.
 	Stood func(port alone.PortID, epoch drawbridge.Epoch)
+	// Changed tells that switches on the wire of a segment port say that their tree has changed. Anybody can say so at any rate.
+	Changed func(port alone.PortID)
 	// Alarm tells what an operator should know.
 	Alarm func(alone.Alarm)
 }
@@ -111,6 +113,7 @@ type event struct {
 	wire    Wire
 	frame   alone.Frame // of a release: From.Peer and Epoch
 	verdict error
+	changed bool // of a bridge's frame: the tree has changed
 }
 
 type eventKind uint8
@@ -169,6 +172,9 @@ func (h Hooks) filled() Hooks {
 	}
 	if h.Stood == nil {
 		h.Stood = func(alone.PortID, drawbridge.Epoch) {}
+	}
+	if h.Changed == nil {
+		h.Changed = func(alone.PortID) {}
 	}
 	if h.Alarm == nil {
 		h.Alarm = func(alone.Alarm) {}
@@ -241,6 +247,9 @@ func (r *Runner) take(e event) {
 		r.carryOut(m.Hear(now, e.port.ID, e.frame, e.verdict))
 	case bridgeHeard:
 		m.HearSpanningTree(e.port.ID)
+		if e.changed && !e.port.ID.Guest() {
+			r.cfg.Hooks.Changed(e.port.ID)
+		}
 	case overlayHeard:
 		r.carryOut(m.HearOverlay(now, e.frame))
 	case releaseHeard:

@@ -393,9 +393,43 @@ func TestBridgeProtocolDelays(t *testing.T) {
 	})
 }
 
+// TestTopologyChangeIsTold: of segment ports only, and nothing is answered: bridge protocol frames are never sent.
+func TestTopologyChangeIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub()
+		var changed []alone.PortID
+		a := startWith(t, Config{Peer: 1, Network: drawbridge.NetworkID{1}, Key: [32]byte{1}, Boot: 1, Now: bubbleTime, Hooks: Hooks{
+			Changed: func(id alone.PortID) { changed = append(changed, id) },
+			Shut:    func(alone.PortID, alone.Reason) {},
+		}}, h.open)
+		a.plug(t, 1, "a1")
+		a.plug(t, alone.FirstGuest, "g1")
+		listener, err := h.open(PortConfig{Interface: "switch"}, 0)
+		must(t, err)
+		pass(listened)
+		h.flood("switch", bridgeFrame())
+		synctest.Wait()
+		if len(changed) != 0 {
+			t.Errorf("told of %v", changed)
+		}
+		f := bridgeFrame()
+		f[21] = 1
+		h.flood("switch", f)
+		pass(5 * time.Second)
+		if len(changed) != 1 || changed[0] != 1 {
+			t.Errorf("told of %v, want port 1", changed)
+		}
+		for sent := listener.(*memory).in; len(sent) > 0; {
+			if alone.BridgeProtocol(<-sent) {
+				t.Error("a bridge protocol frame was sent")
+			}
+		}
+	})
+}
+
 // bridgeFrame is the start of a configuration message.
 func bridgeFrame() drawbridge.Frame {
-	f := append(drawbridge.Frame{}, bridgeGroup[:]...)
+	f := append(drawbridge.Frame{}, alone.BridgeGroup[:]...)
 	f = append(f, 2, 9, 9, 9, 9, 9, 0, 38, 0x42, 0x42, 0x03)
 	return append(f, make([]byte, 43)...)
 }

@@ -93,7 +93,7 @@ func (w *packetWire) prepare(fd int, etherType uint16) error {
 // join makes the interface receive what is for us. On a VLAN that the kernel does not know of, a card with a VLAN
 // filter takes promiscuity.
 func (w *packetWire) join(fd, index int) error {
-	wants := []unix.PacketMreq{multicast(index, alone.Group), multicast(index, bridgeGroup)}
+	wants := []unix.PacketMreq{multicast(index, alone.Group), multicast(index, alone.BridgeGroup)}
 	if w.vlan != 0 {
 		wants = append(wants, unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC})
 	}
@@ -174,7 +174,7 @@ func (w *packetWire) receive(fd uintptr) bool {
 // mine checks what the filter cannot see, the protocol of the tag that the kernel stripped: 802.1ad's numbers are not
 // those of 802.1Q.
 func (w *packetWire) mine(f drawbridge.Frame) bool {
-	if w.vlan == 0 || f.Dst() == bridgeGroup {
+	if w.vlan == 0 || f.Dst() == alone.BridgeGroup {
 		return true
 	}
 	tag, ok := strippedTag(w.in.aux[:w.in.na])
