@@ -321,27 +321,29 @@ func (n *Node) rank(p *port, state *raftgroup.State) int {
 	return rank
 }
 
-// tellTenure puts the beginning or end of a tenure here into words, and does what follows from it.
+// tellTenure puts the beginning or end of a tenure here into words, and does what follows from it. The peers hear of it
+// first: until then they send to whom it was before.
 func (n *Node) tellTenure(c warden.Change) {
+	var opened []*port
 	for _, p := range n.ports {
-		if p.segment == nil || drawbridge.SegmentIDOf(p.segment.Name) != c.Segment {
-			continue
-		}
-		if c.Unused {
+		switch {
+		case p.segment == nil || drawbridge.SegmentIDOf(p.segment.Name) != c.Segment:
+		case c.Unused:
 			p.released()
-			continue
-		}
-		if c.Held {
+		case c.Held:
 			p.tenured(c.Epoch, n.whyOpen(p, c.Epoch))
 			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
-			n.event(web.Event{
-				Level: web.LevelInfo, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: c.Epoch.String(),
-				Text: fmt.Sprintf("gate of segment %s opened: this peer holds the lease", p.segment.Name), Reason: p.why(),
-			})
-			p.announce()
-		} else {
+			opened = append(opened, p)
+		default:
 			p.over(c.Epoch, n.whyShut(p, c.Epoch, c.Cause))
 		}
 	}
 	n.publish()
+	for _, p := range opened {
+		p.announce()
+		n.event(web.Event{
+			Level: web.LevelInfo, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: c.Epoch.String(),
+			Text: fmt.Sprintf("gate of segment %s opened: this peer holds the lease", p.segment.Name), Reason: p.why(),
+		})
+	}
 }

@@ -35,6 +35,10 @@ func (h *Holder) elapse(now Instant, t *tenure, out *Output) {
 	if t.state == Asking && now >= t.asked.Add(h.config.try()) {
 		h.abandon(now, t, out)
 	}
+	if t.state == Asking && now >= t.again { // a promise has ended that was in the way by less than a round
+		t.again = Never
+		h.request(now, t, Ask, out)
+	}
 	if t.state == Waiting && !h.unfit && now >= t.turn() {
 		h.ask(now, t, out)
 	}
@@ -70,7 +74,7 @@ func (h *Holder) deadline() Instant {
 		case Holding:
 			next = min(next, t.until, h.round)
 		case Asking:
-			next = min(next, t.asked.Add(h.config.try()), h.round)
+			next = min(next, t.asked.Add(h.config.try()), t.again, h.round)
 		case Closing:
 			next = min(next, t.closing)
 		case Waiting:

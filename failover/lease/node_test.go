@@ -154,6 +154,28 @@ func TestCrashTakesOneTerm(t *testing.T) {
 	b.want(peerB) // no preemption
 }
 
+// The last renewal of a dead holder reaches one voter a little later than another. A candidate that asks in between is
+// refused by a promise that is as good as over: it asks again at its end, wherever its own rounds stand.
+func TestARefusalThatEndsAtOnceCostsNoRound(t *testing.T) {
+	const later = time.Millisecond
+	for phase := time.Duration(0); phase < Default.Renew; phase += Default.Renew / 8 {
+		b := newBench(t)
+		b.run(phase) // when rounds begin
+		b.candidate(peerA, 0)
+		b.run(100 * time.Millisecond)
+		b.candidate(peerB, 0)
+		b.run(60 * time.Millisecond)
+		b.want(peerA)
+		b.cut[peerA] = true
+		w := &b.nodes[peerW].voter
+		p := w.find(2)
+		w.Answer(p.until.Add(later-Default.promised(Default.Term)), peerA, 1, Entry{Kind: Renew, Segment: 2, Epoch: p.epoch, Micros: micros(Default.Term)})
+		end := p.until
+		b.run(end.Add(Default.Renew/8 + 1).Sub(b.now))
+		b.want(peerB)
+	}
+}
+
 func TestHandoverToANamedPeer(t *testing.T) {
 	b := newBench(t)
 	b.candidate(peerA, 0)

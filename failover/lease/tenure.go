@@ -46,6 +46,7 @@ type tenure struct {
 	delay    time.Duration // how long to wait after both
 	attempts uint8         // failed in a row
 	asked    Instant
+	again    Instant // an attempt asks those that refused once more then; Never: with the next round
 	refused  uint16
 
 	closing      Instant // release then
@@ -88,7 +89,7 @@ func (h *Holder) ask(now Instant, t *tenure, out *Output) {
 		return
 	}
 	t.epoch = drawbridge.MakeEpoch(generation, ballot)
-	t.seen, t.asked, t.refused, t.ends = t.epoch, now, 0, [MaxVoters]Instant{}
+	t.seen, t.asked, t.again, t.refused, t.ends = t.epoch, now, Never, 0, [MaxVoters]Instant{}
 	t.state = Asking
 	h.request(now, t, Ask, out)
 }
@@ -172,6 +173,8 @@ func (h *Holder) refusal(now Instant, t *tenure, voter int, e Entry, out *Output
 		h.draw(t)
 	} else if !h.quorum.possible(t.refused) {
 		h.abandon(now, t, out)
+	} else if e.Reason == Promised {
+		t.again = min(t.again, now.Add(max(fromMicros(e.Micros), h.config.Renew/8)))
 	}
 }
 

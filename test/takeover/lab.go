@@ -117,7 +117,18 @@ func (d *ours) wellAndActive(ctx context.Context) (active string, err error) {
 	if err == nil && o.State != web.OperationDone {
 		err = errors.New(o.Outcome)
 	}
-	return active, err
+	return active, errors.Join(err, settled(o.Checks))
+}
+
+// settled refuses a gateway that asks for the lease last, as every one does for seconds after its start and one that is
+// damped does for longer: what it costs to replace it then is not what a takeover costs.
+func settled(checks []web.Check) error {
+	for _, c := range checks {
+		if c.Name == "damped" && c.Value != "no" {
+			return fmt.Errorf("%s asks last: %s", c.Peer, c.Value)
+		}
+	}
+	return nil
 }
 
 // powerOff takes all links of a node down, as its neighbours see it, and kills the daemon.
