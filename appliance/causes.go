@@ -24,8 +24,8 @@ func chain(links ...string) string {
 }
 
 // whyShut is the cause chain of the end of a tenure, in one text for log, command and API.
-func (n *Node) whyShut(p *port, epoch drawbridge.Epoch, cause string) string {
-	at := time.Now().Format(instant)
+func (n *Node) whyShut(p *port, epoch drawbridge.Epoch, when time.Time, cause string) string {
+	at := when.Format(instant)
 	switch cause {
 	case lease.Lapsed.String():
 		n.lost(p)
@@ -48,8 +48,8 @@ func (n *Node) whyShut(p *port, epoch drawbridge.Epoch, cause string) string {
 }
 
 // whyOpen is the cause chain of the beginning of one.
-func (n *Node) whyOpen(p *port, epoch drawbridge.Epoch) string {
-	taken := "lease " + epoch.String() + " taken " + time.Now().Format(instant)
+func (n *Node) whyOpen(p *port, epoch drawbridge.Epoch, at time.Time) string {
+	taken := "lease " + epoch.String() + " taken " + at.Format(instant)
 	if from := p.mover.take(); from != "" {
 		return chain(taken, from)
 	}

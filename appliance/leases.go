@@ -12,6 +12,8 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
+	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 	"github.com/drawbridge-net/drawbridge/failover/lease/warden"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
@@ -323,7 +325,11 @@ func (n *Node) rank(p *port, state *raftgroup.State) int {
 
 // tellTenure puts the beginning or end of a tenure here into words, and does what follows from it. The peers hear of it
 // first: until then they send to whom it was before.
+//
+// The event has the time at which the gate moved: a host that stood still tells of it late, and a reader of two journals
+// would see two gates open.
 func (n *Node) tellTenure(c warden.Change) {
+	at := wallClock(c.At)
 	var opened []*port
 	for _, p := range n.ports {
 		switch {
@@ -331,19 +337,22 @@ func (n *Node) tellTenure(c warden.Change) {
 		case c.Unused:
 			p.released()
 		case c.Held:
-			p.tenured(c.Epoch, n.whyOpen(p, c.Epoch))
+			p.tenured(c.Epoch, at, n.whyOpen(p, c.Epoch, at))
 			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
 			opened = append(opened, p)
 		default:
-			p.over(c.Epoch, n.whyShut(p, c.Epoch, c.Cause))
+			p.over(c.Epoch, at, n.whyShut(p, c.Epoch, at, c.Cause))
 		}
 	}
 	n.publish()
 	for _, p := range opened {
 		p.announce()
 		n.event(web.Event{
-			Level: web.LevelInfo, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: c.Epoch.String(),
+			Time: at, Level: web.LevelInfo, Kind: "gate_open", Port: p.name(), Segment: p.segment.Name, Epoch: c.Epoch.String(),
 			Text: fmt.Sprintf("gate of segment %s opened: this peer holds the lease", p.segment.Name), Reason: p.why(),
 		})
 	}
 }
+
+// wallClock is an instant of the leases' clock as people read it.
+func wallClock(at failover.Boottime) time.Time { return time.Now().Add(at.Sub(gate.Now())).UTC() }

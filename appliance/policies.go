@@ -153,7 +153,7 @@ func (n *Node) stands(id alone.PortID, epoch drawbridge.Epoch, until time.Durati
 		return false
 	}
 	if p.regent.Swap(uint64(epoch)) != uint64(epoch) {
-		go n.regency(p, epoch) // it takes locks of the mesh, and ALONE must not wait
+		go n.regency(p, epoch, time.Now()) // it takes locks of the mesh, and ALONE must not wait
 	}
 	return true
 }
@@ -164,32 +164,37 @@ func (n *Node) stood(id alone.PortID, epoch drawbridge.Epoch) {
 	if p == nil || p.gate == nil || !p.regent.CompareAndSwap(uint64(epoch), 0) {
 		return
 	}
+	ended := gate.Now()
+	if deadline := p.gate.Deadline(); deadline != 0 {
+		ended = min(ended, deadline)
+	}
 	if under, open := p.gate.Permit(); open && under == epoch {
 		p.gate.Shut()
 	}
+	at := wallClock(ended)
 	go func() {
 		p.mu.Lock()
 		was := p.epoch
 		p.mu.Unlock()
 		if was == epoch {
-			p.over(epoch, chain("shut "+time.Now().Format(instant), "without a majority nothing speaks for it any more"))
+			p.over(epoch, at, chain("shut "+at.Format(instant), "without a majority nothing speaks for it any more"))
 			n.publish()
 		}
 	}()
 }
 
 // regency tells of a gate that is open without a majority.
-func (n *Node) regency(p *port, epoch drawbridge.Epoch) {
+func (n *Node) regency(p *port, epoch drawbridge.Epoch, at time.Time) {
 	why := chain(regencyCause(alone.Policy(p.policy.Load())), "no majority", n.whyNoMajority())
 	p.mu.Lock()
-	p.epoch, p.cause, p.since = epoch, why, time.Now()
+	p.epoch, p.cause, p.since = epoch, why, at
 	p.mu.Unlock()
 	segment := drawbridge.SegmentIDOf(p.segment.Name)
 	n.voter.agent.Heard(segment, epoch) // what the voters give next is later
 	n.sw.SetSegment(segment, p.vni(), n.creds.ID(), epoch)
 	n.log.Warn("the gate is open without a majority", "port", p.name(), "epoch", epoch, "reason", why)
 	n.event(web.Event{
-		Level: web.LevelWarn, Kind: "regent", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(), Reason: why,
+		Time: at.UTC(), Level: web.LevelWarn, Kind: "regent", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(), Reason: why,
 		Text: fmt.Sprintf("gate of segment %s is open without a majority of the voters", p.segment.Name),
 	})
 	p.announce()

@@ -371,11 +371,11 @@ func (p *port) setReasons(reasons []string) bool {
 }
 
 // tenured notes that the lease opened the gate.
-func (p *port) tenured(epoch drawbridge.Epoch, cause string) {
+func (p *port) tenured(epoch drawbridge.Epoch, at time.Time, cause string) {
 	p.node.log.Info("gate opened", "port", p.name(), "epoch", epoch, "reason", cause)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.epoch, p.cause, p.since = epoch, cause, time.Now()
+	p.epoch, p.cause, p.since = epoch, cause, at
 }
 
 func (p *port) why() string {
@@ -385,17 +385,17 @@ func (p *port) why() string {
 }
 
 // over notes that a tenure has ended.
-func (p *port) over(epoch drawbridge.Epoch, cause string) {
+func (p *port) over(epoch drawbridge.Epoch, at time.Time, cause string) {
 	p.released()
 	if p.regent.Load() == uint64(epoch) && epoch != 0 {
 		return // the lease is over, the tenure goes on
 	}
 	p.mu.Lock()
-	p.epoch, p.cause, p.since = 0, cause, time.Now()
+	p.epoch, p.cause, p.since = 0, cause, at
 	p.mu.Unlock()
 	p.node.log.Info("gate shut", "port", p.name(), "epoch", epoch, "reason", cause)
 	p.node.event(web.Event{
-		Level: web.LevelInfo, Kind: "gate_shut", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(),
+		Time: at, Level: web.LevelInfo, Kind: "gate_shut", Port: p.name(), Segment: p.segment.Name, Epoch: epoch.String(),
 		Text: fmt.Sprintf("gate of segment %s shut: %s", p.segment.Name, cause), Reason: cause,
 	})
 }

@@ -87,6 +87,9 @@ func (g *Gate) Open(epoch drawbridge.Epoch, until Boottime) bool {
 // whoever promises that nothing more will come waits a grace period after Shut (docs/protocol/lease.md).
 func (g *Gate) Shut() { g.cell.Until.Store(0) }
 
+// Deadline is when the gate shuts by the clock, or has shut; 0: it was shut before that.
+func (g *Gate) Deadline() Boottime { return Boottime(g.cell.Until.Load()) }
+
 // Hold lets frames be read from the segment until the given time although the gate is shut, for a handover to keep
 // them in memory; 0: no longer. Whether they may go on is still for Permit to say, and nothing is written.
 func (g *Gate) Hold(until Boottime) { g.cell.Hold.Store(uint64(until)) }

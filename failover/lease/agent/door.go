@@ -116,7 +116,7 @@ func (a *Agent) open(d *door) (useful bool) {
 	}
 	if d.epoch != d.held {
 		d.epoch = d.held
-		a.tell(pipe.Report{Kind: pipe.Opened, Segment: d.segment, Epoch: d.held})
+		a.tell(pipe.Report{Kind: pipe.Opened, Segment: d.segment, Epoch: d.held, At: lease.Instant(a.moved)})
 	}
 	return true
 }
@@ -138,7 +138,7 @@ func (a *Agent) shut(d *door, cause string) {
 		d.gate.Shut()
 	}
 	if d.epoch != 0 {
-		a.tell(pipe.Report{Kind: pipe.Ended, Segment: d.segment, Epoch: d.epoch, Text: cause})
+		a.tell(pipe.Report{Kind: pipe.Ended, Segment: d.segment, Epoch: d.epoch, At: a.ended(d), Text: cause})
 		d.epoch = 0
 	}
 }
@@ -149,7 +149,10 @@ func (a *Agent) over(d *door, cause string) {
 		d.gate.Shut()
 	}
 	if d.held != 0 {
-		a.tell(pipe.Report{Kind: pipe.Ended, Segment: d.segment, Epoch: d.held, Text: cause, Yes: true})
+		a.tell(pipe.Report{Kind: pipe.Ended, Segment: d.segment, Epoch: d.held, At: a.ended(d), Text: cause, Yes: true})
 	}
 	d.held, d.epoch = 0, 0
 }
+
+// ended is when the gate of a tenure shut: now, or before by its own clock, when nobody was there to do it.
+func (a *Agent) ended(d *door) lease.Instant { return min(a.now(), d.until) }

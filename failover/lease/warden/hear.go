@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
 )
 
@@ -93,7 +94,7 @@ func (w *Warden) hearChange(r *pipe.Report) (c Change, news bool) {
 	if d == nil || d.held != r.Epoch {
 		return c, false
 	}
-	c = Change{Segment: r.Segment, Epoch: r.Epoch, Held: r.Kind == pipe.Opened, Cause: r.Text, Unused: d.open == 0}
+	c = Change{Segment: r.Segment, Epoch: r.Epoch, Held: r.Kind == pipe.Opened, Cause: r.Text, Unused: d.open == 0, At: failover.Boottime(r.At)}
 	if c.Held {
 		c.Unused = false
 		d.open = r.Epoch

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
 )
@@ -140,9 +141,14 @@ func (w *Warden) bury(l *life) {
 	w.lifeChanged()
 	var over []Change
 	for _, d := range w.doors {
+		deadline := d.gate.Deadline()
 		w.forbid(d)
+		at := gate.Now()
+		if deadline != 0 {
+			at = min(at, deadline)
+		}
 		if d.held != 0 {
-			over = append(over, Change{Segment: d.segment, Epoch: d.held, Cause: "the lease agent ended", Unused: d.open == 0})
+			over = append(over, Change{Segment: d.segment, Epoch: d.held, Cause: "the lease agent ended", Unused: d.open == 0, At: at})
 		}
 		d.held, d.open = 0, 0
 	}

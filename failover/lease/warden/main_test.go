@@ -76,7 +76,7 @@ func beDaemon() {
 	w, err := New(Config{
 		Self: self, Listen: netip.MustParseAddrPort("127.0.0.1:0"),
 		Key:   func(drawbridge.PeerID) ([]byte, bool) { return secret, true },
-		Alive: d.moves.Load, Tell: func(c Change) { fmt.Printf("change %v %d %s\n", c.Held, c.Epoch, c.Cause) },
+		Alive: d.moves.Load, Tell: func(c Change) { fmt.Printf("change %v %d %d %s\n", c.Held, c.Epoch, c.At, c.Cause) },
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	check(err)

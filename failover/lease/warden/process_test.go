@@ -10,6 +10,7 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 )
 
@@ -135,15 +136,21 @@ func TestAKilledAgentIsReplaced(t *testing.T) {
 	}
 }
 
-// TestTheGateOfAFrozenAgentShutsByTheClock, and nothing is released; thawed, the agent sees that its tenure is over.
+// TestTheGateOfAFrozenAgentShutsByTheClock, and nothing is released; thawed, the agent sees that its tenure is over, and tells
+// that it was when the gate shut, not when it saw.
 func TestTheGateOfAFrozenAgentShutsByTheClock(t *testing.T) {
 	s := start(t)
 	s.until("life 1")
 	first := s.opened()
 	s.signal(s.agent, syscall.SIGSTOP)
 	s.gateIs(false)
+	seen := gate.Now()
 	s.signal(s.agent, syscall.SIGCONT)
-	s.until("change false")
+	var epoch, at uint64
+	line := s.until("change false")
+	if _, err := fmt.Sscanf(line, "change false %d %d", &epoch, &at); err != nil || epoch != uint64(first) || at == 0 || at > uint64(seen) {
+		t.Errorf("%q, want the end of %d before %d", line, first, seen)
+	}
 	if second := s.opened(); second <= first {
 		t.Errorf("epoch %v after %v", second, first)
 	}

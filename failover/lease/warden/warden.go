@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
@@ -23,6 +24,7 @@ import (
 // Gate is the door of a segment, in memory that the agent can share.
 type Gate interface {
 	Shut()
+	Deadline() failover.Boottime
 	Memory() int
 }
 
@@ -56,9 +58,10 @@ const Argument = "lease-agent"
 type Change struct {
 	Segment drawbridge.SegmentID
 	Epoch   drawbridge.Epoch
-	Held    bool   // the gate is open
-	Cause   string // why it was shut
-	Unused  bool   // the tenure ended without the gate having been open
+	Held    bool              // the gate is open
+	Cause   string            // why it was shut
+	Unused  bool              // the tenure ended without the gate having been open
+	At      failover.Boottime // when the gate opened or shut, which may be told much later
 }
 
 // door is a gate and whom to ask before it opens.

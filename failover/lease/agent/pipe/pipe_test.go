@@ -44,8 +44,8 @@ func reports() []Report {
 	return []Report{
 		{Kind: Running, Text: "no real time"},
 		{Kind: Won, Segment: 3, Epoch: 5},
-		{Kind: Opened, Segment: 3, Epoch: 5},
-		{Kind: Ended, Segment: 3, Epoch: 5, Text: "released"},
+		{Kind: Opened, Segment: 3, Epoch: 5, At: 76},
+		{Kind: Ended, Segment: 3, Epoch: 5, At: 78, Text: "released"},
 		{Kind: Yielded, Number: 4, Yes: true},
 		{Kind: Floored, Number: 5, Yes: true, At: 77},
 		{Kind: Noted, Level: slog.LevelDebug, Text: "x"},

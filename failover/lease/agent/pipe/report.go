@@ -12,8 +12,8 @@ import (
 const (
 	Running Kind = 64 + iota // Text: why it does not run as it should, or nothing
 	Won                      // Segment, Epoch: the lease is held; the gate waits for the board
-	Opened                   // Segment, Epoch
-	Ended                    // Segment, Epoch, Text: why the gate was shut; Yes: the lease is over too
+	Opened                   // Segment, Epoch, At: no frame passed before that
+	Ended                    // Segment, Epoch, At: no frame passed after that, Text: why the gate was shut; Yes: the lease is over too
 	Yielded                  // Number, Yes: there was a tenure
 	Floored                  // Number, Yes, At
 	Told                     // Number, Status
