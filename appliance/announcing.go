@@ -166,6 +166,16 @@ func (p *port) flushBridge() {
 	}
 }
 
+// hail has every peer of the overlay turn to this gateway now: a switch is taught by any frame, and so are they.
+func (p *port) hail() {
+	p.mu.Lock()
+	to := p.attached
+	p.mu.Unlock()
+	if own := p.stationAddress(); to != nil && own != (drawbridge.MAC{}) {
+		to.Hail(announce.Frame(own))
+	}
+}
+
 // stationAddress is the port's own; zero when the interface is not there.
 func (p *port) stationAddress() drawbridge.MAC {
 	i, err := hostnet.Find(p.interfaceName())

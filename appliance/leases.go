@@ -324,7 +324,7 @@ func (n *Node) rank(p *port, state *raftgroup.State) int {
 }
 
 // tellTenure puts the beginning or end of a tenure here into words, and does what follows from it. The peers hear of it
-// first: until then they send to whom it was before.
+// first, by a frame and by the mesh: until then they send to whom it was before.
 //
 // The event has the time at which the gate moved: a host that stood still tells of it late, and a reader of two journals
 // would see two gates open.
@@ -339,6 +339,7 @@ func (n *Node) tellTenure(c warden.Change) {
 		case c.Held:
 			p.tenured(c.Epoch, at, n.whyOpen(p, c.Epoch, at))
 			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
+			p.hail()
 			opened = append(opened, p)
 		default:
 			p.over(c.Epoch, at, n.whyShut(p, c.Epoch, at, c.Cause))

@@ -65,6 +65,20 @@ func (r *Releaser) Capture(ps []drawbridge.Packet) {
 	r.pump.forward(ps)
 }
 
+// Hail sends a frame into the overlay as if the port had read it. The epoch rides in every frame and the first one that a
+// peer hears suffices, so a gateway whose gate has just opened need not wait for a host to say something, nor for the
+// news of its tenure to be signed and believed. During a planned move it does nothing: that has an order of its own.
+func (a *Attached) Hail(f drawbridge.Frame) {
+	a.taking.RLock()
+	defer a.taking.RUnlock()
+	if a.detached.Load() || a.holder.Load() != nil {
+		return
+	}
+	r := a.Releaser()
+	r.Capture([]drawbridge.Packet{{Frame: f}})
+	r.Close()
+}
+
 // Close is the last call.
 func (r *Releaser) Close() { r.pump.out.Close() }
 

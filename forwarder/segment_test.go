@@ -48,6 +48,30 @@ func TestAHandoverMovesAllAddressesAtOnce(t *testing.T) {
 	}
 }
 
+// TestAHailMovesASegmentAtOnce: before any host has said anything, and not while a planned move keeps the port's frames.
+func TestAHailMovesASegmentAtOnce(t *testing.T) {
+	o := newOffice(t)
+	o.a.open(5)
+	o.host.say(drawbridge.Broadcast, 0)
+	hail := func() { o.b.Hail(frame(drawbridge.Broadcast, address(200), 9)); o.settle() }
+	want := func(active drawbridge.PeerID, epoch drawbridge.Epoch, why string) {
+		t.Helper()
+		if who, at := o.nodes[0].sw.Tenure(o.a.cfg.Segment, 7); who != active || at != epoch {
+			t.Errorf("%s: the peer knows %d since %s, want %d since %s", why, who, at, active, epoch)
+		}
+	}
+	hail()
+	want(2, 5, "a shut gate")
+	o.a.gate.Shut()
+	o.b.open(6)
+	o.b.SetHolder(&recorder{})
+	hail()
+	want(2, 5, "a planned move")
+	o.b.SetHolder(nil)
+	hail()
+	want(3, 6, "an open gate")
+}
+
 func TestNewsMoveASegmentToo(t *testing.T) {
 	o := newOffice(t)
 	o.a.open(5)
