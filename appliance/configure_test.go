@@ -203,3 +203,20 @@ func TestOneKeyIsOneChange(t *testing.T) {
 		t.Errorf("the same key of somebody else: %v, %v", done, err)
 	}
 }
+
+// A user who came after the version that is put back stays; what else it says comes back (ADR 0020).
+func TestARollBackKeepsTheUsers(t *testing.T) {
+	first := versionNumber(1, `{"format":1,"timers":{"profile":"wan"},"users":{"version":1,"users":[{"name":"alice"}]}}`)
+	last := versionNumber(2, `{"format":1,"timers":{"profile":"fast"},"users":{"version":2,"users":[{"name":"alice"},{"name":"bob"}]}}`)
+	state := raftgroup.State{Versions: []raftgroup.Version{first, last}}
+	d, err := withoutUsers(&state, &first)
+	if err != nil || d == nil {
+		t.Fatalf("%v: %v", d, err)
+	}
+	if d.Timers.Profile != "wan" || !strings.Contains(string(d.Users), "bob") {
+		t.Errorf("timers %s, users %s", d.Timers.Profile, d.Users)
+	}
+	if d, err := withoutUsers(&state, &last); d != nil || err != nil {
+		t.Errorf("the same users make another document: %v: %v", d, err)
+	}
+}

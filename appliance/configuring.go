@@ -224,15 +224,53 @@ func canonical(document []byte) []byte {
 
 func (n *Node) rollbackConfig(ctx context.Context, p web.ConfigProposal) (configReply, error) {
 	state, _ := n.voter.group.State()
-	if r, done, err := asked(&state, p, nil); done {
-		return r, err
-	}
 	to, err := state.Version(p.To)
 	if err != nil {
 		return configReply{}, decision(err)
 	}
 	base := n.base(&state, p)
+	d, err := withoutUsers(&state, &to)
+	if err != nil {
+		return configReply{}, err
+	}
+	if d != nil {
+		return n.putBack(ctx, p, base, &state, d)
+	}
+	if r, done, err := asked(&state, p, nil); done {
+		return r, err
+	}
 	return n.propose(ctx, p, base, raftgroup.Command{RollbackConfig: &raftgroup.RollbackConfig{Base: base, To: p.To, Comment: p.Comment, Length: to.Length()}})
+}
+
+// withoutUsers is what a version says of everything but the users, who stay as they are (ADR 0020); nil: it has the same.
+func withoutUsers(state *raftgroup.State, to *raftgroup.Version) (*netconfig.Document, error) {
+	newest, _ := state.Newest()
+	now, err := netconfig.Read(newest.Document)
+	if err != nil {
+		return nil, fmt.Errorf("%w: version %d: %w", web.ErrConflict, newest.Number, err)
+	}
+	d, err := netconfig.Read(to.Document)
+	if err != nil {
+		return nil, fmt.Errorf("%w: version %d: %w", web.ErrConflict, to.Number, err)
+	}
+	if string(canonical(now.Users)) == string(canonical(d.Users)) {
+		return nil, nil
+	}
+	d.Users = now.Users
+	return d, nil
+}
+
+// putBack adds a version that says what an earlier one did, with the users of now.
+func (n *Node) putBack(ctx context.Context, p web.ConfigProposal, base uint64, state *raftgroup.State, d *netconfig.Document) (configReply, error) {
+	document, err := d.JSON()
+	if err != nil {
+		return configReply{}, err
+	}
+	if r, done, err := asked(state, p, document); done {
+		return r, err
+	}
+	comment := cmp.Or(p.Comment, fmt.Sprintf("the same as version %d", p.To)) + "; users as they are"
+	return n.propose(ctx, p, base, raftgroup.Command{PutConfig: &raftgroup.PutConfig{Base: base, Comment: comment, Document: document, Follows: follows(d)}})
 }
 
 // propose has a change decided and answers with the version that it made.

@@ -73,7 +73,7 @@ func (d *door) handler() http.Handler {
 
 // serve answers browsers until ctx ends. Its failure is no reason to stop the gateway.
 func (d *door) serve(ctx context.Context) error {
-	if err := web.ServeTLS(ctx, d.listener, d.handler(), d.certificates.TLS()); err != nil && ctx.Err() == nil {
+	if err := web.ServeTLS(ctx, d.listener, d.handler(), d.certificates.TLS(), d.n.log); err != nil && ctx.Err() == nil {
 		d.n.log.Error("the console for browsers ended", "addr", d.n.cfg.Console, "err", err)
 		d.n.event(web.Event{Level: web.LevelError, Kind: "console_failed", Text: "the console for browsers ended: " + err.Error()})
 	}

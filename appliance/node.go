@@ -213,7 +213,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	start("data plane", n.plane.Run)
 	start("mesh", n.router.Run)
-	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, door.handler()) })
+	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, door.handler(), n.log) })
 	start("access", door.access.Run)
 	start("users", door.users.Run)
 	if door.listener != nil {

@@ -98,6 +98,7 @@ type AddressRelease struct {
 func (s *server) addresses() {
 	const invalid, missing, conflict, later = http.StatusUnprocessableEntity, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable
 	type all struct {
+		AddressFilter
 		Everywhere bool `query:"everywhere" doc:"Of all peers that answer, not of this one alone"`
 		Watch      bool `query:"watch" doc:"Answer with server-sent events: the whole answer again whenever it has changed"`
 	}
@@ -107,10 +108,14 @@ func (s *server) addresses() {
 			return &answer[[]Subnet]{complete(out)}, s.refusal(err)
 		})
 	s.streamed("/ipam/subnets")
-	huma.Register(s.api, operation("get-addresses", http.MethodGet, "/ipam/addresses", "Addresses that are not free", later),
+	huma.Register(s.api, operation("get-addresses", http.MethodGet, "/ipam/addresses", "Addresses that are not free", invalid, later),
 		func(ctx context.Context, in *all) (*answer[[]Address], error) {
+			keep, err := in.parsed()
+			if err != nil {
+				return nil, huma.NewError(invalid, err.Error())
+			}
 			out, err := s.node.Addresses(ctx, in.Everywhere)
-			return &answer[[]Address]{complete(out)}, s.refusal(err)
+			return &answer[[]Address]{complete(keep(out))}, s.refusal(err)
 		})
 	s.streamed("/ipam/addresses")
 	type one struct {

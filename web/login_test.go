@@ -385,7 +385,7 @@ func TestSocketIsForRoot(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- web.Serve(ctx, l, web.New(webtest.New(), slog.New(slog.DiscardHandler), web.WithAccess(a, nil, access.NewAuditFile(path+".log"))))
+		done <- web.Serve(ctx, l, web.New(webtest.New(), slog.New(slog.DiscardHandler), web.WithAccess(a, nil, access.NewAuditFile(path+".log"))), slog.New(slog.DiscardHandler))
 	}()
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", path)

@@ -168,7 +168,7 @@ type Issuer struct {
 	Issuer       string            `json:"issuer" doc:"URL of the issuer"`
 	ClientID     string            `json:"client_id" doc:"What the issuer calls this network"`
 	ClientSecret string            `json:"client_secret,omitempty" doc:"What the issuer knows it by; never shown; left out: as before"`
-	RedirectURL  string            `json:"redirect_url" doc:"Where the issuer sends people back to: https://CONSOLE/api/v1/oidc/callback"`
+	RedirectURL  string            `json:"redirect_url" doc:"Where the issuer sends people back to: https://CONSOLE/api/v1/oidc/callback, or https://{host}/api/v1/oidc/callback for the console that the browser is at, when the issuer knows all of them"`
 	NameClaim    string            `json:"name_claim,omitempty" doc:"Claim that has the name; empty: preferred_username"`
 	RoleClaim    string            `json:"role_claim" doc:"Claim that decides on the role, a text or a list of texts" example:"groups"`
 	Roles        map[string]string `json:"roles" doc:"Role by value of that claim; the strongest counts, and who has none stays out"`

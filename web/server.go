@@ -138,7 +138,7 @@ func problem(w http.ResponseWriter, code int, detail string) {
 }
 
 // Serve answers on l until ctx ends, then gives requests two seconds to finish. It closes l.
-func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
+func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	requests, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	s := &http.Server{
@@ -146,6 +146,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler) error {
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what clients do wrong at TLS and HTTP
 		BaseContext:       func(net.Listener) context.Context { return requests },
 		ConnContext:       access.ConnContext,
 	}

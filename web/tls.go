@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -13,14 +14,14 @@ import (
 
 // ServeTLS answers on l until ctx ends, with TLS as c says. Who speaks plain HTTP to it, as people do who type
 // an address without https, is told where to go. It closes l.
-func ServeTLS(ctx context.Context, l net.Listener, h http.Handler, c *tls.Config) error {
+func ServeTLS(ctx context.Context, l net.Listener, h http.Handler, c *tls.Config, log *slog.Logger) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	s := &sorter{Listener: l, ctx: ctx, secret: make(chan net.Conn), plain: make(chan net.Conn), room: make(chan struct{}, maxUnsorted)}
 	var group sync.WaitGroup
 	var plainErr, tlsErr, err error
-	group.Go(func() { plainErr = Serve(ctx, sorted{s, s.plain}, http.HandlerFunc(toTLS)) })
-	group.Go(func() { tlsErr = Serve(ctx, tls.NewListener(sorted{s, s.secret}, c), h) })
+	group.Go(func() { plainErr = Serve(ctx, sorted{s, s.plain}, http.HandlerFunc(toTLS), log) })
+	group.Go(func() { tlsErr = Serve(ctx, tls.NewListener(sorted{s, s.secret}, c), h, log) })
 	group.Go(func() {
 		err = s.run()
 		stop()

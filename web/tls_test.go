@@ -34,7 +34,7 @@ func serveTLS(t *testing.T) (addr string, c *access.Certificates) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- web.ServeTLS(ctx, l, web.New(webtest.New(), slog.New(slog.DiscardHandler)), c.TLS())
+		done <- web.ServeTLS(ctx, l, web.New(webtest.New(), slog.New(slog.DiscardHandler)), c.TLS(), slog.New(slog.DiscardHandler))
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -110,7 +111,7 @@ func serveConsoles(ctx context.Context, at netip.AddrPort, sockets []string) err
 			return fmt.Errorf("console of %s: %w", socket, err)
 		}
 		all.Go(func() {
-			errs[i] = web.Serve(ctx, l, consoleOver(socket, addr))
+			errs[i] = web.Serve(ctx, l, consoleOver(socket, addr), slog.Default())
 			stop()
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,15 +24,30 @@ func (t *tool) ipamCommand() *cobra.Command {
 
 func (t *tool) addressesCommand() *cobra.Command {
 	var here bool
+	var subnet, use, find string
+	var limit int
 	cmd := reads(t, &cobra.Command{
 		Use:   "list",
 		Short: "Addresses that are not free, at all peers that answer",
 	}, reading[[]web.Address]{path: "ipam/addresses", show: showAddresses, query: func() url.Values {
-		if here {
-			return nil
+		q := url.Values{}
+		for name, value := range map[string]string{"subnet": subnet, "use": use, "find": find} {
+			if value != "" {
+				q.Set(name, value)
+			}
 		}
-		return url.Values{"everywhere": {"true"}}
+		if limit > 0 {
+			q.Set("limit", strconv.Itoa(limit))
+		}
+		if !here {
+			q.Set("everywhere", "true")
+		}
+		return q
 	}})
+	cmd.Flags().StringVar(&subnet, "subnet", "", "only addresses of this prefix")
+	cmd.Flags().StringVar(&use, "use", "", "only those that are not free for this reason, such as allocated, lent, foreign")
+	cmd.Flags().StringVar(&find, "find", "", "only those with this text in address, owner, host, hardware address, port or peer")
+	cmd.Flags().IntVar(&limit, "limit", 0, "the most that are shown; 0: all")
 	cmd.Flags().BoolVar(&here, "here", false, "only those of this peer")
 	return cmd
 }

@@ -50,7 +50,9 @@ func daemon(t *testing.T, n web.Node) string {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- web.Serve(ctx, l, web.New(n, slog.New(slog.DiscardHandler))) }()
+	go func() {
+		ended <- web.Serve(ctx, l, web.New(n, slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler))
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

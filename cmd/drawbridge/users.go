@@ -18,7 +18,7 @@ func (t *tool) usersCommand() *cobra.Command {
 	cmd.AddCommand(t.listUsersCommand(), t.addUserCommand(), t.passwordCommand(), t.roleCommand(),
 		t.disableCommand("disable", "Keep a user from logging in; sessions and tokens end at once", true),
 		t.disableCommand("enable", "Let a user log in again", false),
-		t.removeUserCommand(), t.totpCommand(), t.codeCommand(), t.sessionsCommand(), t.accessTokenCommand())
+		t.removeUserCommand(), t.totpCommand(), t.codeCommand(), t.sessionsCommand(), t.accessTokenCommand(), t.issuerCommand())
 	return cmd
 }
 

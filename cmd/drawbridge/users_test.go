@@ -30,7 +30,7 @@ func attended(t *testing.T) (socket string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- web.Serve(ctx, l, web.New(webtest.New(), slog.New(slog.DiscardHandler), people))
+		ended <- web.Serve(ctx, l, web.New(webtest.New(), slog.New(slog.DiscardHandler), people), slog.New(slog.DiscardHandler))
 	}()
 	t.Cleanup(func() {
 		cancel()

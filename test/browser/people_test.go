@@ -39,6 +39,24 @@ func (b *tab) post(method, path, body string, want int) {
 	}
 }
 
+func TestAnIssuerIsSetAndRemoved(t *testing.T) {
+	_, b := lookInside(t)
+	b.open("/users")
+	b.click("button", "Set up an issuer…")
+	b.accessible("an issuer")
+	for i, words := range []string{"Example", "https://id.example", "console", "secret words"} {
+		b.fill(fmt.Sprintf("dialog label:nth-of-type(%d) input", i+1), words)
+	}
+	b.fill("dialog textarea", "noc = operator")
+	b.click("dialog footer button", "Set")
+	b.awaitText(".card .facts", "https://{host}/api/v1/oidc/callback")
+	b.awaitText(".card .facts", "operator")
+	b.accessible("the issuer")
+	b.click("button", "Remove…")
+	b.click("dialog footer button.danger", "Remove")
+	b.awaitText(".card .state", "off")
+}
+
 func TestAUserIsMadeChangedAndRemoved(t *testing.T) {
 	_, b := lookInside(t)
 	b.open("/users")

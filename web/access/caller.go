@@ -26,6 +26,7 @@ type Caller struct {
 	Agent   string     // what the browser calls itself
 	Request string     // ID of the request
 
+	host       string // that the client believes to speak to
 	prefix     string // scope of the token
 	key        [sha256.Size]byte
 	generation uint64

@@ -22,6 +22,7 @@ func (a *Access) Guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		headers(w, r)
 		c, refusal := a.admit(r)
+		c.host = r.Host
 		w.Header().Set("X-Request-Id", c.Request)
 		r = r.WithContext(withCaller(r.Context(), c))
 		if refusal != nil {

@@ -62,6 +62,7 @@ func (i *issuers) describe(ctx context.Context, issuer string, now time.Time) (*
 // journey is one of them, by its state.
 type journey struct {
 	nonce, verifier string
+	back            string // redirect URL
 	until           time.Time
 }
 
@@ -81,9 +82,9 @@ func (a *Access) StartIssuer(ctx context.Context) (to string, cookie http.Cookie
 		return "", cookie, err
 	}
 	state := randomText()
-	j := journey{randomText(), oauth2.GenerateVerifier(), a.cfg.Now().Add(issuerFor)}
+	j := journey{randomText(), oauth2.GenerateVerifier(), d.OIDC.back(CallerOf(ctx).host), a.cfg.Now().Add(issuerFor)}
 	a.issuers.add(state, j, a.cfg.Now())
-	to = d.OIDC.flow(provider).AuthCodeURL(state, oidc.Nonce(j.nonce), oauth2.S256ChallengeOption(j.verifier))
+	to = d.OIDC.flow(provider, j.back).AuthCodeURL(state, oidc.Nonce(j.nonce), oauth2.S256ChallengeOption(j.verifier))
 	return to, issuerCookie(state), nil
 }
 
@@ -117,14 +118,14 @@ func (a *Access) FinishIssuer(ctx context.Context, state, code, cookie string) (
 }
 
 // flow is how to speak to the issuer.
-func (o OIDC) flow(p *oidc.Provider) *oauth2.Config {
+func (o OIDC) flow(p *oidc.Provider, back string) *oauth2.Config {
 	scopes := append([]string{oidc.ScopeOpenID, "profile"}, o.Scopes...)
-	return &oauth2.Config{ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: p.Endpoint(), RedirectURL: o.RedirectURL, Scopes: scopes}
+	return &oauth2.Config{ClientID: o.ClientID, ClientSecret: o.ClientSecret, Endpoint: p.Endpoint(), RedirectURL: back, Scopes: scopes}
 }
 
 // vouch exchanges the code for what the issuer says about somebody.
 func (o OIDC) vouch(ctx context.Context, provider *oidc.Provider, j journey, code string) (name string, role Role, err error) {
-	got, err := o.flow(provider).Exchange(ctx, code, oauth2.VerifierOption(j.verifier))
+	got, err := o.flow(provider, j.back).Exchange(ctx, code, oauth2.VerifierOption(j.verifier))
 	if err != nil {
 		return "", Nobody, unreachable(o.Issuer, err)
 	}

@@ -206,3 +206,18 @@ func TestRoleOfClaims(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// The settings are those of all nodes: a log in ends at the console where it began.
+func TestTheWayBackLeadsToTheSameConsole(t *testing.T) {
+	o := OIDC{RedirectURL: "https://{host}" + oidcCallback}
+	if got := o.back("gw-b.example:8443"); got != "https://gw-b.example:8443"+oidcCallback {
+		t.Errorf("%s", got)
+	}
+	o.Issuer, o.ClientID, o.RoleClaim, o.Roles = "https://id.example", "c", "groups", map[string]Role{"a": Admin}
+	if err := o.Check(); err != nil {
+		t.Error(err)
+	}
+	if o.RedirectURL = "https://{host}.evil/x"; o.Check() == nil {
+		t.Error("another path is taken")
+	}
+}

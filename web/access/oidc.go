@@ -3,6 +3,7 @@ package access
 import (
 	"fmt"
 	"net/url"
+	"strings"
 )
 
 // OIDC says who else vouches for people: an issuer, and which of its users get which role here.
@@ -11,7 +12,7 @@ type OIDC struct {
 	Issuer       string          `json:"issuer"`
 	ClientID     string          `json:"client_id"`
 	ClientSecret string          `json:"client_secret,omitempty"`
-	RedirectURL  string          `json:"redirect_url"` // of this console, ends in /api/v1/oidc/callback
+	RedirectURL  string          `json:"redirect_url"` // of a console, ends in /api/v1/oidc/callback; {host}: of whichever the browser is at
 	NameClaim    string          `json:"name_claim,omitempty"`
 	RoleClaim    string          `json:"role_claim"`       // text or a list of texts, such as groups
 	Roles        map[string]Role `json:"roles"`            // by value of that claim; the strongest counts
@@ -27,9 +28,9 @@ func (o OIDC) Check() error {
 	if err != nil || issuer.Scheme != "https" && issuer.Hostname() != "127.0.0.1" || issuer.Host == "" {
 		return invalid("oidc: issuer %q: want an https URL", o.Issuer)
 	}
-	back, err := url.Parse(o.RedirectURL)
-	if err != nil || back.Scheme != "https" || back.Path != oidcCallback {
-		return invalid("oidc: redirect_url %q: want https://THIS-CONSOLE%s, as the issuer knows it", o.RedirectURL, oidcCallback)
+	back, err := url.Parse(o.back("console.example"))
+	if err != nil || back.Scheme != "https" || back.Host == "" || back.Path != oidcCallback {
+		return invalid("oidc: redirect_url %q: want https://CONSOLE%s, as the issuer knows it, or https://%s%s when it knows every console of the network", o.RedirectURL, oidcCallback, thisHost, oidcCallback)
 	}
 	if o.ClientID == "" || o.RoleClaim == "" || len(o.Roles) == 0 {
 		return invalid("oidc: client_id, role_claim and roles are needed, or nobody could log in")
@@ -41,6 +42,13 @@ func (o OIDC) Check() error {
 	}
 	return nil
 }
+
+// thisHost stands in a redirect URL for the console that the browser is at: the settings are those of all nodes, and a log
+// in ends where it began. Who sends another host gets an address that the issuer does not know, and refuses.
+const thisHost = "{host}"
+
+// back is where the issuer sends somebody back to who is at a host.
+func (o OIDC) back(host string) string { return strings.ReplaceAll(o.RedirectURL, thisHost, host) }
 
 // SetOIDC replaces the settings; nil ends log in by an issuer.
 func (d Directory) SetOIDC(o *OIDC) (Directory, error) {

@@ -274,7 +274,7 @@ func TestSharedGoesForward(t *testing.T) {
 		stores[0].must(t, adding("root"))
 		last := make([]uint64, 3)
 		top := uint64(0)
-		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
+		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
 			i := rapid.IntRange(0, 2).Draw(rt, "node")
 			switch rapid.IntRange(0, 4).Draw(rt, "what") {
 			case 0:

@@ -90,3 +90,18 @@ func (c *Client) RenewCertificate(ctx context.Context) (shown web.Certificate, e
 func (c *Client) SetACME(ctx context.Context, r web.ACMERequest) (shown web.Certificate, err error) {
 	return shown, c.send(ctx, http.MethodPut, "certificate/acme", r, &shown)
 }
+
+// Issuer asks for the issuer by which people can log in.
+func (c *Client) Issuer(ctx context.Context) (web.Issuer, error) {
+	return get[web.Issuer](ctx, c, "oidc", nil)
+}
+
+// SetIssuer replaces it.
+func (c *Client) SetIssuer(ctx context.Context, i web.Issuer) error {
+	return c.send(ctx, http.MethodPut, "oidc", i, nil)
+}
+
+// RemoveIssuer ends log in by an issuer.
+func (c *Client) RemoveIssuer(ctx context.Context) error {
+	return c.send(ctx, http.MethodDelete, "oidc", nil, nil)
+}

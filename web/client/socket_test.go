@@ -36,7 +36,9 @@ func TestSocket(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	n := webtest.New()
-	go func() { ended <- web.Serve(ctx, l, web.New(n, slog.New(slog.DiscardHandler))) }()
+	go func() {
+		ended <- web.Serve(ctx, l, web.New(n, slog.New(slog.DiscardHandler)), slog.New(slog.DiscardHandler))
+	}()
 	if s, err := client.New(path).Status(t.Context()); err != nil || s.Name != "a" {
 		t.Errorf("status %+v: %v", s, err)
 	}

@@ -625,7 +625,7 @@ export interface Issuer {
   name: string;
   /** Claim that has the name; empty: preferred_username */
   name_claim?: string;
-  /** Where the issuer sends people back to: https://CONSOLE/api/v1/oidc/callback */
+  /** Where the issuer sends people back to: https://CONSOLE/api/v1/oidc/callback, or https://{host}/api/v1/oidc/callback for the console that the browser is at, when the issuer knows all of them */
   redirect_url: string;
   /** Claim that decides on the role, a text or a list of texts */
   role_claim: string;

@@ -6,6 +6,7 @@ import { useAnswer } from "../answer";
 import { setQuery, usePlace } from "../route";
 import { may, session, whyNot, type Role } from "../session";
 import { Enrol } from "../totp";
+import { IssuerCard } from "./issuer";
 import { Confirm } from "../ui/dialog";
 import { FormDialog, Gated, NewPassword } from "../ui/form";
 import { Icon } from "../ui/icons";
@@ -69,6 +70,7 @@ function List() {
           )}
         />
       )}
+      <IssuerCard />
       {query.get("new") && <Add onClose={() => setQuery({ new: undefined })} done={done} />}
       {deed && <Do key={deed.what + deed.user.name} deed={deed} done={done} onClose={() => setDeed((now) => (now === deed ? undefined : now))} />}
     </Page>
