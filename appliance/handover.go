@@ -89,6 +89,13 @@ func (m *moves) endTaking(id drawbridge.SegmentID) {
 	delete(m.taking, id)
 }
 
+// under reports whether a segment is being moved, either way.
+func (m *moves) under(id drawbridge.SegmentID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.giving[id] || m.taking[id] != nil
+}
+
 // tenure hears from the lease agent that a gate here has opened or shut. It must not wait.
 func (m *moves) tenure(segment drawbridge.SegmentID, epoch drawbridge.Epoch, held bool) {
 	if !held {
@@ -350,7 +357,7 @@ func (g *giving) carry(do []handover.Do) {
 			g.keep.hold()
 			g.carry(g.machine.Held(g.node.elapsed()))
 		case handover.DoYield:
-			g.port.mover.set(fmt.Sprintf("switchover to %s asked for by %s", g.to, g.op.read().By))
+			g.port.mover.set(whyMoved(g.to, g.op.read()))
 			had := g.node.voter.agent.Yield(drawbridge.SegmentIDOf(g.port.segment.Name), g.toID)
 			g.carry(g.machine.Yielded(g.node.elapsed(), had))
 		case handover.DoShut:
@@ -466,7 +473,7 @@ func (t *taking) prepare(m *handover.Message) {
 	t.port = p
 	if refusal == "" {
 		t.keep = newTakerKeeper(p)
-		p.mover.set("handed over by " + string(t.node.names()[t.from]))
+		p.mover.set(chain("handed over by "+string(t.node.names()[t.from]), p.preempt.why()))
 	}
 	t.carry(t.machine.Prepare(t.node.elapsed(), refusal))
 }

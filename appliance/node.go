@@ -227,6 +227,7 @@ func (n *Node) Run(ctx context.Context) error {
 		start("lease agent", n.voter.agent.Run)
 		start("leases", n.followLeases)
 		start("quorum loss", n.followPolicies)
+		start("preemption", n.followPreemptions)
 		start("address space", n.decideAddresses)
 		start("roll-out", n.roll)
 	}

@@ -39,9 +39,15 @@ type order struct {
 	DryRun  bool   `json:"dry_run,omitempty"`
 	Anyway  bool   `json:"anyway,omitempty"` // to a damped gateway, too: it is that or nobody
 	On      bool   `json:"on,omitempty"`
+	Why     string `json:"why,omitempty"`    // of a preemption: nobody asked
 	Source  string `json:"source,omitempty"` // of an update: where from
 	Want    string `json:"want,omitempty"`   // of an update: which version
 	At      string `json:"at,omitempty"`     // of an update: who coordinates it
+}
+
+// operation is what is shown of it.
+func (o *order) operation() web.Operation {
+	return web.Operation{ID: o.ID, Kind: o.Kind, Segment: o.Segment, To: o.To, By: o.By, Why: o.Why, DryRun: o.DryRun}
 }
 
 // handleMoves registers everything by which peers move segments together.
@@ -71,7 +77,7 @@ func (n *Node) serveOrder(from drawbridge.PeerID, conn net.Conn) {
 		n.answerOrder(conn, n.checksOperation(&o))
 		return
 	}
-	op := n.begin(web.Operation{ID: o.ID, Kind: o.Kind, Segment: o.Segment, To: o.To, By: o.By, DryRun: o.DryRun})
+	op := n.begin(o.operation())
 	go n.carryOut(op, &o)
 	for {
 		watch := n.changed.watch()
@@ -167,21 +173,24 @@ func (op *operation) finish(err error) {
 // refused.
 func (n *Node) delegate(ctx context.Context, at drawbridge.PeerID, o *order) (web.Operation, error) {
 	o.ID = newID()
-	op := n.begin(web.Operation{ID: o.ID, Kind: o.Kind, Segment: o.Segment, To: o.To, By: o.By, DryRun: o.DryRun})
+	op := n.begin(o.operation())
 	if at == n.creds.ID() {
 		go n.carryOut(op, o)
 	} else {
-		go func() {
-			var last web.Operation
-			err := n.ask(n.life, at, o, func(v web.Operation) { last = v; op.mirror(v) })
-			if err != nil || last.State == web.OperationRunning {
-				op.end(web.OperationFailed, fmt.Sprint(err))
-				return
-			}
-			op.end(last.State, last.Outcome)
-		}()
+		go n.entrust(op, at, o)
 	}
 	return n.begun(ctx, op), nil
+}
+
+// entrust has another peer carry an operation out, and returns when that has ended.
+func (n *Node) entrust(op *operation, at drawbridge.PeerID, o *order) {
+	var last web.Operation
+	err := n.ask(n.life, at, o, func(v web.Operation) { last = v; op.mirror(v) })
+	if err != nil || last.State == web.OperationRunning {
+		op.end(web.OperationFailed, fmt.Sprint(err))
+		return
+	}
+	op.end(last.State, last.Outcome)
 }
 
 // begun waits until the checks of an operation are done: when its first step is told, or it has ended.
@@ -246,6 +255,12 @@ func (n *Node) switchover(ctx context.Context, op *operation, o *order) error {
 	if o.DryRun {
 		op.end(web.OperationDone, fmt.Sprintf("%s could be moved to %s now", o.Segment, to.Name))
 		return nil
+	}
+	if o.Why != "" {
+		if refusal := n.mayBePreempted(p, op, o.To); refusal != "" {
+			op.end(web.OperationRefused, refusal)
+			return nil
+		}
 	}
 	op.step("checked", string(n.creds.Name), "every check passes")
 	return n.give(ctx, op, p, to.Name, to.ID)

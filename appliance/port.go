@@ -56,6 +56,8 @@ type port struct {
 	stations  stationsTold          // by the active gateway
 	leaving   leaving               // for maintenance
 	damping   damping               // of leases that were lost
+	preempt   preempting            // where the network wants the preferred gateway to take over
+	rehearsed atomic.Int32          // drills of others that it takes part in
 	mover     mover                 // who has the segment moved
 	hand      byHand                // what an operator wants
 	regent    atomic.Uint64         // epoch under which the gate is open without a majority; 0: it is not

@@ -182,7 +182,9 @@ func (b *probePart) tap(segment string) error {
 		if err != nil {
 			return err
 		}
-		b.device, b.untap = device, a.Capture(b, false)
+		p.rehearsed.Add(1)
+		untap := a.Capture(b, false)
+		b.device, b.untap = device, func() { untap(); p.rehearsed.Add(-1) }
 		return nil
 	}
 	return fmt.Errorf("no port on segment %s", segment)

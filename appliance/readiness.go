@@ -223,6 +223,7 @@ func (n *Node) ownTakeovers() (all []web.Takeover) {
 		if !open {
 			t.Predicted = web.MillisecondsOf(leases[drawbridge.SegmentIDOf(p.segment.Name)].Takeover)
 		}
+		t.Preempts, t.Preempted = p.preempt.tell(n.elapsed())
 		all = append(all, t)
 	}
 	return all
@@ -319,6 +320,9 @@ func (c readinessNews) Receive(from drawbridge.PeerID, msg []byte) {
 		r.told = map[drawbridge.PeerID][]web.Takeover{}
 	}
 	r.told[from] = told
+	for _, t := range told {
+		c.node.preemptedElsewhere(t.Segment, time.Duration(t.Preempted*float64(time.Second)))
+	}
 }
 
 // State is empty: it is told again soon.

@@ -44,6 +44,7 @@ type Operation struct {
 	From     string          `json:"from,omitempty" doc:"Gateway that gives the segment up"`
 	To       string          `json:"to,omitempty" doc:"Gateway that takes it"`
 	By       string          `json:"by,omitempty" doc:"Who asked"`
+	Why      string          `json:"why,omitempty" doc:"What led to it, when nobody asked but a rule of the network"`
 	DryRun   bool            `json:"dry_run,omitempty" doc:"Only looked whether it would work"`
 	State    string          `json:"state" enum:"running,done,failed,refused" doc:"How it stands; refused: nothing was done"`
 	Outcome  string          `json:"outcome,omitempty" doc:"What came of it, for people"`
@@ -155,6 +156,8 @@ type Takeover struct {
 	Checks    []Check      `json:"checks" doc:"Each check with its present value"`
 	Predicted Milliseconds `json:"predicted_ms" doc:"How long frames would stop if the active gateway died now, by the lease's timers and round trips; 0: unknown, or it is active"`
 	Planned   Milliseconds `json:"planned_ms" doc:"How long they would be held by a switchover to it, by the last ones; 0: none yet"`
+	Preempts  string       `json:"preempts,omitempty" doc:"With preempt: what the preferred gateway waits for before it takes the segment"`
+	Preempted float64      `json:"preempted_s,omitempty" doc:"How long ago, in seconds, preempt last moved the segment, as far as this gateway knows; absent: not in the last five minutes"`
 	Told      time.Time    `json:"told" doc:"When this was looked at"`
 }
 

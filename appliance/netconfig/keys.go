@@ -52,7 +52,7 @@ var Keys = []Key{
 	{"segment[].mode", `"auto"`, `"auto", "passive" or "active-manual"`, "auto: the gateways agree on one. passive: none is active. active-manual: the preferred gateway and no other; nobody takes over from it.", 1},
 	{"segment[].quorum_loss", `"close"`, `"close", "hold" or "segment"`, "What the active gateway does without a majority of the voters. close: shut. hold: go on while the other gateway is heard to be passive. segment: the gateways elect on the wire; two may be active when the wire is split.", 1},
 	{"segment[].preempt", "false", "true or false", "Whether the preferred gateway takes over from another one that works.", 1},
-	{"segment[].hold_down", `"30s"`, aLength + ", at most 24h", "With preempt: how long the preferred gateway must have been well before it does.", 1},
+	{"segment[].hold_down", `"30s"`, aLength + ", at most 24h", "With preempt: how long the preferred gateway must have been well, and another active, before it does; 5 s at least. At most once in five minutes.", 1},
 
 	{"subnet[].cidr", "", "a prefix, such as \"10.0.0.0/16\"", "Required. What addresses are given out from.", 1},
 	{"subnet[].overlay", "", "the name of an overlay of this document", "Required. The overlay that it is on.", 1},

@@ -772,6 +772,8 @@ export interface Operation {
   steps: Step[];
   /** Gateway that takes it */
   to?: string;
+  /** What led to it, when nobody asked but a rule of the network */
+  why?: string;
 }
 
 export interface OwnPasswordRequest {
@@ -1253,6 +1255,10 @@ export interface Takeover {
   planned_ms: number;
   /** How long frames would stop if the active gateway died now, by the lease's timers and round trips; 0: unknown, or it is active */
   predicted_ms: number;
+  /** How long ago, in seconds, preempt last moved the segment, as far as this gateway knows; absent: not in the last five minutes */
+  preempted_s?: number;
+  /** With preempt: what the preferred gateway waits for before it takes the segment */
+  preempts?: string;
   /** Every check passes */
   ready: boolean;
   /** Name of the segment */
