@@ -5,17 +5,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
 // exposure is the most that systemd-analyze may find, in tenths: 20 is 2.0.
 const exposure = "20"
 
-// services are the units that start processes: the daemon's, and those of the image.
-func services(t *testing.T) (all []string) {
+// units are those of a kind: the package's, and those of the image.
+func units(t *testing.T, kind string) (all []string) {
 	t.Helper()
-	for _, pattern := range []string{"units/*.service", "../images/root/usr/lib/systemd/system/drawbridge*.service"} {
-		found, err := filepath.Glob(pattern)
+	for _, pattern := range []string{"units/*.", "../images/root/usr/lib/systemd/system/drawbridge*."} {
+		found, err := filepath.Glob(pattern + kind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,7 +42,7 @@ func analyze(t *testing.T, args ...string) []byte {
 }
 
 func TestUnitsAreHardened(t *testing.T) {
-	for _, unit := range services(t) {
+	for _, unit := range units(t, "service") {
 		analyze(t, "security", "--no-pager", "--offline=true", "--threshold="+exposure, unit)
 	}
 }
@@ -50,11 +51,7 @@ func TestUnitsAreHardened(t *testing.T) {
 func TestUnitsAreSound(t *testing.T) {
 	dir := t.TempDir()
 	var all []string
-	sockets, err := filepath.Glob("units/*.socket")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, unit := range append(services(t), sockets...) {
+	for _, unit := range slices.Concat(units(t, "service"), units(t, "socket"), units(t, "path")) {
 		text, err := os.ReadFile(unit)
 		if err != nil {
 			t.Fatal(err)

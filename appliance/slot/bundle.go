@@ -22,15 +22,17 @@ const (
 	maxManifest = 64 << 10
 	// MaxImage is the largest image in bytes, above any slot.
 	MaxImage = 1 << 30
+	// MaxBundle is the largest bundle in bytes: two images and their head.
+	MaxBundle = 2*MaxImage + 2*maxManifest + 1<<10
 )
 
 // Why a bundle is refused.
 var (
-	ErrNotBundle = errors.New("this is no update bundle")
+	ErrNotBundle = errors.New("this is no update bundle: want the file drawbridge-VARIANT.bundle of a release")
 	ErrSignature = errors.New("the bundle is not signed by the release key of this appliance")
 	ErrForeign   = errors.New("the bundle is for another machine")
 	ErrOlder     = errors.New("the bundle is not newer than what runs")
-	ErrDamaged   = errors.New("the bundle is damaged")
+	ErrDamaged   = errors.New("the bundle is damaged: fetch it again")
 )
 
 // Image is one of the two images of a bundle.
@@ -132,13 +134,13 @@ func (m Manifest) check() error {
 	return nil
 }
 
-// Fits refuses a bundle for another machine, or one that is not newer than what runs.
+// Fits refuses a bundle for another machine, or one that is not newer than what runs, which is 0 where any will do.
 func (m Manifest) Fits(variant, arch string, running uint64) error {
 	if m.Product != "drawbridge" || m.Variant != variant || m.Arch != arch {
 		return fmt.Errorf("%w: it is for %s, %s, %s; this is drawbridge, %s, %s", ErrForeign, m.Product, m.Variant, m.Arch, variant, arch)
 	}
 	if m.Release <= running {
-		return fmt.Errorf("%w: its release is %d, %d runs; drawbridge update rollback goes back to the other slot", ErrOlder, m.Release, running)
+		return fmt.Errorf("%w: its release is %d, %d runs; drawbridge update rollback goes back to the other slot, --older installs it nevertheless", ErrOlder, m.Release, running)
 	}
 	return nil
 }

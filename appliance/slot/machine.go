@@ -2,6 +2,7 @@ package slot
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -17,13 +18,16 @@ const (
 	KeyFile = "/usr/share/drawbridge/release.pub"
 )
 
+// ErrNoAppliance says that there are no slots here.
+var ErrNoAppliance = errors.New("this host does not run the appliance image: Drawbridge was installed from a package, so use apt")
+
 // This is the machine that we run on.
 func This() (Machine, error) { return open(BootFile, KeyFile) }
 
 func open(bootFile, keyFile string) (Machine, error) {
 	text, err := os.ReadFile(bootFile)
 	if os.IsNotExist(err) {
-		return Machine{}, fmt.Errorf("this host does not run the appliance image: update it with its package manager")
+		return Machine{}, ErrNoAppliance
 	}
 	if err != nil {
 		return Machine{}, err

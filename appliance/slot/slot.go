@@ -124,6 +124,28 @@ func (s State) FellBack(running Name) bool {
 	return !other.Good && other.Tries == 0 && other.Version != 0
 }
 
+// Standings of a slot, as they are shown.
+const (
+	Empty  = "empty"
+	Good   = "good"
+	Trial  = "trial"
+	Failed = "failed" // it never became healthy
+)
+
+// Standing is how a slot stands while another, or itself, runs.
+func (s State) Standing(n, running Name) string {
+	switch r := s.Slots[n]; {
+	case r.Version == 0:
+		return Empty
+	case r.Good:
+		return Good
+	case r.Tries > 0 || n == running:
+		return Trial
+	default:
+		return Failed
+	}
+}
+
 // Number orders releases: commit time in seconds, so that "older" needs no list of names.
 func Number(text string) (uint64, error) {
 	n, err := strconv.ParseUint(text, 10, 64)

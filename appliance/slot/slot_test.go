@@ -263,6 +263,19 @@ func TestRefusedBundlesChangeNothing(t *testing.T) {
 	}
 }
 
+func TestAnOlderBundleWhenAskedFor(t *testing.T) {
+	m, key := appliance(t)
+	b := bundle(t, key, func(m *Manifest) { m.Release = 99 }, []byte("root"), []byte("boot"))
+	m.Older = true
+	if _, err := m.Update(bytes.NewReader(b), quiet); err != nil {
+		t.Fatal(err)
+	}
+	s, err := m.Store.Load()
+	if n, _ := s.Boot(); err != nil || n != B || s.Standing(B, A) != Trial || s.Standing(A, A) != Good {
+		t.Errorf("next %s, %+v: %v", n, s, err)
+	}
+}
+
 // torn is a bundle whose second reading fails after n bytes, as a loss of power would have it.
 type torn struct {
 	*bytes.Reader

@@ -17,6 +17,7 @@ type Machine struct {
 	Variant, Arch string
 	Key           minisign.PublicKey
 	Reasons       string // path of the file in which a trial that fails says why
+	Older         bool   // an update may be older than what runs: an operator asked for it
 }
 
 // Progress is told how many bytes of how many are done, of a step.
@@ -68,7 +69,11 @@ func (m Machine) verify(r io.ReadSeeker, s State, progress Progress) (Manifest, 
 	if err != nil {
 		return Manifest{}, err
 	}
-	if err := b.Fits(m.Variant, m.Arch, s.Slots[m.Running].Version); err != nil {
+	newest := s.Slots[m.Running].Version
+	if m.Older {
+		newest = 0
+	}
+	if err := b.Fits(m.Variant, m.Arch, newest); err != nil {
 		return b.Manifest, err
 	}
 	if err := m.roomy(b.Manifest); err != nil {

@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge/appliance/installer"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
+	"github.com/drawbridge-net/drawbridge/systemd"
 )
 
 func (t *tool) updateCommand() *cobra.Command {
+	var older bool
 	cmd := &cobra.Command{
 		Use:   "update FILE",
 		Short: "Install a signed update bundle in the idle slot of this appliance",
@@ -21,8 +26,9 @@ func (t *tool) updateCommand() *cobra.Command {
 			"written. The next start tries it; it stays when this peer becomes healthy, or else the loader falls back.",
 		Example: "  drawbridge update drawbridge-virt.bundle\n  systemctl reboot\n  drawbridge update status",
 		Args:    cobra.ExactArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return t.update(args[0]) },
+		RunE:    func(_ *cobra.Command, args []string) error { return t.update(args[0], older) },
 	}
+	cmd.Flags().BoolVar(&older, "older", false, "although it is not newer than what runs")
 	var within time.Duration
 	confirm := &cobra.Command{
 		Use: "confirm", Short: "Mark the running slot good as soon as this peer is healthy", Hidden: true,
@@ -33,15 +39,34 @@ func (t *tool) updateCommand() *cobra.Command {
 		&cobra.Command{Use: "status", Short: "What is in the two slots, and which one starts next", RunE: func(*cobra.Command, []string) error { return t.showSlots() }},
 		&cobra.Command{Use: "rollback", Short: "Start the other slot from now on", RunE: func(*cobra.Command, []string) error { return t.rollbackSlot() }},
 		confirm,
+		&cobra.Command{
+			Use: "serve", Short: "Write bundles into slots for the daemon, which has no right to do so", Hidden: true,
+			RunE: func(cmd *cobra.Command, _ []string) error { return t.serveUpdates(cmd.Context()) },
+		},
 	)
 	return cmd
 }
 
-func (t *tool) update(path string) error {
+// serveUpdates is the root half of the daemon's updates. systemd starts it when the daemon asks for something.
+func (t *tool) serveUpdates(ctx context.Context) error {
+	all, err := systemd.Listeners()
+	if err != nil {
+		return err
+	}
+	l, ok := all["update"].(*net.UnixListener)
+	if !ok {
+		return usagef("drawbridge-update.socket starts this")
+	}
+	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{ReplaceAttr: undated}))
+	return (&installer.Server{Machine: slot.This, Log: log}).Run(ctx, l, installer.Idle)
+}
+
+func (t *tool) update(path string, older bool) error {
 	m, err := slot.This()
 	if err != nil {
 		return err
 	}
+	m.Older = older
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -85,27 +110,22 @@ func (t *tool) showSlots() error {
 	return nil
 }
 
+// standings in the words of this command.
+var standings = map[string]string{slot.Good: "good", slot.Trial: "on trial", slot.Failed: "never became healthy"}
+
 func slotWords(s slot.State, n, running, next slot.Name) (words []string) {
-	r := s.Slots[n]
-	if r.Version == 0 {
-		return []string{"empty"}
+	standing := s.Standing(n, running)
+	if standing == slot.Empty {
+		return []string{standing}
 	}
-	words = append(words, "release "+time.Unix(int64(r.Version), 0).UTC().Format(time.RFC3339))
+	words = append(words, "release "+time.Unix(int64(s.Slots[n].Version), 0).UTC().Format(time.RFC3339))
 	if n == running {
 		words = append(words, "running")
 	}
 	if n == next {
 		words = append(words, "starts next")
 	}
-	switch {
-	case r.Good:
-		words = append(words, "good")
-	case r.Tries > 0 || n == running:
-		words = append(words, "on trial")
-	default:
-		words = append(words, "never became healthy")
-	}
-	return words
+	return append(words, standings[standing])
 }
 
 func (t *tool) rollbackSlot() error {

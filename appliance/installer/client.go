@@ -1,0 +1,103 @@
+package installer
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/drawbridge-net/drawbridge/appliance/slot"
+)
+
+// Client asks the service at a socket.
+type Client struct{ Path string }
+
+// Install has a bundle verified and written. The error of one that was refused is told before a step called write.
+func (c Client) Install(ctx context.Context, bundle *os.File, older bool, progress slot.Progress) (Slots, error) {
+	return c.ask(ctx, Request{Format: Format, Do: DoInstall, Older: older}, bundle, progress)
+}
+
+// Slots asks how they stand.
+func (c Client) Slots(ctx context.Context) (Slots, error) {
+	return c.ask(ctx, Request{Format: Format, Do: DoSlots}, nil, nil)
+}
+
+// Rollback has the other slot start next.
+func (c Client) Rollback(ctx context.Context) (Slots, error) {
+	return c.ask(ctx, Request{Format: Format, Do: DoRollback}, nil, nil)
+}
+
+func (c Client) ask(ctx context.Context, r Request, bundle *os.File, progress slot.Progress) (Slots, error) {
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return Slots{}, err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if err := send(conn, r, bundle); err != nil {
+		return Slots{}, fmt.Errorf("ask the update service: %w", err)
+	}
+	lines := bufio.NewScanner(conn)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		var a Answer
+		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
+			return Slots{}, fmt.Errorf("answer of the update service: %w", err)
+		}
+		if !a.End {
+			if progress != nil {
+				progress(a.Step, a.Done, a.Total)
+			}
+			continue
+		}
+		return a.outcome()
+	}
+	if err := errors.Join(ctx.Err(), lines.Err()); err != nil {
+		return Slots{}, fmt.Errorf("the update service did not answer to the end: %w", err)
+	}
+	return Slots{}, errors.New("the update service ended before it was done: journalctl -u drawbridge-update says why")
+}
+
+func (a Answer) outcome() (Slots, error) {
+	switch {
+	case a.NoAppliance:
+		return Slots{}, slot.ErrNoAppliance
+	case a.Error != "":
+		return Slots{}, errors.New(a.Error)
+	case a.Slots == nil:
+		return Slots{}, errors.New("the update service answered nothing")
+	}
+	return *a.Slots, nil
+}
+
+// dial connects. Where there is no socket there is no appliance, as a rule.
+func (c Client) dial(ctx context.Context) (*net.UnixConn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.Path)
+	if errors.Is(err, os.ErrNotExist) {
+		if _, started := os.Stat(slot.BootFile); os.IsNotExist(started) {
+			return nil, slot.ErrNoAppliance
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the update service is not reached: %w: systemctl start drawbridge-update.socket", err)
+	}
+	return conn.(*net.UnixConn), nil
+}
+
+func send(conn *net.UnixConn, r Request, bundle *os.File) error {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if bundle != nil {
+		rights = unix.UnixRights(int(bundle.Fd()))
+	}
+	_, _, err = conn.WriteMsgUnix(append(line, '\n'), rights, nil)
+	return err
+}
