@@ -224,6 +224,8 @@ const (
 	opForget    = "forget"
 	opNearby    = "nearby"
 	opUnused    = "unused"
+	opClaim     = "claim"
+	opUnclaim   = "unclaim"
 )
 
 // addressQuestion is what a peer is asked about addresses, one a stream.
@@ -234,6 +236,8 @@ type addressQuestion struct {
 	Owner   string `json:"owner,omitempty"`   // opMoved
 	Peer    string `json:"peer,omitempty"`    // opForget
 	Subnet  string `json:"subnet,omitempty"`  // opMoved, opUnused
+	// Claims are of opClaim and opUnclaim.
+	Claims []addressClaim `json:"claims,omitempty"`
 }
 
 // addressReply is what it answers.
@@ -242,6 +246,8 @@ type addressReply struct {
 	Rows    []web.Address `json:"rows,omitempty"`
 	Address string        `json:"address,omitempty"` // opMoved
 	Nearby  []nearby      `json:"nearby,omitempty"`
+	// Refused answers opClaim.
+	Refused web.InvalidImport `json:"refused,omitempty"`
 	// Decision and Used answer opUnused.
 	Decision uint32 `json:"decision,omitempty"`
 	Used     int    `json:"used,omitempty"`
@@ -285,6 +291,10 @@ func (n *Node) decideAddress(ctx context.Context, from drawbridge.PeerID, q addr
 		return r, nil
 	case opUnused:
 		return n.usedHere(ctx, q)
+	case opClaim:
+		return n.claimHere(ctx, q.Claims)
+	case opUnclaim:
+		return r, n.unclaimHere(ctx, q.Claims)
 	}
 	if n.voter == nil {
 		return r, fmt.Errorf("%w: peer %s does not vote", web.ErrUnavailable, n.creds.Name)

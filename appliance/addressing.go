@@ -128,22 +128,29 @@ func (n *Node) reachablePeers() (out []mesh.PeerStatus) {
 	return out
 }
 
-// addressesOfOthers asks all peers at once; who does not answer is left out.
-func (n *Node) addressesOfOthers(ctx context.Context) (out []web.Address) {
-	var mu sync.Mutex
+// askAll asks all peers that can be reached at once. heard is called for each, by several goroutines.
+func (n *Node) askAll(ctx context.Context, q addressQuestion, heard func(mesh.PeerStatus, addressReply, error)) {
 	var group sync.WaitGroup
 	for _, p := range n.reachablePeers() {
 		group.Go(func() {
-			r, err := n.askAddresses(ctx, p.ID, addressQuestion{Op: opRows})
+			r, err := n.askAddresses(ctx, p.ID, q)
 			if err != nil {
-				n.log.Debug("addresses of a peer not heard", "peer", p.Name, "err", err)
+				n.log.Debug("a peer does not answer about addresses", "peer", p.Name, "err", err)
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			out = append(out, r.Rows...)
+			heard(p, r, err)
 		})
 	}
 	group.Wait()
+}
+
+// addressesOfOthers are those of all peers that answer.
+func (n *Node) addressesOfOthers(ctx context.Context) (out []web.Address) {
+	var mu sync.Mutex
+	n.askAll(ctx, addressQuestion{Op: opRows}, func(_ mesh.PeerStatus, r addressReply, _ error) {
+		mu.Lock()
+		defer mu.Unlock()
+		out = append(out, r.Rows...)
+	})
 	return out
 }
 

@@ -53,12 +53,10 @@ func TestBadInput(t *testing.T) {
 			return one(p, Request{Owner: "b", Addr: netip.MustParseAddr("10.2.0.9")}).Err
 		}, ErrOutside, "10.2.0.9"},
 		"an address twice at import": {func() error {
-			_, err := p.Requests([]Row{{Addr: other, Owner: "b"}, {Addr: other, Owner: "c"}})
-			return err
-		}, ErrTaken, "row 2: 10.1.0.77 is in row 1 already"},
+			return planned(p, Row{Addr: other, Owner: "b", Line: 2}, Row{Addr: other, Owner: "c", Line: 3})
+		}, ErrTaken, "line 3: 10.1.0.77 is on line 2 already"},
 		"an address of another at import": {func() error {
-			_, err := p.Requests([]Row{{Addr: other, Owner: "b"}, {Addr: used.Addr, Owner: "c"}})
-			return err
+			return planned(p, Row{Addr: other, Owner: "b"}, Row{Addr: used.Addr, Owner: "c"})
 		}, ErrTaken, `"a"`},
 		"gossip about the space of another": {func() error {
 			m := Message{

@@ -117,6 +117,16 @@ func (d *Decided) name(p drawbridge.PeerID) string {
 	return p.String()
 }
 
+// peerNamed is the peer that people call so; 0 when none that lives has the name.
+func (d *Decided) peerNamed(name string) drawbridge.PeerID {
+	for i := range d.Members {
+		if m := &d.Members[i]; m.Removed == 0 && d.name(m.Peer) == name {
+			return m.Peer
+		}
+	}
+	return 0
+}
+
 // Check reports why d cannot be: what a proposal must be asked before it is given to Raft.
 func (d *Decided) Check() error {
 	var errs []error

@@ -1,13 +1,8 @@
 package ipam
 
 import (
-	"encoding/csv"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -17,7 +12,8 @@ type Row struct {
 	Use   string     `json:"use"`
 	Owner string     `json:"owner"`
 	Until time.Time  `json:"until,omitzero"` // zero: until it is released
-	Peer  string     `json:"peer,omitempty"` // the borrower
+	Peer  string     `json:"peer,omitempty"` // the borrower; in a file that is of several peers: who gave it
+	Line  int        `json:"-"`              // of the file that it was read from, from 1
 }
 
 // List is all addresses that this peer knows to be in use, in order.
@@ -66,133 +62,6 @@ func (p *Peer) Owner(a netip.Addr) (owner string, ok bool) {
 		return "", false
 	}
 	return e.Owner, true
-}
-
-var columns = []string{"address", "use", "owner", "until", "peer"}
-
-// WriteCSV writes rows under a line of column names (RFC 4180).
-func WriteCSV(w io.Writer, rows []Row) error {
-	c := csv.NewWriter(w)
-	lines := [][]string{columns}
-	for _, r := range rows {
-		until := ""
-		if !r.Until.IsZero() {
-			until = r.Until.Format(time.RFC3339)
-		}
-		lines = append(lines, []string{r.Addr.String(), r.Use, r.Owner, until, r.Peer})
-	}
-	return c.WriteAll(lines)
-}
-
-// WriteJSON writes rows as one array.
-func WriteJSON(w io.Writer, rows []Row) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(rows)
-}
-
-// ReadCSV reads what WriteCSV wrote; the columns address and owner are enough, in any order.
-func ReadCSV(r io.Reader) (rows []Row, err error) {
-	lines, err := csv.NewReader(r).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	if len(lines) == 0 {
-		return nil, errors.New("import: the file is empty")
-	}
-	at := map[string]int{}
-	for i, name := range lines[0] {
-		at[strings.ToLower(strings.TrimSpace(name))] = i + 1
-	}
-	if at["address"] == 0 || at["owner"] == 0 {
-		return nil, fmt.Errorf("import: the first line names the columns %q, want address and owner among them", lines[0])
-	}
-	for n, line := range lines[1:] {
-		row, err := parseLine(line, at)
-		if err != nil {
-			return nil, fmt.Errorf("import: line %d: %w", n+2, err)
-		}
-		rows = append(rows, row)
-	}
-	return rows, nil
-}
-
-func parseLine(line []string, at map[string]int) (r Row, err error) {
-	field := func(name string) string {
-		if at[name] == 0 {
-			return ""
-		}
-		return strings.TrimSpace(line[at[name]-1])
-	}
-	r = Row{Use: field("use"), Owner: field("owner"), Peer: field("peer")}
-	if r.Addr, err = netip.ParseAddr(field("address")); err != nil {
-		return r, err
-	}
-	if until := field("until"); until != "" {
-		r.Until, err = time.Parse(time.RFC3339, until)
-	}
-	return r, err
-}
-
-// ReadJSON reads what WriteJSON wrote.
-func ReadJSON(r io.Reader) (rows []Row, err error) {
-	d := json.NewDecoder(r)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&rows); err != nil {
-		return nil, fmt.Errorf("import: %w", err)
-	}
-	return rows, nil
-}
-
-// Requests turns rows into claims, to be given to Allocate one by one, or refuses all of them: an address in two
-// rows, an owner in two rows of one subnet, an address outside every subnet, reserved, or in use by another.
-// Rows that are not allocations (lent, foreign) are left out.
-func (p *Peer) Requests(rows []Row) (out []Request, err error) {
-	var errs []error
-	addrs, owners := map[netip.Addr]int{}, map[string]int{}
-	for i, r := range rows {
-		if r.Use != "" && r.Use != Mine.String() && r.Use != Borrowed.String() {
-			continue
-		}
-		req := Request{Owner: r.Owner, Addr: r.Addr, Patience: 10 * time.Second}
-		if !r.Until.IsZero() {
-			req.For = max(time.Second, time.Duration(r.Until.UnixNano()-int64(p.now)))
-		}
-		pl, err := p.admissible(&req)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("row %d: %w", i+1, err))
-			continue
-		}
-		if first, twice := addrs[r.Addr]; twice {
-			errs = append(errs, fmt.Errorf("row %d: %v is in row %d already: %w", i+1, r.Addr, first, ErrTaken))
-		}
-		key := pl.ground.Prefix.String() + " " + r.Owner
-		if first, twice := owners[key]; twice {
-			errs = append(errs, fmt.Errorf("row %d: %q has an address of %v in row %d already: %w", i+1, r.Owner, pl.ground.Prefix, first, ErrTaken))
-		}
-		addrs[r.Addr], owners[key] = i+1, i+1
-		errs = append(errs, pl.claimable(&req))
-		out = append(out, req)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("import refused, nothing was changed: %w", err)
-	}
-	return out, nil
-}
-
-// claimable says what here stands against a claim.
-func (pl *pool) claimable(r *Request) error {
-	at, err := pl.ring.Offset(r.Addr)
-	if err != nil {
-		return err
-	}
-	if e := pl.space.entries[at]; e != nil && e.allocated() && e.Owner == r.Owner {
-		return nil
-	}
-	if e := pl.space.of(r.Owner); e != nil {
-		return fmt.Errorf("%q has %v already: %w", r.Owner, pl.ring.Addr(e.Offset), ErrTaken)
-	}
-	return pl.space.obstacle(at)
 }
 
 // Why explains an address: its subnet, who owns its block and how that came about, who has it, and what could be

@@ -1,12 +1,10 @@
 package ipam
 
 import (
-	"bytes"
 	"errors"
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
-	"reflect"
 	"strings"
 	"syscall"
 	"testing"
@@ -204,52 +202,6 @@ func TestHundredPeersConverge(t *testing.T) {
 		t.Errorf("after %d rounds 100 peers disagree; %s", limit/gossipEvery, s.bad)
 	}
 	t.Logf("%d rounds, at most %d", (s.now-start)/gossipEvery, limit/gossipEvery)
-}
-
-func TestExportAndImport(t *testing.T) {
-	p := lone(t, "10.1.0.0/24")
-	one(p, Request{Subnet: p.Subnets()[0], Owner: "a, with a comma"})
-	one(p, Request{Subnet: p.Subnets()[0], Owner: "b", For: time.Hour})
-	rows := p.List()
-	for i := range rows {
-		rows[i].Until = rows[i].Until.Truncate(time.Second)
-	}
-	var c, j bytes.Buffer
-	if err := errors.Join(WriteCSV(&c, rows), WriteJSON(&j, rows)); err != nil {
-		t.Fatal(err)
-	}
-	fromCSV, err1 := ReadCSV(&c)
-	fromJSON, err2 := ReadJSON(&j)
-	if !reflect.DeepEqual(fromCSV, rows) || !reflect.DeepEqual(fromJSON, rows) {
-		t.Errorf("%v %v\n%+v\n%+v\n%+v", err1, err2, rows, fromCSV, fromJSON)
-	}
-	other := lone(t, "10.1.0.0/24")
-	requests, err := other.Requests(rows)
-	if err != nil || len(requests) != 2 {
-		t.Fatalf("%+v, %v", requests, err)
-	}
-	for _, r := range requests {
-		if a := one(other, r); a.Err != nil || a.Addr != r.Addr {
-			t.Errorf("%+v", a)
-		}
-	}
-	for _, bad := range []string{
-		"address,owner\n10.1.0.9,x\n10.1.0.9,y\n", "address,owner\n10.1.0.9,x\n10.1.0.10,x\n",
-		"address,owner\n10.9.0.9,x\n", "address,owner\n10.1.0.255,x\n", "address,owner\n10.1.0.9,\n", "address,owner\n10.1.0.1,stranger\n",
-	} {
-		rows, err := ReadCSV(strings.NewReader(bad))
-		if err == nil {
-			_, err = other.Requests(rows)
-		}
-		if err == nil {
-			t.Errorf("imported %q", bad)
-		}
-	}
-	for _, bad := range []string{"", "a,b\n", "address,owner\nx,y\n", "address,owner,until\n10.1.0.9,y,soon\n"} {
-		if _, err := ReadCSV(strings.NewReader(bad)); err == nil {
-			t.Errorf("read %q", bad)
-		}
-	}
 }
 
 // TestGrow makes a subnet larger while it is in use; then it does not shrink.

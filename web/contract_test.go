@@ -72,6 +72,7 @@ var requests = map[string]struct{ path, body string }{
 	"get-routes": {"/routes", ""}, "get-macs": {"/macs?vni=1", ""}, "get-ports": {"/ports", ""}, "get-segments": {"/segments", ""},
 	"get-subnets": {"/ipam/subnets", ""}, "get-addresses": {"/ipam/addresses?everywhere=true", ""}, "get-address": {"/ipam/addresses/10.43.0.17", ""},
 	"allocate-address": {"/ipam/allocate", `{"owner":"printer"}`}, "release-address": {"/ipam/release", `{"address":"10.43.0.17"}`},
+	"export-addresses": {"/ipam/export", ""}, "import-addresses": {"/ipam/import", "address,owner\n10.43.0.17,printer\n"},
 	"get-inheritance": {"/ipam/inheritance/z", ""}, "forget-addresses": {"/ipam/forget", `{"peer":"z"}`},
 	"suggest-subnet": {"/ipam/suggestion?candidate=10.43.0.0/16&candidate=10.44.0.0/16", ""},
 	"get-events":     {"/events", ""}, "get-tokens": {"/tokens", ""},

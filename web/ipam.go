@@ -21,6 +21,10 @@ type Addresser interface {
 	AllocateAddress(context.Context, AddressRequest) (Address, error)
 	// ReleaseAddress frees an address, wherever it was given.
 	ReleaseAddress(ctx context.Context, a string) error
+	// ExportAddresses are the addresses of guests at all peers, as a file.
+	ExportAddresses(context.Context, AddressExport) ([]byte, error)
+	// ImportAddresses gives all addresses of a file, or none: then its error is an InvalidImport if the file is why.
+	ImportAddresses(ctx context.Context, file []byte, dry bool) (AddressImport, error)
 	// AddressCounts are for metrics.
 	AddressCounts(context.Context) (AddressCounts, error)
 	// SuggestSubnet is the first of the candidates, or of some of its own, that nothing on any peer's host is in the way of.
@@ -140,5 +144,6 @@ func (s *server) addresses() {
 			}
 			return nil, s.refusal(s.node.ReleaseAddress(ctx, in.Body.Address))
 		})
+	s.addressFiles()
 	s.inheritances()
 }

@@ -121,25 +121,29 @@ func (r *Refusal) Error() string {
 
 // call sends a request and returns an answer that is not a refusal.
 func (c *Client) call(ctx context.Context, method, path string, q url.Values, accept string, body any) (*http.Response, error) {
-	var sent io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		sent = bytes.NewReader(text)
+	if body == nil {
+		return c.exchange(ctx, method, path, q, accept, "", nil)
 	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	return c.exchange(ctx, method, path, q, accept, "application/json", bytes.NewReader(text))
+}
+
+// exchange is call with a body of any kind, or none.
+func (c *Client) exchange(ctx context.Context, method, path string, q url.Values, accept, kind string, body io.Reader) (*http.Response, error) {
 	target := base + path
 	if len(q) > 0 {
 		target += "?" + q.Encode()
 	}
-	r, err := http.NewRequestWithContext(ctx, method, target, sent)
+	r, err := http.NewRequestWithContext(ctx, method, target, body)
 	if err != nil {
 		return nil, err
 	}
 	r.Header.Set("Accept", accept)
-	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
+	if kind != "" {
+		r.Header.Set("Content-Type", kind)
 	}
 	answer, err := c.http.Do(r)
 	if err != nil {

@@ -1,9 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -50,4 +53,31 @@ func (c *Client) ForgetAddresses(ctx context.Context, peer string) (i web.Inheri
 // SuggestSubnet asks for a subnet that nothing on any peer's host is in the way of.
 func (c *Client) SuggestSubnet(ctx context.Context, candidates []string) (web.SubnetSuggestion, error) {
 	return get[web.SubnetSuggestion](ctx, c, "ipam/suggestion", url.Values{"candidate": candidates})
+}
+
+// ExportAddresses asks for the addresses of guests at all peers as a file, csv or json.
+func (c *Client) ExportAddresses(ctx context.Context, e web.AddressExport) ([]byte, error) {
+	q := url.Values{"format": {e.Format}, "partial": {strconv.FormatBool(e.Partial)}}
+	answer, err := c.call(ctx, http.MethodGet, "ipam/export", q, "*/*", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	return io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+}
+
+// ImportAddresses gives all addresses of a file, or none; dry, it only says what it would do.
+func (c *Client) ImportAddresses(ctx context.Context, file []byte, dry bool) (out web.AddressImport, err error) {
+	const path = "ipam/import"
+	q := url.Values{"dry_run": {strconv.FormatBool(dry)}}
+	answer, err := c.exchange(ctx, http.MethodPost, path, q, "application/json", "text/plain", bytes.NewReader(file))
+	if err != nil {
+		return out, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return out, c.unreachable(ctx, err)
+	}
+	return out, parse(path, text, &out)
 }

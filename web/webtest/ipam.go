@@ -1,6 +1,7 @@
 package webtest
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/drawbridge-net/drawbridge/web"
@@ -73,3 +74,20 @@ func inheritance(peer string) web.Inheritance {
 
 // ReleaseAddress implements web.Addresser.
 func (n *Node) ReleaseAddress(_ context.Context, a string) error { return n.note("release %s", a) }
+
+// ExportAddresses implements web.Addresser.
+func (n *Node) ExportAddresses(_ context.Context, e web.AddressExport) ([]byte, error) {
+	if e.Format == "json" {
+		return []byte(`[{"address":"10.43.0.17","owner":"mac:020000000001"}]`), n.read().Failure
+	}
+	return []byte("address,owner\n10.43.0.17,mac:020000000001\n"), n.read().Failure
+}
+
+// ImportAddresses implements web.Addresser. It refuses what has no comma.
+func (n *Node) ImportAddresses(_ context.Context, file []byte, dry bool) (web.AddressImport, error) {
+	if !bytes.Contains(file, []byte(",")) {
+		return web.AddressImport{}, web.InvalidImport{{Line: 2, Text: "there is no address"}}
+	}
+	out := web.AddressImport{Given: []web.ImportedAddress{{Line: 2, Address: "10.43.0.17", Owner: "printer", At: "a"}}, Same: 1}
+	return out, n.note("import %q, dry %t", file, dry)
+}
