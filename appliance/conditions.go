@@ -25,6 +25,8 @@ const (
 
 	// unreadyFor is how long a gateway may be unready: after a start and after a move it settles first.
 	unreadyFor = 45 * time.Second
+	// silentFor is how long a voter may be silent: a restart takes less.
+	silentFor = 20 * time.Second
 	// failingFor is how long a sink may fail.
 	failingFor = time.Minute
 )
@@ -34,6 +36,7 @@ func (a *alerting) conditions(now time.Time) []notify.Condition {
 	c := &conditions{}
 	a.segmentConditions(c, now)
 	a.peerConditions(c)
+	a.voterConditions(c, now)
 	a.portConditions(c)
 	a.configConditions(c)
 	a.certificateConditions(c, now)
@@ -95,6 +98,22 @@ func (a *alerting) peerConditions(c *conditions) {
 			c.add(notify.Warn, "peer_unreachable", string(p.Name), "see whether it runs, and TCP and UDP reach it; drawbridge peers forget "+string(p.Name)+" removes it for good",
 				"peer %s is unreachable", p.Name).Peer = string(p.Name)
 		}
+	}
+}
+
+// voterConditions tells of voters that do not answer while the others still do: nothing is wrong with the segments yet.
+func (a *alerting) voterConditions(c *conditions, now time.Time) {
+	group := a.node.Voters()
+	for _, v := range group.Voters {
+		if !group.Here || v.Answers || v.State != web.VoterVotes || !a.lasts("voter_silent."+v.Name, now, silentFor) {
+			continue
+		}
+		left := fmt.Sprintf("%d more may fall silent", group.Spare)
+		if group.Spare == 0 {
+			left = "if one more falls silent, no gateway may be active"
+		}
+		c.add(notify.Warn, "voter_silent", v.Name, "start it, or make another peer a voter and remove it: drawbridge peers forget "+v.Name,
+			"voter %s does not answer; %s", v.Name, left).Peer = v.Name
 	}
 }
 

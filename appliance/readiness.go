@@ -101,14 +101,14 @@ func (n *Node) checkDecisions(c *checklist, p *port, state *raftgroup.State) {
 func (n *Node) checkLease(c *checklist) {
 	status := n.voter.agent.Status()
 	var worst time.Duration
-	answering := 0
+	answers := 0
 	for _, v := range status.Voters {
-		if v.Age >= 0 && v.Age < time.Second {
-			answering++
+		if answering(&v) {
+			answers++
 			worst = max(worst, v.RTT)
 		}
 	}
-	c.check("lease-round-trip", status.Quorum, fmt.Sprintf("%d of %d voters answer, the slowest in %.2f ms", answering, len(status.Voters), worst.Seconds()*1000), "a majority")
+	c.check("lease-round-trip", status.Quorum, fmt.Sprintf("%d of %d voters answer, the slowest in %.2f ms", answers, len(status.Voters), worst.Seconds()*1000), "a majority")
 }
 
 // checkWire looks whether the segment is heard and hears us.

@@ -24,11 +24,8 @@ import (
 // rolloutFile in the state directory is the present roll-out that this peer coordinates, or its last one.
 const rolloutFile = "rollout.json"
 
-const (
-	rollEvery = time.Second // between two looks at the network
-	// answersWithin is how long ago a voter must have answered to count as there.
-	answersWithin = time.Second
-)
+// rollEvery is the time between two looks at the network.
+const rollEvery = time.Second
 
 // rolling is this peer's part in coordinating a roll-out.
 type rolling struct {
@@ -263,7 +260,7 @@ func (n *Node) unwellVoter(id drawbridge.PeerID) []string {
 	for _, v := range n.voter.agent.Status().Voters {
 		switch {
 		case v.Peer != id:
-		case v.Age < 0 || v.Age > answersWithin:
+		case !answering(&v):
 			return []string{"it gives no votes"}
 		case v.Generation < state.Generation:
 			return []string{fmt.Sprintf("it is behind: generation %d of %d", v.Generation, state.Generation)}

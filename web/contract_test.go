@@ -69,7 +69,7 @@ func describe(t *testing.T, url string) (doc openapi) {
 // requests has one good request per operation; a new operation without one fails the test.
 var requests = map[string]struct{ path, body string }{
 	"get-version": {"/version", ""}, "get-status": {"/status", ""}, "get-peers": {"/peers", ""}, "get-links": {"/links", ""},
-	"get-routes": {"/routes", ""}, "get-macs": {"/macs?vni=1", ""}, "get-ports": {"/ports", ""}, "get-segments": {"/segments", ""},
+	"get-routes": {"/routes", ""}, "get-macs": {"/macs?vni=1", ""}, "get-ports": {"/ports", ""}, "get-segments": {"/segments", ""}, "get-voters": {"/voters", ""},
 	"get-subnets": {"/ipam/subnets", ""}, "get-addresses": {"/ipam/addresses?everywhere=true", ""}, "get-address": {"/ipam/addresses/10.43.0.17", ""},
 	"allocate-address": {"/ipam/allocate", `{"owner":"printer"}`}, "release-address": {"/ipam/release", `{"address":"10.43.0.17"}`},
 	"export-addresses": {"/ipam/export", ""}, "import-addresses": {"/ipam/import", "address,owner\n10.43.0.17,printer\n"},
@@ -199,7 +199,7 @@ func TestNilListsAreEmpty(t *testing.T) {
 		*v = webtest.Values{Peers: []web.Peer{{Name: "a"}}, Segments: []web.Segment{{Gateways: []web.Gateway{{}}}}}
 	})
 	url := serve(t, n)
-	for _, name := range []string{"status", "peers", "links", "routes", "macs", "ports", "segments", "events", "tokens"} {
+	for _, name := range []string{"status", "peers", "links", "routes", "macs", "ports", "segments", "voters", "events", "tokens"} {
 		_, text := call(t, http.MethodGet, url+"/api/v1/"+name, "", "")
 		if strings.Contains(strings.ReplaceAll(text, `"active":null`, ""), "null") {
 			t.Errorf("%s: %s", name, text)
@@ -251,7 +251,7 @@ func TestMetrics(t *testing.T) {
 
 func TestEveryFieldIsDescribed(t *testing.T) {
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[web.Version](), reflect.TypeFor[web.Status](), reflect.TypeFor[web.Peer](), reflect.TypeFor[web.Link](), reflect.TypeFor[web.Routes](),
+		reflect.TypeFor[web.Version](), reflect.TypeFor[web.Status](), reflect.TypeFor[web.Peer](), reflect.TypeFor[web.Link](), reflect.TypeFor[web.Routes](), reflect.TypeFor[web.Voters](),
 		reflect.TypeFor[web.Route](), reflect.TypeFor[web.Tree](), reflect.TypeFor[web.MAC](), reflect.TypeFor[web.MACFilter](), reflect.TypeFor[web.Flush](),
 		reflect.TypeFor[web.Port](), reflect.TypeFor[web.Segment](), reflect.TypeFor[web.Gateway](), reflect.TypeFor[web.Event](), reflect.TypeFor[web.Token](),
 		reflect.TypeFor[web.NewToken](), reflect.TypeFor[web.TokenRequest](), reflect.TypeFor[web.CaptureRequest](), reflect.TypeFor[web.Readiness](), reflect.TypeFor[web.DataPath](),

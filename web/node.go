@@ -18,6 +18,7 @@ type Node interface {
 	MACs(MACFilter) []MAC
 	Ports() []Port
 	Segments() []Segment
+	Voters() Voters
 	Ready() Readiness
 
 	// Events are those that are kept with an ID above after, oldest first. A Journal keeps them.

@@ -26,6 +26,7 @@ func (s *server) reads() {
 	read(s, "routes", "How frames leave this peer", s.node.Routes)
 	read(s, "ports", "Attachments of this peer", s.node.Ports)
 	read(s, "segments", "Segments and who bridges them, the same on every peer", s.node.Segments)
+	read(s, "voters", "The group that decides, and who of it answers", s.node.Voters)
 	s.macs()
 	s.tokens()
 }

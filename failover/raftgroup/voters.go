@@ -26,6 +26,12 @@ func (g *Group) Voters() ([]Voter, error) {
 	return m.voters, err
 }
 
+// Members lists those that vote and those that are being added, in order of name.
+func (g *Group) Members() (voting, learning []Voter, err error) {
+	m, err := g.members()
+	return m.voters, m.learning, err
+}
+
 // members is the group as raft has it.
 type members struct {
 	voters   []Voter

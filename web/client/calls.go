@@ -30,6 +30,11 @@ func (c *Client) Links(ctx context.Context) ([]web.Link, error) {
 	return get[[]web.Link](ctx, c, "links", nil)
 }
 
+// Voters asks who decides, and who of them answers.
+func (c *Client) Voters(ctx context.Context) (web.Voters, error) {
+	return get[web.Voters](ctx, c, "voters", nil)
+}
+
 // Routes asks how frames leave the peer.
 func (c *Client) Routes(ctx context.Context) (web.Routes, error) {
 	return get[web.Routes](ctx, c, "routes", nil)

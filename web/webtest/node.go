@@ -34,6 +34,7 @@ type Values struct {
 	Peers    []web.Peer
 	Links    []web.Link
 	Routes   web.Routes
+	Voters   web.Voters
 	MACs     []web.MAC
 	Ports    []web.Port
 	Segments []web.Segment
@@ -104,6 +105,9 @@ func (n *Node) Peers() []web.Peer { return n.read().Peers }
 
 // Links implements web.Node.
 func (n *Node) Links() []web.Link { return n.read().Links }
+
+// Voters implements web.Node.
+func (n *Node) Voters() web.Voters { return n.read().Voters }
 
 // Routes implements web.Node.
 func (n *Node) Routes() web.Routes { return n.read().Routes }

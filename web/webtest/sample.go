@@ -41,6 +41,14 @@ func sample() Values {
 			{Peer: "b", Up: true, Path: "udp", Remote: "192.0.2.2:6630", Dialled: true, Since: ago(75 * time.Hour), RTT: 0.42, Jitter: 0.05, MTU: 1400, GSO: true, GRO: true, KeyAgeS: 12, Problems: []web.Problem{}, Traffic: web.Traffic{RxFrames: 1200, RxBytes: 1_300_000, TxFrames: 90, TxBytes: 8000}},
 			{Peer: "x", Up: true, Path: "tcp", Remote: "198.51.100.9:50122", Since: ago(40 * time.Second), RTT: 25, Jitter: 4, MTU: 1400, KeyAgeS: 40, Problems: []web.Problem{{Summary: "UDP is blocked", Remedy: "let UDP port 6630 through"}}},
 		},
+		Voters: web.Voters{
+			Here: true, Leader: "a", Generation: 3, Quorum: true,
+			Voters: []web.Voter{
+				{Name: "a", Gateway: true, State: web.VoterVotes, Address: "192.0.2.1:6630", Answers: true},
+				{Name: "b", Gateway: true, State: web.VoterVotes, Address: "192.0.2.2:6630", Answers: true, RTT: 0.4},
+				{Name: "w", State: web.VoterVotes, Address: "198.51.100.3:6630", SilentS: 75},
+			},
+		},
 		Routes: web.Routes{
 			Unicast: []web.Route{
 				{Peer: "b", Via: "b", Hops: []string{"b"}, Metric: 0.42, MTU: 1400},

@@ -1350,6 +1350,38 @@ export interface Version {
   version: string;
 }
 
+export interface Voter {
+  /** Where the others reach it */
+  address?: string;
+  /** Whether it has answered within the last second */
+  answers: boolean;
+  /** Whether it is a gateway of a segment too; one that is not is a witness */
+  gateway: boolean;
+  /** Name of the peer */
+  name: string;
+  /** Round trip of its last answer in milliseconds; 0: unknown, or this peer */
+  rtt_ms: number;
+  /** Seconds since its last answer, when it does not answer; left out: it never has */
+  silent_s?: number;
+  /** learns: it is being added, and follows without a vote */
+  state: "votes" | "learns";
+}
+
+export interface Voters {
+  /** Number of the set of voters and timers that leases are asked for under */
+  generation: number;
+  /** Whether this peer is one of them. If not, it knows who they are and nothing of what follows */
+  here: boolean;
+  /** The voter through which decisions go just now; left out while there is none */
+  leader?: string;
+  /** Whether a majority answers, without which no gateway may be active */
+  quorum: boolean;
+  /** How many of those that answer may fall silent before that is so */
+  spare: number;
+  /** By name */
+  voters: Voter[];
+}
+
 /** What a GET answers, and streams when asked to. */
 export interface Reads {
   "/access-tokens": AccessToken[]; // API tokens: one's own, or all for an admin
@@ -1392,6 +1424,7 @@ export interface Reads {
   "/users": User[]; // Everybody who can log in
   "/users/{name}": User; // One of them
   "/version": Version; // What runs
+  "/voters": Voters; // The group that decides, and who of it answers
 }
 
 /** Changes: what they take and what they answer. */
