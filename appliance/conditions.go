@@ -38,6 +38,7 @@ func (a *alerting) conditions(now time.Time) []notify.Condition {
 	a.peerConditions(c)
 	a.voterConditions(c, now)
 	a.portConditions(c)
+	a.drillConditions(c, now)
 	a.configConditions(c)
 	a.certificateConditions(c, now)
 	diskConditions(c, a.node.creds.Dir())
@@ -136,6 +137,29 @@ func (a *alerting) portConditions(c *conditions) {
 				k.Segment = p.segment.Name
 			}
 		}
+	}
+}
+
+// drillConditions tells of the last drill on schedule of each segment until a newer one, by hand or elsewhere, was better,
+// or none is wanted any more.
+func (a *alerting) drillConditions(c *conditions, now time.Time) {
+	for _, p := range a.node.ports {
+		if p.segment == nil || a.node.network.inForce().Segment(p.segment.Name).Drill == "" {
+			continue
+		}
+		d, known := a.node.lastDrill(p.segment.Name)
+		if !known || d.OK || d.By != drillSchedule {
+			continue
+		}
+		if ago := p.drilled.ago(a.node.elapsed()); ago >= 0 && now.Add(-ago).Sub(d.Time) > netconfig.LateFor {
+			continue // somebody else has made the next one, and tells of that
+		}
+		what, id := "failed", "drill_failed"
+		if d.Skipped {
+			what, id = "was skipped", "drill_skipped"
+		}
+		c.add(notify.Warn, id, p.segment.Name, "drawbridge drill "+p.segment.Name+" repeats it; drawbridge drill list shows what was measured",
+			"the drill of segment %s on schedule %s: %s", p.segment.Name, what, d.Outcome).Segment = p.segment.Name
 	}
 }
 

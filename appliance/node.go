@@ -228,6 +228,7 @@ func (n *Node) Run(ctx context.Context) error {
 		start("leases", n.followLeases)
 		start("quorum loss", n.followPolicies)
 		start("preemption", n.followPreemptions)
+		start("drills", n.followDrills)
 		start("address space", n.decideAddresses)
 		start("roll-out", n.roll)
 	}

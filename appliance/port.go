@@ -58,6 +58,7 @@ type port struct {
 	damping   damping               // of leases that were lost
 	preempt   preempting            // where the network wants the preferred gateway to take over
 	rehearsed atomic.Int32          // drills of others that it takes part in
+	drilled   lately                // when a drill on schedule was last begun, here or elsewhere
 	mover     mover                 // who has the segment moved
 	hand      byHand                // what an operator wants
 	regent    atomic.Uint64         // epoch under which the gate is open without a majority; 0: it is not

@@ -48,14 +48,22 @@ func (p *preempting) moved(at time.Duration) {
 	p.machine.Moved(at)
 }
 
-// preemptedElsewhere keeps what another gateway remembers: this one may have been restarted since, or had no part in it.
-func (n *Node) preemptedElsewhere(segment string, ago time.Duration) {
+// doneElsewhere keeps what another gateway remembers: this one may have been restarted since, or had no part in it.
+func (n *Node) doneElsewhere(t *web.Takeover) {
 	for _, p := range n.ports {
-		if ago > 0 && p.segment != nil && p.segment.Name == segment {
-			p.preempt.moved(n.elapsed() - ago)
+		if p.segment == nil || p.segment.Name != t.Segment {
+			continue
+		}
+		if t.Preempted > 0 {
+			p.preempt.moved(n.elapsed() - secondsOf(t.Preempted))
+		}
+		if t.Drilled > 0 {
+			p.drilled.note(n.elapsed() - secondsOf(t.Drilled))
 		}
 	}
 }
+
+func secondsOf(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // followPreemptions takes segments over whose preferred gateway this is, where the network wants that.
 func (n *Node) followPreemptions(ctx context.Context) error {

@@ -224,6 +224,9 @@ func (n *Node) ownTakeovers() (all []web.Takeover) {
 			t.Predicted = web.MillisecondsOf(leases[drawbridge.SegmentIDOf(p.segment.Name)].Takeover)
 		}
 		t.Preempts, t.Preempted = p.preempt.tell(n.elapsed())
+		if ago := p.drilled.ago(n.elapsed()); ago >= 0 {
+			t.Drilled = ago.Seconds()
+		}
 		all = append(all, t)
 	}
 	return all
@@ -321,7 +324,7 @@ func (c readinessNews) Receive(from drawbridge.PeerID, msg []byte) {
 	}
 	r.told[from] = told
 	for _, t := range told {
-		c.node.preemptedElsewhere(t.Segment, time.Duration(t.Preempted*float64(time.Second)))
+		c.node.doneElsewhere(&t)
 	}
 }
 

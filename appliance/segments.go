@@ -8,6 +8,7 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
@@ -131,10 +132,15 @@ func (v *segmentView) add(r *mesh.PeerStatus, p *wire.Port) {
 func (n *Node) Segments() []web.Segment {
 	all := []web.Segment{}
 	for _, v := range n.segmentViews() {
+		set := n.network.inForce().Segment(v.name)
 		s := web.Segment{
 			Name: v.name, Overlay: fmt.Sprint(uint32(v.vni)), VNI: uint32(v.vni), Since: v.since, Cause: v.cause,
 			Epoch: v.epoch.String(), Gateways: v.gateways,
-			QuorumLoss: n.network.inForce().Segment(v.name).QuorumLoss, Unsafe: n.unsafeText(v.name),
+			QuorumLoss: set.QuorumLoss, Unsafe: n.unsafeText(v.name), Drill: set.Drill,
+		}
+		if table, err := netconfig.ParseTimetable(set.Drill); err == nil {
+			next := table.Next(time.Now())
+			s.NextDrill = &next
 		}
 		if v.active != "" {
 			active := string(v.active)

@@ -255,8 +255,10 @@ type Segment struct {
 	Epoch    string    `json:"epoch" doc:"Number of the tenure, generation.ballot; only grows"`
 	Gateways []Gateway `json:"gateways" doc:"All gateways of the segment"`
 	// What becomes of it without a majority.
-	QuorumLoss string `json:"quorum_loss,omitempty" enum:"close,hold,segment" doc:"What the active gateway does without a majority of the voters"`
-	Unsafe     string `json:"unsafe,omitempty" doc:"Why two gateways might be active at once, by the network's own choice; absent: they cannot"`
+	QuorumLoss string     `json:"quorum_loss,omitempty" enum:"close,hold,segment" doc:"What the active gateway does without a majority of the voters"`
+	Drill      string     `json:"drill,omitempty" doc:"When a drill is made by itself, in UTC; absent: never" example:"Sun 03:00"`
+	NextDrill  *time.Time `json:"next_drill,omitempty" doc:"When the next one is"`
+	Unsafe     string     `json:"unsafe,omitempty" doc:"Why two gateways might be active at once, by the network's own choice; absent: they cannot"`
 }
 
 // Gateway is the part of one peer in a segment.

@@ -125,6 +125,7 @@ type DrillReport struct {
 	Time    time.Time  `json:"time" doc:"When it began"`
 	By      string     `json:"by,omitempty" doc:"Who asked"`
 	OK      bool       `json:"ok" doc:"Both ways succeeded, and nothing was lost, doubled or out of order"`
+	Skipped bool       `json:"skipped,omitempty" doc:"It was on schedule and was not begun: the outcome says why"`
 	Outcome string     `json:"outcome" doc:"The same for people"`
 	Legs    []DrillLeg `json:"legs" doc:"There and back"`
 }
@@ -158,6 +159,7 @@ type Takeover struct {
 	Planned   Milliseconds `json:"planned_ms" doc:"How long they would be held by a switchover to it, by the last ones; 0: none yet"`
 	Preempts  string       `json:"preempts,omitempty" doc:"With preempt: what the preferred gateway waits for before it takes the segment"`
 	Preempted float64      `json:"preempted_s,omitempty" doc:"How long ago, in seconds, preempt last moved the segment, as far as this gateway knows; absent: not in the last five minutes"`
+	Drilled   float64      `json:"drilled_s,omitempty" doc:"How long ago, in seconds, a drill on schedule was last begun or skipped, as far as this gateway knows"`
 	Told      time.Time    `json:"told" doc:"When this was looked at"`
 }
 

@@ -175,6 +175,11 @@ func (k *checker) gateways(key string, s *Segment) {
 	k.want(slices.Contains([]string{ModeAuto, ModePassive, ModeManual}, s.Mode), key+".mode", s.Mode)
 	k.want(slices.Contains([]string{QuorumClose, QuorumHold, QuorumSegment}, s.QuorumLoss), key+".quorum_loss", s.QuorumLoss)
 	k.want(s.HoldDown >= 0 && s.HoldDown <= maxHoldDown, key+".hold_down", s.HoldDown)
+	if s.Drill != "" {
+		if _, err := ParseTimetable(s.Drill); err != nil {
+			k.refuse(key+".drill", "%v", err)
+		}
+	}
 	switch {
 	case s.Mode == ModeManual && s.Preferred == "":
 		k.refuse(key+".preferred", "mode = \"active-manual\" wants it: the gateway that is active")

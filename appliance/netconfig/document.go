@@ -84,8 +84,9 @@ type Segment struct {
 	Preferred  drawbridge.PeerName   `json:"preferred,omitempty" toml:"preferred,omitempty"`
 	Mode       string                `json:"mode" toml:"mode"`
 	QuorumLoss string                `json:"quorum_loss" toml:"quorum_loss"`
-	Preempt    bool                  `json:"preempt" toml:"preempt"`     // the preferred gateway takes over from one that works
-	HoldDown   Duration              `json:"hold_down" toml:"hold_down"` // how long a gateway must have been well before it preempts
+	Preempt    bool                  `json:"preempt" toml:"preempt"`                 // the preferred gateway takes over from one that works
+	HoldDown   Duration              `json:"hold_down" toml:"hold_down"`             // how long a gateway must have been well before it preempts
+	Drill      string                `json:"drill,omitempty" toml:"drill,omitempty"` // a Timetable; none: only when somebody asks for one
 }
 
 // Subnet is what addresses of an overlay are given out from.

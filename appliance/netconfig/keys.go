@@ -54,6 +54,8 @@ var Keys = []Key{
 	{"segment[].preempt", "false", "true or false", "Whether the preferred gateway takes over from another one that works.", 1},
 	{"segment[].hold_down", `"30s"`, aLength + ", at most 24h", "With preempt: how long the preferred gateway must have been well, and another active, before it does; 5 s at least. At most once in five minutes.", 1},
 
+	{"segment[].drill", "", "a time of UTC, for each day (\"03:00\") or some (\"Sun 03:00\", \"Mon,Thu 03:00\")", "When the active gateway rehearses a switchover, there and back, and measures it. None: only when somebody asks for one. When not all is well it is skipped, and that is told.", 1},
+
 	{"subnet[].cidr", "", "a prefix, such as \"10.0.0.0/16\"", "Required. What addresses are given out from.", 1},
 	{"subnet[].overlay", "", "the name of an overlay of this document", "Required. The overlay that it is on.", 1},
 	{"subnet[].reserved", "[]", "a list of addresses, prefixes, or ranges such as \"10.0.0.1-10.0.0.9\", within the subnet", "Never given out.", 1},

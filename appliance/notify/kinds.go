@@ -15,6 +15,9 @@ const (
 	KindReverted = "config_reverted"
 	KindMoved    = "switchover_done"
 	KindNotMoved = "switchover_failed"
+	KindDrilled  = "drill_done"
+	KindNoDrill  = "drill_skipped"
+	KindBadDrill = "drill_failed"
 )
 
 // Meaning is what a kind of event means to whoever reads of it. The journal's catalogue and docs/reference/events.md are
@@ -85,6 +88,24 @@ var Meanings = []Meaning{
 		"A switchover failed",
 		"A segment was to be moved to another gateway on purpose, and that did not succeed.",
 		"The text says why. drawbridge switchover SEGMENT --dry-run looks at every condition again.",
+	},
+	{
+		"drill_done", "drill_done", "", "e86c65dd8c574ed595a43874ed5fad2d", Info,
+		"A drill on schedule succeeded",
+		"The active gateway moved its segment to another one and back, and nothing was lost, doubled or out of order.",
+		"Nothing. drawbridge drill list shows what was measured.",
+	},
+	{
+		"drill_skipped", "drill_skipped", "", "f5202c8bf01e40a6a4f9bd012422d98d", Warn,
+		"A drill on schedule was skipped",
+		"Its time had come and not all was well, so nothing was moved. The reason says what.",
+		"A segment that cannot be moved on purpose may not survive its gateway: drawbridge switchover SEGMENT --dry-run shows every check.",
+	},
+	{
+		"drill_failed", "drill_failed", "", "9e57b4eee95f4f4f98440e6b0679c13f", Error,
+		"A drill on schedule failed",
+		"A move there or back did not succeed, or frames were lost, doubled or out of order. The text says which.",
+		"drawbridge drill list shows both ways; drawbridge drill SEGMENT repeats it.",
 	},
 	{
 		"users_shared", "users_shared", "", "0e0a45d12edb4716a4ae741ecbf37345", Warn,

@@ -51,6 +51,9 @@ func verdict(d *web.DrillReport) cell {
 	if d.OK {
 		return as(good, d.Outcome)
 	}
+	if d.Skipped {
+		return as(warn, "skipped: "+d.Outcome)
+	}
 	return as(bad, d.Outcome)
 }
 

@@ -121,6 +121,16 @@ func showSegments(_ context.Context, _ *client.Client, p *page, segments []web.S
 		tab.row(as(strong, s.Name), s.Overlay, active, p.since(s.Since), why, s.Epoch, p.gateways(s.Gateways))
 	}
 	p.add(tab, "no segments: no peer has a [[segment]] in its node file")
+	drills := newTable("SEGMENT", "DRILLS, UTC", ">NEXT")
+	for _, s := range segments {
+		if s.NextDrill != nil {
+			drills.row(as(strong, s.Name), s.Drill, s.NextDrill.Format("Mon 2006-01-02 15:04"))
+		}
+	}
+	if len(drills.rows) > 0 {
+		p.WriteString("\n")
+		p.add(drills, "")
+	}
 	return nil
 }
 

@@ -436,6 +436,8 @@ export interface DrillReport {
   outcome: string;
   /** Segment that was moved */
   segment: string;
+  /** It was on schedule and was not begun: the outcome says why */
+  skipped?: boolean;
   /** When it began */
   time: string;
 }
@@ -1003,12 +1005,16 @@ export interface Segment {
   active: string | null;
   /** Why the last change happened */
   cause: string;
+  /** When a drill is made by itself, in UTC; absent: never */
+  drill?: string;
   /** Number of the tenure, generation.ballot; only grows */
   epoch: string;
   /** All gateways of the segment */
   gateways: Gateway[];
   /** Name of the segment */
   name: string;
+  /** When the next one is */
+  next_drill?: string;
   /** Overlay that it is bridged to: its name, or its number while it has none */
   overlay: string;
   /** What the active gateway does without a majority of the voters */
@@ -1249,6 +1255,8 @@ export interface Takeover {
   active: boolean;
   /** Each check with its present value */
   checks: Check[];
+  /** How long ago, in seconds, a drill on schedule was last begun or skipped, as far as this gateway knows */
+  drilled_s?: number;
   /** Name of the gateway */
   peer: string;
   /** How long they would be held by a switchover to it, by the last ones; 0: none yet */
