@@ -48,7 +48,14 @@ func program(t *testing.T) string {
 // newTab opens a browser for pages of url. The test fails at its end if a page complained.
 func newTab(t *testing.T, url string) *tab {
 	t.Helper()
-	options := []chromedp.ExecAllocatorOption{chromedp.ExecPath(program(t)), chromedp.Flag("hide-scrollbars", true)}
+	litter, err := os.MkdirTemp("", "drawbridge-browser") // a browser that is killed leaves its lock file behind
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(litter) }) // its last process may still be writing
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(program(t)), chromedp.Flag("hide-scrollbars", true), chromedp.Env("TMPDIR=" + litter),
+	}
 	if strings.HasPrefix(url, "https:") {
 		options = append(options, chromedp.Flag("ignore-certificate-errors", true)) // this peer signed its own
 	}
