@@ -343,6 +343,45 @@ func TestLostCarrierShutsAtOnce(t *testing.T) {
 	}
 }
 
+// A hello that was under way when its sender gave its tenure up is no news: the release is the later word. It is not
+// waited for, whether it comes before or after the new tenure; one that comes when no hello can be under way any more is told.
+func TestAHelloUnderWayWhenItsTenureWasGivenUpIsNoNews(t *testing.T) {
+	for name, c := range map[string]struct {
+		given       drawbridge.Epoch // up by a, which holds 5
+		beforeLease bool
+		after       time.Duration
+		clear       bool
+		alarms      int
+	}{
+		"after the new tenure":  {given: 5, clear: true},
+		"before the new tenure": {given: 5, beforeLease: true, clear: true},
+		"an earlier tenure":     {given: 4, clear: false, alarms: 1},
+		"nothing before":        {given: 4, beforeLease: true, clear: false},
+		"too late":              {given: 5, after: Default.Lease, clear: true, alarms: 1},
+	} {
+		w := newWorld(t, 1, 2)
+		x := w.join(a1, b1)
+		w.run(2 * time.Second)
+		w.lease(a1, 5)
+		w.run(25 * time.Millisecond)
+		a := w.machines[a1.Peer]
+		underWay := w.codecs[a1.Peer].Append(nil, a.frame(a.ports[a1.Port], Hello))
+		x.places = []Place{b1} // nothing else is heard of a
+		w.do(b1.Peer, w.machines[b1.Peer].Released(w.now, b1.Port, a1.Peer, c.given))
+		if c.beforeLease {
+			w.hear(b1, underWay)
+		}
+		w.lease(b1, 6)
+		w.run(c.after)
+		if !c.beforeLease {
+			w.hear(b1, underWay)
+		}
+		if w.clear(b1, 6) != c.clear || len(w.alarms) != c.alarms {
+			t.Errorf("%s: clear is %v, alarms %v", name, w.clear(b1, 6), w.alarms)
+		}
+	}
+}
+
 // A holder that has said by other means that its tenure is over is not waited for, as long as no hello says otherwise.
 func TestAReleasedHolderIsNotWaitedFor(t *testing.T) {
 	for name, c := range map[string]struct {

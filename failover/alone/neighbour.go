@@ -107,10 +107,10 @@ func (p *port) heardBothWays() bool {
 	return false
 }
 
-// olderHolder is a neighbour that shows a tenure of this segment older than epoch.
+// olderHolder is a neighbour that shows a tenure of this segment older than epoch, and has not given it up.
 func (p *port) olderHolder(now time.Duration, epoch drawbridge.Epoch) *neighbour {
-	for _, n := range p.neighbours {
-		if (n.state == Active || n.state == Drain) && n.segment == p.Segment && n.epoch < epoch && now-n.heardAt < n.dead {
+	for place, n := range p.neighbours {
+		if n.carries() && n.segment == p.Segment && n.epoch < epoch && n.epoch > p.released[place.Peer] && now-n.heardAt < n.dead {
 			return n
 		}
 	}
