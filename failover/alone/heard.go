@@ -127,6 +127,8 @@ func (m *Machine) other(now time.Duration, p *port, f Frame) {
 	if f.Kind == Hello {
 		if slices.ContainsFunc(f.Listed, func(l Listed) bool { return l.Key == me.Key() }) {
 			n.namedMe = now
+		} else if len(f.Listed) < maxListed { // it has room for everybody that it hears
+			n.namedMe = 0
 		}
 	}
 	switch {

@@ -85,6 +85,7 @@ type Output struct {
 	Shut   []PortID // gates to be shut at once by the veto of this machine
 	Send   []Send
 	Alarms []Alarm
+	Heard  []PortID      // neighbours of these are heard better or worse than before
 	Wake   time.Duration // when to call Tick at the latest, on the same clock
 }
 
@@ -297,6 +298,9 @@ func (m *Machine) tick(now time.Duration, p *port) {
 	if !p.carrier {
 		return
 	}
+	if p.adjacent(now) {
+		m.out.Heard = append(m.out.Heard, p.ID)
+	}
 	p.forgetDead(now)
 	p.waitTo = min(p.waitTo, p.silentAt(now))
 	if p.state == Init && p.hellosDue == 0 {
@@ -313,7 +317,7 @@ func (m *Machine) tick(now time.Duration, p *port) {
 	if p.probing() && now >= p.nextLoop {
 		m.probe(now, p)
 	}
-	m.out.Wake = min(m.out.Wake, p.nextHello)
+	m.out.Wake = min(m.out.Wake, p.silence(p.nextHello))
 	if p.probing() {
 		m.out.Wake = min(m.out.Wake, p.nextLoop)
 	}

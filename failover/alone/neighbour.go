@@ -26,7 +26,27 @@ type neighbour struct {
 	echoed   time.Duration // when we sent that one
 	quiet    time.Duration // since when its hellos say that it does not carry the segment; 0: they have not, or it was silent
 
+	shown     hearing       // as the driver knows it
 	alarmedAt time.Duration // when an alarm about it was raised; 0 never
+}
+
+// hearing is how well two ports hear each other.
+type hearing uint8
+
+const (
+	silent hearing = iota
+	oneWay
+	bothWays
+)
+
+func (n *neighbour) hearing(now time.Duration) hearing {
+	switch {
+	case now-n.heardAt >= n.dead:
+		return silent
+	case n.bothWays(now):
+		return bothWays
+	}
+	return oneWay
 }
 
 // fresh reports whether the frame is neither old nor a repetition, and remembers it.
@@ -96,6 +116,30 @@ func (m *Machine) Drops() map[string]uint64 { return m.drops }
 
 func (n *neighbour) bothWays(now time.Duration) bool {
 	return n.namedMe > 0 && now-n.namedMe < n.dead
+}
+
+// adjacent reports whether a neighbour is heard better or worse than when this was asked last. Whoever is not heard any more is told so
+// at once, in a hello that does not name it.
+func (p *port) adjacent(now time.Duration) (news bool) {
+	for _, n := range p.neighbours {
+		if h := n.hearing(now); h != n.shown {
+			if h == silent {
+				p.nextHello = min(p.nextHello, now)
+			}
+			n.shown, news = h, true
+		}
+	}
+	return news
+}
+
+// silence is when the next neighbour will have been silent for too long, if it goes on.
+func (p *port) silence(at time.Duration) time.Duration {
+	for _, n := range p.neighbours {
+		if n.shown != silent {
+			at = min(at, n.heardAt+n.dead)
+		}
+	}
+	return at
 }
 
 func (p *port) heardBothWays() bool {

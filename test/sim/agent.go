@@ -276,7 +276,11 @@ func (n *node) stand() {
 		}
 		wanted := n.whyNot(p) == ""
 		n.withLease(func(now lease.Instant, l *lease.Node, out *lease.Output) {
-			l.SetCandidate(now, p.segment.id, p.rank, wanted, out)
+			rank := p.rank
+			if p.comparison.Recused(n.since()) {
+				rank += n.w.plan.Gateways // it asks last
+			}
+			l.SetCandidate(now, p.segment.id, rank, wanted, out)
 		})
 	}
 }

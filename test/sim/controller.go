@@ -1,63 +1,121 @@
 package sim
 
-import "github.com/drawbridge-net/drawbridge/failover/alone"
+import (
+	"encoding/binary"
+	"time"
 
-// The health rules of the failure table that lie above lease and ALONE: who hears whom on the segment is compared over the
-// underlay, and a gateway whose port is worse leaves the segment to the other.
-
-const (
-	compareEvery = 50 * ms
-	// deafAfter is how long a port may hear nothing at all, while others hear it.
-	deafAfter = 350 * ms
+	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover/alone"
 )
 
-// compare looks at the ports of this gateway with the eyes of the others.
+// Gateways compare what they hear of the segment, and the active one leaves it to another whose port serves it better; as in appliance.
+
+// lookAtPorts is how often they do when nothing has changed on the wire.
+const lookAtPorts = int64(time.Second)
+
+// compare looks at the ports of this gateway beside those of the others.
 func (n *node) compare() {
-	if !n.w.plan.Controller {
+	next := lookAtPorts
+	for _, p := range n.ports {
+		if p.segment != nil && p.compare() {
+			next = int64(alone.ReportEvery)
+		}
+	}
+	n.compareAt = n.w.now + next
+	n.later(n.compareAt, control, func() {
+		if n.compareAt <= n.w.now {
+			n.compare()
+		}
+	})
+}
+
+// compareSoon does so since something has changed.
+func (n *node) compareSoon() {
+	n.later(n.w.now+20e3, control, n.compare)
+}
+
+func (p *port) compare() (apart bool) {
+	n := p.n
+	own := p.own()
+	if !p.judge(&own) {
+		return false
+	}
+	r := p.comparison.Report(n.since(), &own)
+	r.Segment, r.Fit = p.segment.id, n.whyNot(p) == ""
+	for _, id := range n.otherGateways() {
+		o := n.w.nodes[id-1]
+		n.w.transmit(n, o, control, func() { o.hearReport(r) })
+	}
+	return true
+}
+
+// judge does what follows from a comparison, and answers whether another gateway is not heard both ways.
+func (p *port) judge(own *alone.Own) (apart bool) {
+	n := p.n
+	advice := p.comparison.Look(n.since(), own, n.otherGateways())
+	p.comparison.Listen(n.since(), advice.Apart && p.usable)
+	if advice.Yield != 0 && p.opened != 0 && p.keeper == nil {
+		n.w.signal(n, "another gateway is better connected")
+		p.comparison.Yielded(n.since())
+		n.stand()
+		p.yield(advice.Yield)
+	}
+	for _, a := range advice.Alarms {
+		n.w.signal(n, "alarm "+string(a.Reason))
+	}
+	return advice.Apart
+}
+
+// hearReport takes another gateway's word, and looks at once: it may be what was missing.
+func (n *node) hearReport(r alone.Report) {
+	p := n.gateOf(r.Segment)
+	if p == nil {
 		return
 	}
-	for _, p := range n.ports {
-		if p.segment == nil {
-			continue
-		}
-		if poor := p.isPoor(); poor != p.poor {
-			p.poor = poor
-			n.w.signal(n, map[bool]string{true: "another gateway is better connected", false: "as well connected as others"}[poor])
-			n.stand()
-		}
-	}
-	n.later(n.w.now+compareEvery, control, n.compare)
+	r.Recused = r.Recused && !n.w.plan.Without.Recusal
+	p.comparison.Told(n.since(), r)
+	own := p.own()
+	p.judge(&own)
 }
 
-func (p *port) isPoor() bool {
-	n := p.n
+// otherGateways are those that the mesh reaches.
+func (n *node) otherGateways() (ids []drawbridge.PeerID) {
 	for _, o := range n.w.nodes[:n.w.plan.Gateways] {
-		q := o.gateOf(p.segment.id)
-		if o == n || !n.w.reach(n, o) || o.whyNot(q) != "" {
-			continue
-		}
-		hearsOthers := o.read()-q.heardAt < deafAfter
-		switch {
-		case !q.hearsPort(p) && hearsOthers && p.hearsPort(q): // it cannot send
-			return true
-		case n.read()-p.heardAt > deafAfter && hearsOthers: // it cannot hear
-			return true
+		if o != n && n.mesh.up[o.index] {
+			ids = append(ids, o.id)
 		}
 	}
-	return false
+	return ids
 }
 
-// hearsPort reports whether ALONE at p has another gateway's port for a neighbour.
-func (p *port) hearsPort(q *port) bool {
+func (p *port) own() (own alone.Own) {
+	own.Port = alone.Place{Peer: p.n.id, Port: p.id}
 	for _, s := range p.n.alone.Ports(p.n.since()) {
-		if s.ID != p.id {
-			continue
-		}
-		for _, nb := range s.Neighbours {
-			if nb.Place == (alone.Place{Peer: q.n.id, Port: q.id}) {
-				return true
-			}
+		if s.ID == p.id {
+			own.Hears = s.Neighbours
 		}
 	}
-	return false
+	own.Ours = func(m drawbridge.MAC) bool {
+		at := mac(binary.BigEndian.Uint16(m[4:]))
+		if at == p.mac {
+			return true
+		}
+		known := m[0] == 2 && int(at) < len(p.n.sw.table) && p.n.sw.table[at].known
+		return known && p.n.sw.table[at].at.segment != p.segment.id
+	}
+	return own
+}
+
+// sight hears what a station says to everybody.
+func (p *port) sight(f *frame) {
+	if p.segment == nil || f.dst != everybody || f.kind == hello || p.n.gateOf(p.segment.id) != p {
+		return
+	}
+	station := drawbridge.MAC{2}
+	binary.BigEndian.PutUint16(station[4:], uint16(f.src))
+	p.n.enter(control, func() {
+		if p.comparison.Sight(p.n.since(), station) {
+			p.n.compareSoon()
+		}
+	})
 }

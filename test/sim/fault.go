@@ -359,11 +359,15 @@ func (w *world) manyAtOnce(n int, kinds []trouble) {
 	w.run(700 * ms)
 }
 
-// repair takes verdicts of ALONE back, as an operator does who has found the cable.
+// repair takes verdicts of ALONE back, as an operator does who has found the cable. Whoever left a segment to another gateway has waited
+// for its minute.
 func (w *world) repair() {
 	for _, n := range w.nodes {
 		if n.alive() {
 			n.clearPorts()
+		}
+		for _, p := range n.ports {
+			p.comparison = alone.Comparison{}
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (p *port) permit() (drawbridge.Epoch, bool) {
 // frame is queued.
 func (p *port) hears(f *frame) {
 	n := p.n
-	p.heardAt = n.read()
+	p.sight(f)
 	if f.kind == hello {
 		n.enter(watching, func() { p.hearALONE(f.alone) })
 		return

@@ -52,6 +52,18 @@ func forgottenPromise(w *world) {
 	w.isolate(a, true, true, false)
 }
 
+// quietParts splits the segment into parts of which only one is ever loud.
+func quietParts(w *world) {
+	a := w.segments[0].open()[0].n
+	wander(w, a, w.nodes[2-a.id])
+	w.run(25 * second)
+	left := 0
+	for _, n := range w.nodes {
+		left += w.signals[n.name+" another gateway is better connected"]
+	}
+	w.expect(left < 2, "a split segment goes to and fro")
+}
+
 // random is a schedule of some kinds of fault only.
 func random(favourites ...string) func(*world) {
 	return func(w *world) { w.manyAtOnce(12, only(favourites)) }
@@ -78,6 +90,7 @@ var mutants = map[string]mutant{
 	"no fence":                       {Rules{Fence: true}, deafReturn},
 	"no split horizon":               {Rules{SplitHorizon: true, Fence: true}, random("both forced open")},
 	"a promise is forgotten":         {Rules{Promise: true}, forgottenPromise},
+	"nobody is recused":              {Rules{Recusal: true}, quietParts},
 	"ALONE is not asked":             {Rules{Veto: true}, random("guests cabled to the VLAN")},
 	"echoes are believed":            {Rules{Echo: true, Veto: true}, random("guests cabled to the VLAN")},
 }

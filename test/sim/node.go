@@ -55,8 +55,9 @@ type node struct {
 	pausedAt int64 // clock, when the machine was paused with it last; 0: never
 	wokenAt  int64 // true time, when it went on
 
-	movedAt int64 // clock, when the data path was last seen to move
-	unwell  bool  // the agent has seen the data path stand still
+	compareAt int64 // true time
+	movedAt   int64 // clock, when the data path was last seen to move
+	unwell    bool  // the agent has seen the data path stand still
 }
 
 // port is one port of a node: on a segment, with a gate, or to a guest.
@@ -85,8 +86,7 @@ type port struct {
 	stuck       bool    // the data path does not work although everything else does
 	rank        int
 	maintenance bool
-	poor        bool  // the controller takes another gateway for better connected
-	heardAt     int64 // clock, when anything last came in from the wire
+	comparison  alone.Comparison
 }
 
 func (w *world) newNode(i int, name string) *node {
@@ -195,7 +195,7 @@ func (n *node) start() {
 // reset begins the part of a port in a run: the gate of the last one is shut first.
 func (p *port) reset() {
 	p.usable, p.held, p.opened, p.since, p.told, p.stuck, p.keeper, p.regent = false, 0, 0, 0, 0, false, nil, 0
-	p.echoes = [64]echo{}
+	p.echoes, p.comparison = [64]echo{}, alone.Comparison{}
 	if p.gate != nil {
 		p.gate.Shut()
 		p.noteShut()

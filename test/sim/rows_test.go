@@ -72,15 +72,39 @@ var rows = []row{
 		signals: []string{"A carrier lost", "A released"},
 	},
 	{
-		name: "active cannot send to the segment", layer: "ALONE and controller", plan: Plan{Controller: true}, silence: 150 * ms, lasts: 500,
+		name: "active cannot send to the segment", layer: "ALONE, comparison", silence: 160 * ms, lasts: 500,
 		strike:  func(_ *world, a, _ *node) { a.ports[0].jack.mute = true },
 		end:     func(_ *world, a, _ *node) { a.ports[0].jack.mute = false },
-		signals: []string{"A another gateway is better connected", "A no longer a candidate"},
+		signals: []string{"A another gateway is better connected", "A handed over"}, never: []string{"B another gateway is better connected"},
 	},
 	{
-		name: "active cannot hear the segment", layer: "ALONE and controller", plan: Plan{Controller: true}, silence: 450 * ms, lasts: 700,
+		name: "active cannot hear the segment", layer: "ALONE, comparison", silence: 450 * ms, lasts: 700,
 		strike:  func(_ *world, a, _ *node) { a.ports[0].jack.deaf = true },
 		end:     func(_ *world, a, _ *node) { a.ports[0].jack.deaf = false },
+		signals: []string{"A another gateway is better connected"}, never: []string{"B another gateway is better connected"},
+	},
+	{
+		name: "active neither sends nor hears, its carrier stays", layer: "ALONE, comparison", silence: 3500 * ms, lasts: 5000,
+		strike:  func(_ *world, a, _ *node) { a.ports[0].jack.mute, a.ports[0].jack.deaf = true, true },
+		end:     func(_ *world, a, _ *node) { a.ports[0].jack.mute, a.ports[0].jack.deaf = false, false },
+		signals: []string{"A another gateway is better connected", "A alarm cut_off"}, never: []string{"B another gateway is better connected"},
+	},
+	{
+		name: "passive cannot send to the segment", layer: "ALONE, comparison", silence: unhurt, stays: true, lasts: 4000,
+		strike:  func(_ *world, _, b *node) { b.ports[0].jack.mute = true },
+		end:     func(_ *world, _, b *node) { b.ports[0].jack.mute = false },
+		signals: []string{"A alarm other_mute"}, never: []string{"A another gateway is better connected"},
+	},
+	{
+		name: "passive cannot hear the segment", layer: "ALONE, comparison", silence: unhurt, stays: true, lasts: 4000,
+		strike:  func(_ *world, _, b *node) { b.ports[0].jack.deaf = true },
+		end:     func(_ *world, _, b *node) { b.ports[0].jack.deaf = false },
+		signals: []string{"A alarm other_deaf"}, never: []string{"A another gateway is better connected"},
+	},
+	{
+		name: "active cannot send to a segment of three gateways", layer: "ALONE, comparison", plan: Plan{Gateways: 3}, silence: 160 * ms, lasts: 500,
+		strike:  func(_ *world, a, _ *node) { a.ports[0].jack.mute = true },
+		end:     func(_ *world, a, _ *node) { a.ports[0].jack.mute = false },
 		signals: []string{"A another gateway is better connected"},
 	},
 	{
@@ -221,7 +245,17 @@ var rows = []row{
 		name: "segment splits, the gateways on both sides", layer: "ALONE", lasts: 600, silence: unhurt, stays: true,
 		strike: func(w *world, a, _ *node) { w.segments[0].trunk.setDown(true); w.moveHost(a) },
 		end:    func(w *world, _, _ *node) { w.segments[0].trunk.setDown(false) },
-		never:  []string{"A " + lapsed, "B newer tenure on the wire"},
+		never:  []string{"A " + lapsed, "B newer tenure on the wire", "A another gateway is better connected"},
+	},
+	{
+		name: "segment splits, the only host that speaks goes to and fro", layer: "ALONE, comparison", lasts: 30000,
+		strike: func(w *world, a, b *node) { wander(w, a, b) },
+		end:    func(w *world, _, _ *node) { w.segments[0].trunk.setDown(false) },
+		after: func(t *testing.T, w *world, a, b *node) {
+			if n := w.signals[a.name+" another gateway is better connected"] + w.signals[b.name+" another gateway is better connected"]; n != 1 {
+				t.Errorf("the segment was left %d times, want once", n)
+			}
+		},
 	},
 	{
 		name: "segment heals with a paused holder in the other half", layer: "fence", silence: 0, lasts: 400,
@@ -424,6 +458,15 @@ func (w *world) moveHost(n *node) {
 	h := w.segments[0].host
 	h.jack.setDown(true)
 	h.jack = n.ports[0].jack.on.plug(h.hears)
+}
+
+// wander splits the segment, and moves its host from one part to the other every five seconds, which looks as if each part were
+// quiet for so long.
+func wander(w *world, a, b *node) {
+	w.segments[0].trunk.setDown(true)
+	for i := range int64(6) {
+		w.after(1+5*i*second, func() { w.moveHost([]*node{b, a}[i%2]) })
+	}
 }
 
 func (w *world) unpatch(j *jack) {

@@ -50,6 +50,9 @@ func (n *node) perform(out alone.Output) {
 	for _, id := range out.Shut {
 		n.vetoed(n.portOf(id))
 	}
+	if len(out.Heard) > 0 {
+		n.compareSoon()
+	}
 	for _, a := range out.Alarms {
 		n.w.signal(n, "alarm "+string(a.Reason))
 		n.w.alarms = append(n.w.alarms, alarm{n, a})
@@ -235,8 +238,6 @@ func (n *node) whyNot(p *port) string {
 	switch state := n.stateOf(p); {
 	case !p.usable:
 		return "no carrier"
-	case p.poor:
-		return "another gateway is better connected"
 	case p.maintenance:
 		return "maintenance"
 	case n.lease.Unfit():

@@ -33,9 +33,6 @@ type Plan struct {
 	Without  Rules
 	Policy   alone.Policy // without a majority
 	Pair     bool         // the two gateways are all voters
-	// Controller has gateways compare what they hear of the segment, and leave it to whom it serves better. The product does not
-	// do that yet; the rows of the failure table that need it say what it must come to.
-	Controller bool
 }
 
 // Rules that a run is without. All of them break a driver or the model, none the state machines: what a machine
@@ -49,6 +46,7 @@ type Rules struct {
 	Echo           bool // copies are believed and written
 	Veto           bool // the gate does not ask ALONE
 	Promise        bool // a gateway that takes a segment forgets what it promised a moment ago
+	Recusal        bool // a gateway is as good as any that left the segment to another one a moment ago
 	Births         bool // a run takes part in generations from before it began
 }
 

@@ -47,8 +47,8 @@ func program(etherType, vlan uint16) []bpf.Instruction {
 	return is
 }
 
-func attachFilter(fd int, etherType, vlan uint16) error {
-	raw, err := bpf.Assemble(program(etherType, vlan))
+func attachFilter(fd int, filter []bpf.Instruction) error {
+	raw, err := bpf.Assemble(filter)
 	if err != nil {
 		return fmt.Errorf("assemble the filter: %w", err)
 	}

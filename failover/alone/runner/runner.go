@@ -49,6 +49,8 @@ type Hooks struct {
 	Stand func(port alone.PortID, epoch drawbridge.Epoch, until time.Duration) bool
 	// Stood tells that this is over.
 	Stood func(port alone.PortID, epoch drawbridge.Epoch)
+	// Heard tells that a neighbour of a port is heard better or worse than before; Ports shows it by then.
+	Heard func(port alone.PortID)
 	// Changed tells that switches on the wire of a segment port say that their tree has changed. Anybody can say so at any rate.
 	Changed func(port alone.PortID)
 	// Alarm tells what an operator should know.
@@ -102,7 +104,8 @@ type core struct {
 	frame   []byte                  // being sent
 	wake    time.Duration
 	shownAt time.Duration
-	changed bool // worth showing at once
+	changed bool           // worth showing at once
+	heard   []alone.PortID // whose neighbours are heard otherwise: to be told once they are shown
 	keepers sync.WaitGroup
 }
 
@@ -172,6 +175,9 @@ func (h Hooks) filled() Hooks {
 	}
 	if h.Stood == nil {
 		h.Stood = func(alone.PortID, drawbridge.Epoch) {}
+	}
+	if h.Heard == nil {
+		h.Heard = func(alone.PortID) {}
 	}
 	if h.Changed == nil {
 		h.Changed = func(alone.PortID) {}
@@ -289,7 +295,8 @@ func (r *Runner) perform(out alone.Output) {
 		r.cfg.Log.Warn("alone: "+a.Text, "port", a.Port, "reason", a.Reason, "peer", a.From.Peer)
 		r.cfg.Hooks.Alarm(a)
 	}
-	r.own.changed = r.own.changed || len(out.Fence)+len(out.Shut)+len(out.Alarms) > 0
+	r.own.changed = r.own.changed || len(out.Fence)+len(out.Shut)+len(out.Alarms)+len(out.Heard) > 0
+	r.own.heard = append(r.own.heard, out.Heard...)
 }
 
 // publish lets IsClear answer without asking the machine.

@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/drawbridge-net/drawbridge"
@@ -40,13 +41,18 @@ const priority = 6
 
 // openPacket opens the packet socket of a port. It needs CAP_NET_RAW. An interface that is down is an error.
 func openPacket(c PortConfig, etherType uint16) (Wire, error) {
+	return openFiltered(c, program(etherType, c.VLAN))
+}
+
+// openFiltered opens a packet socket that receives what a filter lets through.
+func openFiltered(c PortConfig, filter []bpf.Instruction) (Wire, error) {
 	w := &packetWire{name: c.Interface, vlan: c.VLAN}
 	// Protocol 0: nothing is received before bind, when the filter is in place.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%s: open a packet socket (needs CAP_NET_RAW): %w", w.name, err)
 	}
-	if err := w.prepare(fd, etherType); err != nil {
+	if err := w.prepare(fd, filter); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", w.name, err), unix.Close(fd))
 	}
 	w.file = os.NewFile(uintptr(fd), w.name)
@@ -59,7 +65,7 @@ func openPacket(c PortConfig, etherType uint16) (Wire, error) {
 
 // prepare binds to every protocol, with a filter, and not to our EtherType: a socket of one protocol is served behind
 // VLAN devices and bridges, which take frames away, and after the kernel has forgotten the tag of an unknown VLAN.
-func (w *packetWire) prepare(fd int, etherType uint16) error {
+func (w *packetWire) prepare(fd int, filter []bpf.Instruction) error {
 	index, err := upIndex(fd, w.name)
 	if err != nil {
 		return err
@@ -76,7 +82,7 @@ func (w *packetWire) prepare(fd int, etherType uint16) error {
 			return fmt.Errorf("%s: %w", o.what, err)
 		}
 	}
-	if err := attachFilter(fd, etherType, w.vlan); err != nil {
+	if err := attachFilter(fd, filter); err != nil {
 		return err
 	}
 	if err := w.join(fd, index); err != nil {

@@ -48,6 +48,10 @@ func (r *Runner) show() {
 		s.ports = append(s.ports, p.status(state))
 	}
 	r.shown.Store(s)
+	for _, id := range r.own.heard {
+		r.cfg.Hooks.Heard(id)
+	}
+	r.own.heard = r.own.heard[:0]
 }
 
 func (p *port) status(state alone.PortState) PortStatus {
