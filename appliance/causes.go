@@ -125,6 +125,9 @@ func (n *Node) asksLast(p *port) (why string, last bool) {
 	if damped {
 		return fmt.Sprintf("lost the lease again and again; first again in %d s", int(left.Seconds())+1), true
 	}
+	if why := p.recusal(); why != "" {
+		return why, true
+	}
 	p.mu.Lock()
 	back := time.Since(p.since)
 	fresh := p.epoch == 0 && p.problem == nil && p.cause == startedCause && back < handover.HoldDown

@@ -61,6 +61,7 @@ type Node struct {
 	flushes    flushWaits
 	drills     drills
 	announcing chan announceOrder
+	wireNews   chan wireNews
 	readiness  readiness
 
 	timersWatch timersWatch
@@ -82,6 +83,7 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 	n := &Node{
 		cfg: cfg, version: version, log: log, started: time.Now(), creds: creds,
 		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{}, announcing: make(chan announceOrder, 64),
+		wireNews: make(chan wireNews, 256),
 	}
 	n.restart = make(chan struct{})
 	n.again = sync.OnceFunc(func() { close(n.restart) })
@@ -229,6 +231,7 @@ func (n *Node) Run(ctx context.Context) error {
 		start("quorum loss", n.followPolicies)
 		start("preemption", n.followPreemptions)
 		start("drills", n.followDrills)
+		start("comparing wires", n.compareWires)
 		start("address space", n.decideAddresses)
 		start("roll-out", n.roll)
 	}

@@ -53,6 +53,7 @@ type port struct {
 	unplugged atomic.Bool           // its interface has no carrier
 	toldEpoch atomic.Uint64         // the epoch that ALONE was last told of
 	heard     chan drawbridge.Frame // what neighbours on a guest port's wire said, for ALONE
+	comparing comparing             // with the ports of other gateways
 	stations  stationsTold          // by the active gateway
 	leaving   leaving               // for maintenance
 	damping   damping               // of leases that were lost

@@ -194,6 +194,7 @@ func (n *Node) problems(self *mesh.PeerStatus, others []mesh.PeerStatus) []web.P
 		}
 	}
 	all = append(all, n.policyProblems()...)
+	all = append(all, n.wireProblems()...)
 	return append(all, n.takeoverProblems()...)
 }
 

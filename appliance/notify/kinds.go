@@ -156,6 +156,18 @@ var Meanings = []Meaning{
 		"Look at the cable and the switch.",
 	},
 	{
+		"left_to_better", "left_to_better", "", "621d7ec21f3db84d1c9abe04d0890f96", Warn,
+		"A segment was left to another gateway",
+		"The port of the active gateway does not send or hear the segment, and the other one's does. It gave the segment up by itself, and asks for it last for a while.",
+		"Look at the switch port and the VLAN of the gateway that left it, and at the way from there to the other one.",
+	},
+	{
+		"wire_one_way", "wire_one_way", "", "6f2a519916a8e28eef836449b3c3d822", Warn,
+		"Gateways do not hear each other both ways",
+		"Two gateways of a segment are on one network, and what one of them sends on the segment does not arrive at the other. The text says whose port is to blame, as far as other stations show it.",
+		"Look at the VLAN of both switch ports, and at the switches between them.",
+	},
+	{
 		"carrier_back", "carrier_up", "", "5305769b50d54e6b96e01036f2618755", Info,
 		"A port has a carrier",
 		"The cable works again.",
