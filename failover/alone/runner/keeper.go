@@ -201,6 +201,7 @@ func (r *Runner) send(s alone.Send) {
 	switch err := p.wire.Send(r.own.frame); {
 	case err == nil:
 		p.sent++
+		p.problem = nil // a queue that was full once, as at the end of a carrier, is no reason for ever
 	case unusable(err):
 		// The error is told only once, and we took it from the reader, who finds out by the interruption.
 		p.refused++

@@ -22,14 +22,14 @@ type hub struct {
 	wires   []*memory
 	down    map[string]bool           // interfaces that are down
 	deliver func(from, to string) int // copies; nil: one to everyone but the sender
-	refuse  bool                      // the next frame, and tell nobody else
+	refuse  error                     // of the next frame; nobody else is told
 }
 
-func (h *hub) refuses() bool {
+func (h *hub) refuses() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	refuse := h.refuse
-	h.refuse = false
+	h.refuse = nil
 	return refuse
 }
 
@@ -103,8 +103,8 @@ func (w *memory) Receive() (drawbridge.Frame, error) {
 }
 
 func (w *memory) Send(f drawbridge.Frame) error {
-	if w.hub.refuses() {
-		return unix.ENETDOWN
+	if err := w.hub.refuses(); err != nil {
+		return err
 	}
 	w.hub.flood(w.name, f)
 	return nil

@@ -5,6 +5,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 )
@@ -278,7 +280,7 @@ func TestSenderFindsInterfaceDown(t *testing.T) {
 		a.Lease(1, epoch5)
 		pass(listened)
 		h.mu.Lock()
-		h.refuse = true
+		h.refuse = unix.ENETDOWN
 		h.mu.Unlock()
 		pass(10 * time.Millisecond)
 		a.wantClear(t, 1, epoch5, false)
@@ -287,6 +289,25 @@ func TestSenderFindsInterfaceDown(t *testing.T) {
 		if p := a.port(1); p.Losses != 1 || p.Refused != 1 || len(h.wires) != 1 {
 			t.Errorf("%+v, %d sockets", p, len(h.wires))
 		}
+	})
+}
+
+// TestAQueueThatWasFullIsForgotten: one hello that the kernel did not take is no reason to be unfit until the next restart.
+func TestAQueueThatWasFullIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub()
+		a := start(t, 1, 1, 1, h.open)
+		a.plug(t, 1, "a1")
+		a.Lease(1, epoch5)
+		pass(listened)
+		h.mu.Lock()
+		h.refuse = unix.ENOBUFS
+		h.mu.Unlock()
+		pass(time.Second)
+		if p := a.port(1); p.Refused != 1 || p.Problem != "" {
+			t.Errorf("%+v", p)
+		}
+		a.wantClear(t, 1, epoch5, true)
 	})
 }
 
