@@ -38,6 +38,9 @@ func (n *Node) whyShut(p *port, epoch drawbridge.Epoch, when time.Time, cause st
 	case lease.Retired.String(), lease.Yielded.String():
 		p.mu.Lock()
 		reasons := append([]string{}, p.reasons...)
+		if p.unplugged.Load() && !slices.Contains(reasons, noCarrier) {
+			reasons = append(reasons, noCarrier) // it is the news, and not looked at again yet
+		}
 		if p.problem != nil {
 			reasons = append(reasons, p.problem.Error())
 		}
@@ -70,7 +73,7 @@ func (n *Node) whyNoMajority() string {
 	var silent []string
 	names := n.names()
 	for _, v := range n.voter.agent.Status().Voters {
-		if v.Peer == n.creds.ID() || v.Age >= 0 && v.Age < n.term() {
+		if v.Peer == n.creds.ID() || v.Age >= 0 && v.Age < n.term()/2 { // a lease ends a little before its term is over
 			continue
 		}
 		name := names[v.Peer]
