@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -152,7 +153,7 @@ func (p *Peer) sendState(pl *pool, to Holder, please bool) {
 			m.Loans = append(m.Loans, Loan{e.Offset, e.Serial})
 		}
 	}
-	slices.SortFunc(m.Loans, func(a, b Loan) int { return int(a.Offset>>1) - int(b.Offset>>1) })
+	slices.SortFunc(m.Loans, func(a, b Loan) int { return cmp.Compare(a.Offset, b.Offset) })
 	p.send(to, pl, m)
 }
 

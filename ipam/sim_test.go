@@ -415,8 +415,7 @@ func (s *sim) step() {
 		s.forge()
 	case opForeign:
 		if b := s.pick(up); b != nil {
-			_ = b.peer.Foreign(s.now, s.anyAddr(), "a printer", true)
-			s.output(b)
+			s.foreign(b, s.anyAddr())
 		}
 	case opMove:
 		s.move()
@@ -516,6 +515,26 @@ func (s *sim) leave(from *box, a netip.Addr, g guest) {
 	}
 	from.peer.Moved(s.now, s.ground, g.owner)
 	s.output(from)
+}
+
+// foreign lets a printer use an address, perhaps one that a guest has: that guest has it no more than a mark of it lasts, which is
+// its lender's, and lost when that one is removed.
+func (s *sim) foreign(b *box, a netip.Addr) {
+	if g, ok := s.guests[a][b.peer.me]; ok {
+		pl := b.peer.pools[0]
+		at, _ := pl.ring.Offset(a)
+		if e := pl.space.entries[at]; e != nil && e.allocated() && e.Owner == g.owner {
+			if e.Use == Borrowed {
+				g.via = pl.ring.regs[pl.ring.blockOf(at)].Owner
+			}
+			if end := s.now + foreignFor; g.until == 0 || g.until > end {
+				g.until = end
+			}
+			s.guests[a][b.peer.me] = g
+		}
+	}
+	_ = b.peer.Foreign(s.now, a, "a printer", true)
+	s.output(b)
 }
 
 // used are the addresses that somebody was told, in order.
