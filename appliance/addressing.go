@@ -21,7 +21,7 @@ var _ web.Addresser = (*Node)(nil)
 // addressError is an error of the address management in the words of the API.
 func addressError(err error) error {
 	for from, to := range map[error]error{
-		ipam.ErrTaken: web.ErrConflict, ipam.ErrOutside: web.ErrNotFound, ipam.ErrUnknown: web.ErrNotFound, ipam.ErrSubnet: web.ErrInvalid,
+		ipam.ErrTaken: web.ErrConflict, ipam.ErrKept: web.ErrConflict, ipam.ErrOutside: web.ErrNotFound, ipam.ErrUnknown: web.ErrNotFound, ipam.ErrSubnet: web.ErrInvalid,
 		ipam.ErrExhausted: web.ErrUnavailable, ipam.ErrUnable: web.ErrUnavailable, addresskeeper.ErrEnded: web.ErrUnavailable,
 	} {
 		if errors.Is(err, from) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/bits"
-	"net/netip"
 	"slices"
 
 	"github.com/drawbridge-net/drawbridge"
@@ -188,44 +187,8 @@ func (p *Peer) give(pl *pool, m *Message) {
 		return cmp.Or(cmp.Compare(pl.beside(b, m.From), pl.beside(a, m.From)), cmp.Compare(b, a))
 	})
 	free = free[:min(max(1, int(m.Many)), (len(free)+1)/2)]
-	out := &Message{Kind: State}
 	slices.Sort(free)
-	for _, i := range free {
-		p.donate(pl, i, m.From)
-		out.Runs = append(out.Runs, pl.runs(i, i+1)...)
-	}
-	p.measure(pl)
-	out.Digest, out.Statuses = pl.sum(), pl.allStatuses()
-	p.tell("given", m.From.Peer, "%d blocks of %v to %s", len(free), pl.ground.Prefix, p.decided.name(m.From.Peer))
-	p.send(m.From, pl, out)
-}
-
-// Donate gives wholly free blocks away because somebody said so, not because they were asked for. It returns how
-// many of the n went.
-func (p *Peer) Donate(now Instant, subnet netip.Prefix, to drawbridge.PeerID, n int) (given int, err error) {
-	p.advance(now)
-	if err := p.Unable(); err != nil {
-		return 0, err
-	}
-	pl, h := p.pool(subnet), p.decided.living(to)
-	switch {
-	case pl == nil:
-		return 0, fmt.Errorf("%v is no subnet of the network: %w", subnet, ErrOutside)
-	case h == Holder{} || h == p.me:
-		return 0, fmt.Errorf("%s cannot be given space by this peer: %w", p.decided.name(to), ErrUnable)
-	}
-	out := &Message{Kind: State}
-	for i := range pl.space.held {
-		if given < n && pl.space.wholly(i) {
-			p.donate(pl, i, h)
-			out.Runs = append(out.Runs, pl.runs(i, i+1)...)
-			given++
-		}
-	}
-	p.measure(pl)
-	out.Digest, out.Statuses = pl.sum(), pl.allStatuses()
-	p.send(h, pl, out)
-	return given, nil
+	p.hand(pl, m.From, free)
 }
 
 // beside is 1 if a block next to this one is the holder's.

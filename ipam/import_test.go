@@ -112,7 +112,7 @@ func TestPlanLooksAround(t *testing.T) {
 	if err := p.Decide(2, d); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.Donate(2, p.Subnets()[0], 2, 1); err != nil {
+	if _, err := p.Donate(2, Donation{Subnet: p.Subnets()[0], To: "b", Count: 1}); err != nil {
 		t.Fatal(err)
 	}
 	theirs := p.pools[0].ring.Addr(uint64(slices.IndexFunc(p.pools[0].ring.regs, func(r Register) bool { return r.Owner == other })) << p.pools[0].ring.BlockBits)

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -266,16 +268,54 @@ func TestDonate(t *testing.T) {
 	if had == 0 {
 		t.Error("a peer without space has asked for none")
 	}
-	if n, err := from.peer.Donate(s.now, small, to.id, 2); n != 2 || err != nil {
-		t.Fatal(n, err)
+	want, mine := Donation{Subnet: small, To: to.id.String(), Count: 2}, from.peer.pools[0].space.freeBlocks()
+	foreseen, err1 := from.peer.Gift(s.now, want)
+	if from.peer.pools[0].space.freeBlocks() != mine {
+		t.Error("a preview gives")
+	}
+	g, err := from.peer.Donate(s.now, want)
+	if len(g.Blocks) != 2 || g.Left != mine-2 || g.Free == 0 || err != nil || err1 != nil || !reflect.DeepEqual(g, foreseen) {
+		t.Fatal(g, err, foreseen, err1)
 	}
 	s.output(from)
 	s.run(20 * second)
 	if v, _ := to.peer.View(small); v.Unheld != 0 || to.peer.pools[0].space.freeBlocks() != had+2 || !s.agreed() {
 		t.Errorf("%+v", v)
 	}
-	if _, err := from.peer.Donate(s.now, small, from.id, 1); !errors.Is(err, ErrUnable) {
-		t.Errorf("gift to itself: %v", err)
+}
+
+// TestDonationsThatAreRefused has why nothing is given, and that nothing is.
+func TestDonationsThatAreRefused(t *testing.T) {
+	s := newSim(1, 3, rules{})
+	s.calm = true
+	s.run(5 * second)
+	p, other := s.boxes[0].peer, s.boxes[1].peer
+	a := one(p, Request{Subnet: small, Owner: "a"}).Addr
+	at, _ := p.pools[0].ring.Offset(a)
+	used := p.pools[0].ring.Block(p.pools[0].ring.blockOf(at))
+	theirs := p.pools[0].ring.Block(slices.Index(other.pools[0].space.held, true))
+	before := p.pools[0].ring.Clone()
+	for says, d := range map[string]Donation{
+		"is this peer":                {To: s.boxes[0].id.String(), Count: 1},
+		"no peer that takes part":     {To: "nobody", Count: 1},
+		"in which nothing is used":    {To: s.boxes[2].id.String(), Count: 100},
+		"0 blocks":                    {To: s.boxes[2].id.String()},
+		"1 addresses that are not":    {To: s.boxes[2].id.String(), Part: used},
+		"only its owner gives":        {To: s.boxes[2].id.String(), Part: theirs},
+		"is less than a block":        {To: s.boxes[2].id.String(), Part: netip.PrefixFrom(a, 32)},
+		"is not in subnet":            {To: s.boxes[2].id.String(), Part: netip.MustParsePrefix("10.9.0.0/29")},
+		"did you mean 10.1.0.0/29":    {To: s.boxes[2].id.String(), Part: netip.MustParsePrefix("10.1.0.1/29")},
+		"is no subnet of the network": {To: s.boxes[2].id.String(), Subnet: netip.MustParsePrefix("10.9.0.0/24"), Count: 1},
+	} {
+		if !d.Subnet.IsValid() {
+			d.Subnet = small
+		}
+		if g, err := p.Donate(s.now, d); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%+v: %+v, %v; want %q", d, g, err, says)
+		}
+	}
+	if !p.pools[0].ring.Equal(before) {
+		t.Error("something was given")
 	}
 }
 

@@ -25,6 +25,8 @@ type Addresser interface {
 	ExportAddresses(context.Context, AddressExport) ([]byte, error)
 	// ImportAddresses gives all addresses of a file, or none: then its error is an InvalidImport if the file is why.
 	ImportAddresses(ctx context.Context, file []byte, dry bool) (AddressImport, error)
+	// DonateAddresses gives address space of this peer to another.
+	DonateAddresses(context.Context, AddressDonation) (AddressGift, error)
 	// AddressCounts are for metrics.
 	AddressCounts(context.Context) (AddressCounts, error)
 	// SuggestSubnet is the first of the candidates, or of some of its own, that nothing on any peer's host is in the way of.
@@ -145,5 +147,6 @@ func (s *server) addresses() {
 			return nil, s.refusal(s.node.ReleaseAddress(ctx, in.Body.Address))
 		})
 	s.addressFiles()
+	s.donations()
 	s.inheritances()
 }

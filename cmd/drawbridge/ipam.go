@@ -18,7 +18,7 @@ import (
 func (t *tool) ipamCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "ipam", Short: "Addresses: who has which, who may give which, and giving them by hand"}
 	cmd.AddCommand(t.addressesCommand(), t.subnetCommand(), t.ringCommand(), t.whyCommand(),
-		t.allocateCommand(), t.claimCommand(), t.reserveCommand(), t.releaseCommand(), t.exportAddressesCommand(), t.importAddressesCommand(),
+		t.allocateCommand(), t.claimCommand(), t.reserveCommand(), t.releaseCommand(), t.donateCommand(), t.exportAddressesCommand(), t.importAddressesCommand(),
 		t.forgetAddressesCommand(), t.suggestCommand())
 	return cmd
 }

@@ -40,6 +40,11 @@ func (c *Client) ReleaseAddress(ctx context.Context, a string) error {
 	return c.send(ctx, http.MethodPost, "ipam/release", web.AddressRelease{Address: a}, nil)
 }
 
+// DonateAddresses gives address space of the peer to another.
+func (c *Client) DonateAddresses(ctx context.Context, d web.AddressDonation) (g web.AddressGift, err error) {
+	return g, c.send(ctx, http.MethodPost, "ipam/donate", d, &g)
+}
+
 // Inheritance asks what forgetting a peer's part in giving out addresses would bring about.
 func (c *Client) Inheritance(ctx context.Context, peer string) (web.Inheritance, error) {
 	return get[web.Inheritance](ctx, c, "ipam/inheritance/"+url.PathEscape(peer), nil)

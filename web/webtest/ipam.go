@@ -39,6 +39,12 @@ func (n *Node) AllocateAddress(_ context.Context, r web.AddressRequest) (web.Add
 	return address(), n.note("allocate %q of %q for %q, %d s", r.Address, r.Subnet, r.Owner, r.ForS)
 }
 
+// DonateAddresses implements web.Addresser.
+func (n *Node) DonateAddresses(_ context.Context, d web.AddressDonation) (web.AddressGift, error) {
+	out := web.AddressGift{Subnet: "10.43.0.0/24", To: d.To, Parts: []string{"10.43.0.64/28"}, Addresses: 16, Left: 3}
+	return out, n.note("donate %q of %q, %d blocks, to %s, dry %t", d.Part, d.Subnet, d.Count, d.To, d.DryRun)
+}
+
 // AddressCounts implements web.Addresser.
 func (n *Node) AddressCounts(context.Context) (web.AddressCounts, error) {
 	return web.AddressCounts{
