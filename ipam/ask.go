@@ -229,7 +229,7 @@ func (p *Peer) lendThis(pl *pool, m *Message) {
 		return
 	}
 	var promised Instant
-	if e := pl.space.entries[m.Offset]; e != nil && e.Owner == m.Owner {
+	if e := pl.space.entries.at(m.Offset); e != nil && e.Owner == m.Owner {
 		switch {
 		case e.Use == Mine:
 			promised = e.promise()
@@ -267,7 +267,7 @@ func (p *Peer) lend(pl *pool, m *Message, at uint64, promised Instant) {
 // offeredUs takes an address that we asked for, and sends back what we did not ask for or need no more.
 func (p *Peer) offeredUs(pl *pool, m *Message) {
 	reply := func(k Kind) { p.send(m.From, pl, &Message{Kind: k, Serial: m.Serial, Offset: m.Offset}) }
-	e := pl.space.entries[m.Offset]
+	e := pl.space.entries.at(m.Offset)
 	if e != nil && e.Serial == m.Serial {
 		if e.Use == Borrowed {
 			reply(Accept)
@@ -292,7 +292,7 @@ func (p *Peer) offeredUs(pl *pool, m *Message) {
 
 // loan is the entry that a message of its borrower is about; nil when it is about something that is over.
 func (pl *pool) loan(m *Message) *Entry {
-	e := pl.space.entries[m.Offset]
+	e := pl.space.entries.at(m.Offset)
 	if e == nil || e.Use != Offered && e.Use != Lent || e.Peer != m.From || e.Serial != m.Serial {
 		return nil
 	}
@@ -326,7 +326,7 @@ const (
 
 // takeBack ends a loan: the address is free, unless it was promised to its owner for longer, here or at the borrower.
 func (p *Peer) takeBack(pl *pool, at, note uint64) {
-	e := *pl.space.entries[at]
+	e := *pl.space.entries.at(at)
 	switch {
 	case note == noteForeign:
 		p.foreign(pl, at, "somebody whom a guest of "+p.decided.name(e.Peer.Peer)+" found there")
@@ -352,7 +352,7 @@ func (p *Peer) takeBack(pl *pool, at, note uint64) {
 }
 
 func (p *Peer) settled(pl *pool, m *Message) {
-	if e := pl.space.entries[m.Offset]; e != nil && e.Use == Returning && e.Serial == m.Serial {
+	if e := pl.space.entries.at(m.Offset); e != nil && e.Use == Returning && e.Serial == m.Serial {
 		p.unset(pl, m.Offset, true)
 	}
 }

@@ -92,6 +92,34 @@ func BenchmarkAllocateFull(b *testing.B) {
 	})
 }
 
+// BenchmarkFill releases and allocates one address in a /16 that is full to a percentage: the figures of one run are to be alike.
+func BenchmarkFill(b *testing.B) {
+	for _, percent := range []int{1, 50, 90, 99} {
+		b.Run(fmt.Sprint(percent), func(b *testing.B) {
+			p := lone(b, "10.1.0.0/16")
+			subnet := netip.MustParsePrefix("10.1.0.0/16")
+			owners := names((1<<16 - 2) * percent / 100)
+			for _, o := range owners {
+				p.Allocate(2, Request{Subnet: subnet, Owner: o})
+			}
+			last := p.Lookup(owners[len(owners)-1])[0]
+			b.ResetTimer()
+			processor(b, func() {
+				for i := range b.N {
+					if err := p.Release(2, last); err != nil {
+						b.Fatal(err)
+					}
+					p.Allocate(2, Request{Subnet: subnet, Owner: owners[len(owners)-1]})
+					if i%256 == 255 {
+						p.Persisted(2, p.Take().Batch.Stamp)
+						p.Take()
+					}
+				}
+			})
+		})
+	}
+}
+
 // BenchmarkDurable is allocations on disk before they are answered, of n requests that wait at a time.
 func BenchmarkDurable(b *testing.B) {
 	for _, n := range []int{1, 16, 256} {

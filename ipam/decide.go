@@ -1,7 +1,6 @@
 package ipam
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -18,17 +17,18 @@ func newPool(g Ground) *pool {
 }
 
 // put and remove keep the lists of loans that need care.
-func (pl *pool) put(e Entry) {
-	if pl.space.entries[e.Offset] != nil {
-		pl.remove(e.Offset, false)
+func (pl *pool) put(e Entry) *Entry {
+	if len(pl.offered) > 0 || len(pl.returning) > 0 {
+		delete(pl.offered, e.Offset)
+		delete(pl.returning, e.Offset)
 	}
-	pl.space.put(e)
 	switch e.Use {
 	case Offered:
 		pl.offered[e.Offset] = true
 	case Returning:
 		pl.returning[e.Offset] = true
 	}
+	return pl.space.put(e)
 }
 
 func (pl *pool) remove(offset uint64, remember bool) {
@@ -39,14 +39,13 @@ func (pl *pool) remove(offset uint64, remember bool) {
 
 // set writes an entry to memory and to the batch.
 func (p *Peer) set(pl *pool, e Entry) {
-	pl.put(e)
-	p.logEntry(pl, e.Offset)
+	p.logEntry(pl, e.Offset, pl.put(e))
 }
 
 // unset does the same with its absence.
 func (p *Peer) unset(pl *pool, offset uint64, remember bool) {
 	pl.remove(offset, remember)
-	p.logEntry(pl, offset)
+	p.logEntry(pl, offset, nil)
 }
 
 // Decide applies what Raft decided. Older decisions than those that are known are ignored; decisions that
@@ -128,7 +127,7 @@ func (p *Peer) reshape(d *Decided) (out []reshaped, err error) {
 
 // inUse counts what is promised to somebody: not what others use without us.
 func (pl *pool) inUse() (n int) {
-	for _, e := range pl.space.entries {
+	for e := range pl.space.entries.all() {
 		if e.Use != Foreign {
 			n++
 		}
@@ -205,9 +204,8 @@ func (p *Peer) unlogPool(pl *pool) {
 		key := pl.ring.Shape.append([]byte{keyRegister})
 		p.log(false, append(key, byte(i>>8), byte(i)), nil)
 	}
-	for at := range pl.space.entries {
-		key := pl.ring.Shape.append([]byte{keyEntry})
-		p.log(false, binary.BigEndian.AppendUint64(key, at), nil)
+	for e := range pl.space.entries.all() {
+		p.logEntry(pl, e.Offset, nil)
 	}
 }
 

@@ -57,7 +57,7 @@ func (p *Peer) Owner(a netip.Addr) (owner string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	e := pl.space.entries[at]
+	e := pl.space.entries.at(at)
 	if e == nil || !e.allocated() {
 		return "", false
 	}
@@ -83,7 +83,7 @@ func (p *Peer) Why(a netip.Addr) []string {
 	if why := pl.ground.reservedFor(a); why != "" {
 		out = append(out, fmt.Sprintf("it is reserved: %s; nobody gets it", why))
 	}
-	if e := pl.space.entries[at]; e != nil {
+	if e := pl.space.entries.at(at); e != nil {
 		out = append(out, p.whyEntry(pl, e))
 	} else if pl.space.held[block] && !pl.space.kept.has(at) {
 		out = append(out, "it is free")
@@ -168,7 +168,7 @@ func (p *Peer) View(subnet netip.Prefix) (v View, ok bool) {
 		return v, false
 	}
 	v = View{Subnet: subnet, Shares: pl.ring.Shares(), Names: map[Holder]string{}, Statuses: pl.allStatuses()}
-	v.Used, v.Waiting, v.Asks = len(pl.space.entries), len(pl.requests), len(pl.asks)
+	v.Used, v.Waiting, v.Asks = pl.space.entries.len(), len(pl.requests), len(pl.asks)
 	for i, reg := range pl.ring.regs {
 		if reg.Owner == p.me && !pl.space.held[i] {
 			v.Unheld++

@@ -148,7 +148,7 @@ func (pl *pool) allStatuses() (out []Status) {
 func (p *Peer) sendState(pl *pool, to Holder, please bool) {
 	m := &Message{Kind: State, Digest: pl.sum(), Statuses: pl.allStatuses(), Complete: true, Pls: please}
 	m.Runs = pl.runs(0, len(pl.ring.regs))
-	for _, e := range pl.space.entries {
+	for e := range pl.space.entries.all() {
 		if e.Use == Borrowed || e.Use == Returning {
 			m.Loans = append(m.Loans, Loan{e.Offset, e.Serial})
 		}

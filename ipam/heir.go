@@ -130,12 +130,12 @@ func (p *Peer) come(pl *pool, block int) {
 // settleLoans repeats what was not answered, and frees what removed peers had borrowed.
 func (p *Peer) settleLoans(pl *pool) {
 	for _, at := range slices.Sorted(maps.Keys(pl.offered)) {
-		if e := pl.space.entries[at]; e != nil && p.decided.lives(e.Peer) {
+		if e := pl.space.entries.at(at); e != nil && p.decided.lives(e.Peer) {
 			p.send(e.Peer, pl, &Message{Kind: Offer, Number: e.Ask, Serial: e.Serial, Offset: at})
 		}
 	}
 	for _, at := range slices.Sorted(maps.Keys(pl.returning)) {
-		e := pl.space.entries[at]
+		e := pl.space.entries.at(at)
 		if owner := pl.ring.regs[pl.ring.blockOf(at)].Owner; e != nil && p.decided.lives(owner) && owner != p.me {
 			p.send(owner, pl, &Message{Kind: Return, Number: e.Ask, Serial: e.Serial, Offset: at})
 		}

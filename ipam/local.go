@@ -129,7 +129,7 @@ func (p *Peer) claimHere(pl *pool, r *Request) (a Answer, ok bool) {
 	switch {
 	case err == nil && held:
 		return p.take(pl, r, at), true
-	case err != nil && (held || pl.space.kept.has(at) || pl.space.entries[at].Use.allocated()):
+	case err != nil && (held || pl.space.kept.has(at) || pl.space.entries.at(at).Use.allocated()):
 		return Answer{Number: r.Number, Addr: r.Addr, Err: err}, true
 	}
 	return a, false
@@ -269,7 +269,7 @@ func (p *Peer) Release(now Instant, a netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	if e := pl.space.entries[at]; e == nil || !e.allocated() {
+	if e := pl.space.entries.at(at); e == nil || !e.allocated() {
 		return fmt.Errorf("%v was not allocated by this peer: %w", a, ErrUnknown)
 	}
 	p.free(pl, at, noteReleased)
@@ -278,7 +278,7 @@ func (p *Peer) Release(now Instant, a netip.Addr) error {
 
 // free ends an allocation; a borrowed address goes back to its lender, with a note.
 func (p *Peer) free(pl *pool, at, note uint64) {
-	if e := pl.space.entries[at]; e.Use == Borrowed {
+	if e := pl.space.entries.at(at); e.Use == Borrowed {
 		p.giveBack(pl, *e, note)
 		return
 	}
@@ -339,7 +339,7 @@ func (p *Peer) Foreign(now Instant, a netip.Addr, who string, told bool) error {
 	if err != nil {
 		return err
 	}
-	if e := pl.space.entries[at]; e != nil {
+	if e := pl.space.entries.at(at); e != nil {
 		if told {
 			p.tell("conflict", e.Peer.Peer, "%v is %v to %s, and %s uses it on the VLAN", a, e.Use, e.whom(), who)
 		}

@@ -160,7 +160,7 @@ func (pl *pool) claimable(r *Row) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e := pl.space.entries[at]; e != nil && e.Owner == r.Owner && e.Use != Foreign {
+	if e := pl.space.entries.at(at); e != nil && e.Owner == r.Owner && e.Use != Foreign {
 		return e, nil
 	}
 	if e := pl.space.of(r.Owner); e != nil {

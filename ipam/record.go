@@ -49,11 +49,10 @@ func (p *Peer) logRegister(pl *pool, block int) {
 	p.log(true, p.key, append(pl.ring.regs[block].append(nil), held))
 }
 
-// logEntry writes the entry at an offset, or that there is none.
-func (p *Peer) logEntry(pl *pool, offset uint64) {
+// logEntry writes the entry at an offset, or with nil that there is none.
+func (p *Peer) logEntry(pl *pool, offset uint64, e *Entry) {
 	p.key = pl.ring.Shape.append(append(p.key[:0], keyEntry))
 	p.key = binary.BigEndian.AppendUint64(p.key, offset)
-	e := pl.space.entries[offset]
 	if e == nil {
 		p.log(false, p.key, nil)
 		return
@@ -113,8 +112,8 @@ func (p *Peer) logPool(pl *pool) {
 			p.logRegister(pl, i)
 		}
 	}
-	for at := range pl.space.entries {
-		p.logEntry(pl, at)
+	for e := range pl.space.entries.all() {
+		p.logEntry(pl, e.Offset, e)
 	}
 }
 

@@ -509,7 +509,7 @@ func (s *sim) move() {
 func (s *sim) leave(from *box, a netip.Addr, g guest) {
 	pl := from.peer.pools[0]
 	at, _ := pl.ring.Offset(a)
-	if e := pl.space.entries[at]; e != nil && e.Use == Borrowed && e.Owner == g.owner {
+	if e := pl.space.entries.at(at); e != nil && e.Use == Borrowed && e.Owner == g.owner {
 		g.via = pl.ring.regs[pl.ring.blockOf(at)].Owner
 		s.guests[a][from.peer.me] = g
 	}
@@ -523,7 +523,7 @@ func (s *sim) foreign(b *box, a netip.Addr) {
 	if g, ok := s.guests[a][b.peer.me]; ok {
 		pl := b.peer.pools[0]
 		at, _ := pl.ring.Offset(a)
-		if e := pl.space.entries[at]; e != nil && e.allocated() && e.Owner == g.owner {
+		if e := pl.space.entries.at(at); e != nil && e.allocated() && e.Owner == g.owner {
 			if e.Use == Borrowed {
 				g.via = pl.ring.regs[pl.ring.blockOf(at)].Owner
 			}
@@ -687,7 +687,7 @@ func (s *sim) auditEntries(b *box) {
 	pl := b.peer.pools[0]
 	var free uint64
 	for at := range pl.ring.last() + 1 {
-		e := pl.space.entries[at]
+		e := pl.space.entries.at(at)
 		held := pl.space.held[pl.ring.blockOf(at)]
 		owner := s.boxes[pl.ring.regs[pl.ring.blockOf(at)].Owner.Peer-1].peer.pools[0]
 		switch {
@@ -699,12 +699,12 @@ func (s *sim) auditEntries(b *box) {
 		case e.Use == Offered || e.Use == Returning || e.Use == Mine && !held || e.Use == Borrowed && held || e.Use == Lent && !held:
 			s.fail("%v: %v is %v, held %v", b.id, pl.ring.Addr(at), e.Use, held)
 		case e.Use == Borrowed:
-			if o := owner.space.entries[at]; o == nil || o.Use != Lent || o.Peer != b.peer.me || o.Serial != e.Serial {
+			if o := owner.space.entries.at(at); o == nil || o.Use != Lent || o.Peer != b.peer.me || o.Serial != e.Serial {
 				s.fail("%v borrowed %v, of which the lender says %+v", b.id, pl.ring.Addr(at), o)
 			}
 		case e.Use == Lent:
 			o := s.boxes[e.Peer.Peer-1].peer
-			if x := o.pools[0].space.entries[at]; o.me != e.Peer || x == nil || x.Use != Borrowed || x.Serial != e.Serial {
+			if x := o.pools[0].space.entries.at(at); o.me != e.Peer || x == nil || x.Use != Borrowed || x.Serial != e.Serial {
 				s.fail("%v lent %v for ever to %v, who has %+v", b.id, pl.ring.Addr(at), e.Peer, x)
 			}
 		}
@@ -721,7 +721,8 @@ func (s *sim) exclusive() {
 		if down(b) || len(b.peer.pools) == 0 || s.exempt(b.peer.me) {
 			continue
 		}
-		for at, e := range b.peer.pools[0].space.entries {
+		for e := range b.peer.pools[0].space.entries.all() {
+			at := e.Offset
 			if !e.allocated() {
 				continue
 			}

@@ -61,7 +61,7 @@ type Space struct {
 	held    []bool
 	used    []uint32 // entries of a block that are not reserved as well
 	usable  []uint64 // addresses of a block that are not reserved
-	entries map[uint64]*Entry
+	entries entries
 	owners  map[string]uint64 // of allocated entries
 	former  map[string]uint64 // address of an owner that has none now
 	oldest  []string          // former, by age
@@ -73,7 +73,7 @@ type Space struct {
 func NewSpace(s Subnet) *Space {
 	n := s.Blocks()
 	p := &Space{
-		Subnet: s, held: make([]bool, n), used: make([]uint32, n), entries: map[uint64]*Entry{},
+		Subnet: s, held: make([]bool, n), used: make([]uint32, n), entries: newEntries(),
 		owners: map[string]uint64{}, former: map[string]uint64{},
 	}
 	p.build()
@@ -141,10 +141,8 @@ func (p *Space) open(block int) {
 		}
 	}
 	if p.used[block] > 0 {
-		for at := range p.entries {
-			if p.blockOf(at) == block {
-				p.taken.set(at, at)
-			}
+		for e := range p.entries.of(first, last) {
+			p.taken.set(e.Offset, e.Offset)
 		}
 	}
 }
@@ -161,11 +159,11 @@ func (p *Space) drop(block int) {
 }
 
 // put adds or replaces an entry.
-func (p *Space) put(e Entry) {
-	if p.entries[e.Offset] != nil {
+func (p *Space) put(e Entry) *Entry {
+	if p.entries.at(e.Offset) != nil {
 		p.remove(e.Offset, false)
 	}
-	p.entries[e.Offset] = &e
+	p.entries.put(&e)
 	if !p.kept.has(e.Offset) {
 		p.count(e.Offset, 1)
 	}
@@ -182,15 +180,16 @@ func (p *Space) put(e Entry) {
 		p.expiry.push(deadline{e.Until, e.Offset})
 		p.tidy()
 	}
+	return &e
 }
 
 // tidy bounds the heap by the entries.
 func (p *Space) tidy() {
-	if len(p.expiry) < 2*len(p.entries)+64 {
+	if len(p.expiry) < 2*p.entries.len()+64 {
 		return
 	}
 	p.expiry = p.expiry[:0]
-	for _, e := range p.entries {
+	for e := range p.entries.all() {
 		if e.expires() {
 			p.expiry.push(deadline{e.Until, e.Offset})
 		}
@@ -207,11 +206,11 @@ func (p *Space) count(offset uint64, by int) {
 
 // remove frees an address; its owner gets it again if it comes back soon, when remember is set.
 func (p *Space) remove(offset uint64, remember bool) {
-	e := p.entries[offset]
+	e := p.entries.at(offset)
 	if e == nil {
 		return
 	}
-	delete(p.entries, offset)
+	p.entries.remove(offset)
 	reserved := p.kept.has(offset)
 	if !reserved {
 		p.count(offset, -1)
@@ -251,7 +250,7 @@ func (p *Space) pick(owner string) (offset uint64, ok bool) {
 // of is the allocated entry of an owner.
 func (p *Space) of(owner string) *Entry {
 	if at, ok := p.owners[owner]; ok {
-		return p.entries[at]
+		return p.entries.at(at)
 	}
 	return nil
 }
@@ -277,7 +276,7 @@ func (p *Space) obstacle(offset uint64) error {
 	if why := p.reservedFor(a); why != "" {
 		return fmt.Errorf("%v is reserved (%s): %w", a, why, ErrTaken)
 	}
-	if e := p.entries[offset]; e != nil {
+	if e := p.entries.at(offset); e != nil {
 		return fmt.Errorf("%v is %v to %s: %w", a, e.Use, e.whom(), ErrTaken)
 	}
 	return nil
@@ -292,8 +291,8 @@ func (e *Entry) whom() string {
 
 // sorted is a copy of all entries by address.
 func (p *Space) sorted() []Entry {
-	out := make([]Entry, 0, len(p.entries))
-	for _, e := range p.entries {
+	out := make([]Entry, 0, p.entries.len())
+	for e := range p.entries.all() {
 		out = append(out, *e)
 	}
 	slices.SortFunc(out, func(a, b Entry) int {
@@ -312,7 +311,7 @@ func (p *Space) reshaped(s Subnet) (*Space, error) {
 		return nil, err
 	}
 	out, base := NewSpace(s), uint64(first)<<s.BlockBits
-	for _, e := range p.entries {
+	for e := range p.entries.all() {
 		moved := *e
 		moved.Offset += base
 		out.put(moved)
@@ -374,7 +373,7 @@ func (h *expiryHeap) pop() (d deadline) {
 func (p *Space) expired(now Instant) (e *Entry, ok bool) {
 	for len(p.expiry) > 0 && p.expiry[0].at <= now {
 		d := p.expiry.pop()
-		e := p.entries[d.offset]
+		e := p.entries.at(d.offset)
 		if e == nil || !e.expires() || e.Until != d.at {
 			continue // gone, or a later deadline of it is in the heap
 		}
