@@ -1,9 +1,11 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,11 +90,12 @@ func (n *Node) followPreemptions(ctx context.Context) error {
 // lookToPreempt takes one look, and asks the active gateway for the segment when it is time.
 func (n *Node) lookToPreempt(p *port) {
 	s := n.network.inForce().Segment(p.segment.Name)
-	active, view := drawbridge.PeerID(0), handover.Preferred{HoldDown: time.Duration(s.HoldDown)}
+	active, ill, view := drawbridge.PeerID(0), "", handover.Preferred{HoldDown: time.Duration(s.HoldDown)}
 	if s.Preempt && s.Preferred == n.creds.Name {
 		active, view.Tenure = n.tenureOf(s.Name)
 		view.Asked = active != 0 && active != n.creds.ID()
-		view.Well, view.Busy = n.well(p), n.busy(p, nil)
+		ill = n.ill(p)
+		view.Well, view.Busy = ill == "", n.busy(p, nil)
 	}
 	now := n.elapsed()
 	p.preempt.mu.Lock()
@@ -100,6 +103,9 @@ func (n *Node) lookToPreempt(p *port) {
 	if move, p.preempt.waits = p.preempt.machine.Step(now, &view); move {
 		well := p.preempt.machine.WellFor(now).Round(time.Second)
 		p.preempt.reason = fmt.Sprintf("preferred gateway %s has been well for %s", n.creds.Name, netconfig.Duration(well))
+	}
+	if view.Asked && ill != "" {
+		p.preempt.waits += ": " + ill
 	}
 	p.preempt.mu.Unlock()
 	if move {
@@ -117,14 +123,14 @@ func (n *Node) tenureOf(segment string) (drawbridge.PeerID, drawbridge.Epoch) {
 	return 0, 0
 }
 
-// well reports whether nothing speaks against this gateway: every check passes, it would take the lease, and it would not
-// ask last.
-func (n *Node) well(p *port) bool {
+// ill says what speaks against this gateway: a check that fails, a reason not to take the lease, or to ask last. Empty: it
+// is well.
+func (n *Node) ill(p *port) string {
 	p.mu.Lock()
-	willing := len(p.reasons) == 0
+	reasons := strings.Join(p.reasons, "; ")
 	p.mu.Unlock()
-	_, last := n.asksLast(p)
-	return willing && !last && firstBad(n.checks(p, 0)) == ""
+	why, _ := n.asksLast(p)
+	return cmp.Or(reasons, why, firstBad(n.checks(p, 0)))
 }
 
 // preempt has the active gateway hand a segment over to this one.
