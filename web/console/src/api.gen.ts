@@ -81,6 +81,15 @@ export interface AddressForget {
   peer: string;
 }
 
+export interface AddressImport {
+  /** Addresses that are given now, or would be */
+  given: ImportedAddress[];
+  /** Lines that are left out: addresses that nobody has (lent, foreign), and those whose time is over */
+  left: number;
+  /** Lines whose owner has the address already */
+  same: number;
+}
+
 export interface AddressRelease {
   /** The address */
   address: string;
@@ -594,6 +603,19 @@ export interface HandoverResult {
   pause_ms: number;
   /** Frames that both had and that were forwarded once */
   twice: number;
+}
+
+export interface ImportedAddress {
+  /** The address */
+  address: string;
+  /** Peer that gives it */
+  at: string;
+  /** In the file, from 1 */
+  line: number;
+  /** Who has it */
+  owner: string;
+  /** When it becomes free by itself */
+  until?: string;
 }
 
 export interface Inheritance {
@@ -1409,6 +1431,7 @@ export interface Reads {
   "/first-run": FirstRunCode; // The one-time code
   "/ipam/addresses": Address[]; // Addresses that are not free
   "/ipam/addresses/{address}": AddressWhy; // Why an address is as it is
+  "/ipam/export": (Record<string, unknown>)[]; // Addresses of all peers that guests have, as a file
   "/ipam/inheritance/{peer}": Inheritance; // What is inherited, and by whom, when a peer is forgotten
   "/ipam/subnets": Subnet[]; // Subnets that addresses are given from, and who owns which part
   "/ipam/suggestion": SubnetSuggestion; // A subnet that no peer has routes to or neighbours in
@@ -1458,6 +1481,7 @@ export interface Changes {
   "POST /flush": { takes: FlushRequest; gives: Operation }; // Forget where stations are, on all peers; an empty request forgets all
   "POST /ipam/allocate": { takes: AddressRequest; gives: Address }; // Give an owner an address
   "POST /ipam/forget": { takes: AddressForget; gives: Inheritance }; // End a peer's part in giving out addresses, after it lost its state file; its space is inherited
+  "POST /ipam/import": { takes: unknown; gives: AddressImport }; // Give all addresses of a file (CSV or JSON, with at least address and owner), or none if anything is wrong with it
   "POST /ipam/release": { takes: AddressRelease; gives: void }; // Free an address
   "POST /login": { takes: LoginRequest; gives: void }; // Begin a session, kept in a cookie; anybody may
   "POST /logout": { takes: void; gives: void }; // End the session

@@ -7,11 +7,30 @@ export function carrierTone(s: Segment): Tone {
   const open = s.gateways.filter((g) => g.gate === "open").length;
   if (open > 1) return "bad";
   if (!s.active) return "bad";
+  const regent = regency(s);
+  if (regent) return regent.tone;
   return s.gateways.some((g) => g.peer !== s.active && g.ready) || s.gateways.length < 2 ? "ok" : "warn";
 }
 
 /** chain is a cause with what caused it, and so on, for people. */
 export const chain = (cause: string): string => cause.replace(/ <- /g, " ← ");
+
+/** regency says what is special about a gate that is open although no majority of the voters answers. */
+export function regency(s: Segment): { tone: Tone; text: string } | undefined {
+  if (!s.active) return undefined;
+  if (s.cause.startsWith("UNSAFE")) return { tone: "bad", text: "UNSAFE: open without a majority, on what the wire says alone" };
+  if (s.cause.startsWith("held:")) return { tone: "warn", text: "held open without a majority: every other gateway promises not to open" };
+  return undefined;
+}
+
+/** quorumLoss is the network's choice of what becomes of a segment without a majority of the voters. */
+export function quorumLoss(s: Segment): { tone: Tone; text: string } {
+  switch (s.quorum_loss) {
+    case "segment": return { tone: "bad", text: "UNSAFE: the gateways elect on the wire; two are active when it is cut" };
+    case "hold": return { tone: "idle", text: "the active gateway goes on while every other one promises not to open" };
+    default: return { tone: "idle", text: "the gate shuts" };
+  }
+}
 
 /** twoOpen are the gateways of a segment of which more than one has its gate open: frames would go round. */
 export function twoOpen(s: Segment): string[] {

@@ -5,7 +5,7 @@ import { now, useFeed, useTick } from "../live";
 import { Ruler } from "../ruler";
 import { Picture } from "../picture";
 import { Age, Card, Empty, Loading, Page, Problems, State, Time } from "../ui/parts";
-import { carrierTone, chain, levelTone, moves, ownRole, redundancy } from "../words";
+import { carrierTone, chain, levelTone, moves, ownRole, quorumLoss, redundancy, regency } from "../words";
 
 export function Home() {
   const status = useFeed("/status");
@@ -79,6 +79,8 @@ const article = (words: string): string => (/^[aeiou]/.test(words) ? "an" : "a")
 function Sentence({ segment: s }: { segment: Segment }) {
   useTick();
   const tone = carrierTone(s);
+  const policy = quorumLoss(s);
+  const regent = regency(s);
   return (
     <span class={`sentence ${tone}`}>
       <State tone={tone}>
@@ -87,8 +89,9 @@ function Sentence({ segment: s }: { segment: Segment }) {
           : <><b>Nobody</b> carries <b>{s.name}</b> since <Time at={s.since} /></>}
       </State>
       <span class="sentence-why">
-        for {duration(now() - Date.parse(s.since))}{s.cause && <> · {chain(s.cause)}</>} · {redundancy(s)}
+        for {duration(now() - Date.parse(s.since))}{s.cause && <> · {chain(s.cause)}</>} · {redundancy(s)} · without a majority: {policy.tone === "idle" ? policy.text : <b>{policy.text}</b>}
       </span>
+      {regent && <span class="sentence-why"><State tone={regent.tone}>{regent.text}</State></span>}
     </span>
   );
 }

@@ -11,7 +11,7 @@ import { inMaintenance, MaintenanceDialog, MoveDialog } from "../switchover";
 import { Gated } from "../ui/form";
 import { GatePicture } from "../ui/gate";
 import { Age, Card, Command, Empty, Fact, Facts, Loading, Page, State, Time } from "../ui/parts";
-import { carrierTone, chain, gatewayTone, gatewayWord, levelTone, moves, redundancy } from "../words";
+import { carrierTone, chain, gatewayTone, gatewayWord, levelTone, moves, quorumLoss, redundancy, regency } from "../words";
 
 export function Segments() {
   const segments = useFeed("/segments");
@@ -59,6 +59,8 @@ function One({ segment: s, status, ports, events, takeovers }: { segment: Segmen
         <Fact name="Since"><Time at={s.since} /> (<Age at={s.since} />)</Fact>
         <Fact name="Why">{chain(s.cause) || <span class="none">not told</span>}</Fact>
         <Fact name="Redundancy">{redundancy(s)}</Fact>
+        <Fact name="Without a majority"><QuorumLoss segment={s} /></Fact>
+        <Fact name="Rehearsals">{s.next_drill ? <>{s.drill} UTC, the next one <Time at={s.next_drill} /></> : "only by hand"}</Fact>
         <Fact name="Tenure (epoch)"><span class="mono">{s.epoch}</span></Fact>
         <Fact name="Overlay"><span class="mono">{s.overlay}</span>{s.overlay !== String(s.vni) && <>, VNI {s.vni}</>}</Fact>
         <Fact name="Stations"><a href={`/macs?segment=${encodeURIComponent(s.name)}`}>MAC addresses behind it</a></Fact>
@@ -103,6 +105,18 @@ function One({ segment: s, status, ports, events, takeovers }: { segment: Segmen
   );
 }
 
+/** QuorumLoss tells the policy, and beside it whether the gate is open by it just now. */
+function QuorumLoss({ segment: s }: { segment: Segment }) {
+  const policy = quorumLoss(s);
+  const regent = regency(s);
+  return (
+    <>
+      {policy.tone === "idle" ? policy.text : <State tone={policy.tone}>{policy.text}</State>} <span class="mono quiet-text">quorum_loss = {s.quorum_loss ?? "close"}</span>
+      {regent && <div><State tone={regent.tone}>{regent.text}</State></div>}
+    </>
+  );
+}
+
 function Gate({ gateway: g, segment: s, own, port, takeover: t, maintain }: {
   gateway: Gateway; segment: Segment; own: boolean; port?: Port; takeover?: Takeover; maintain: () => void;
 }) {
@@ -119,6 +133,7 @@ function Gate({ gateway: g, segment: s, own, port, takeover: t, maintain }: {
         <div><dt>Could take over</dt><dd>{g.peer === s.active ? "carries it" : g.ready ? "yes" : "no"}</dd></div>
         {t && t.predicted_ms > 0 && <div><dt>If the other died</dt><dd>open after {milliseconds(t.predicted_ms)}, predicted</dd></div>}
         {t && t.planned_ms > 0 && <div><dt>Switchover to it</dt><dd>holds frames for {milliseconds(t.planned_ms)}</dd></div>}
+        {t?.preempts && <div><dt>Takes it back</dt><dd>{t.preempts}</dd></div>}
         {g.mode && <div><dt>Mode</dt><dd>{modeWords(g.mode)}</dd></div>}
         {port && <div><dt>Port</dt><dd><a href={`/ports?open=${encodeURIComponent(port.name)}`}>{port.name}</a>, {port.up ? "up" : "down"}</dd></div>}
       </dl>
