@@ -24,7 +24,7 @@ func (n *Node) openALONE() *runner.Runner {
 		Peer: n.creds.ID(), Network: n.creds.Network.ID,
 		Boot: boot, Timers: alone.Default, Log: n.log,
 		Now:   func() time.Duration { return time.Duration(gate.Now()) },
-		Hooks: runner.Hooks{Fence: n.fenced, Shut: n.vetoed, Clear: n.cleared, Alarm: n.alarmed, Stand: n.stands, Stood: n.stood, Changed: n.topologyChanged, Heard: n.heardOtherwise},
+		Hooks: runner.Hooks{Fence: n.fenced, Shut: n.vetoed, Clear: n.cleared, Alarm: n.alarmed, Stand: n.stands, Stood: n.stood, Changed: n.topologyChanged, Heard: n.heardOtherwise, Stray: n.tellStray},
 	})
 }
 

@@ -59,6 +59,7 @@ func (n *Node) handleMoves() {
 	n.loadDrills()
 	n.router.Register(readinessChannel, readinessNews{n})
 	n.router.Register(stationsChannel, stationNews{n})
+	n.router.Register(strayChannel, strayNews{n})
 	n.router.Register(comparisonChannel, wireReports{n})
 	n.router.Register(flushedChannel, flushAnswers{n})
 }

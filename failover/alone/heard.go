@@ -137,7 +137,9 @@ func (m *Machine) other(now time.Duration, p *port, f Frame) {
 	case p.ID.Guest() && f.From.before(me):
 		m.block(now, p, GuestOnGuest, f.From, "this guest port shares a wire with a guest port of another peer")
 	case p.ID.Guest():
+		m.stray(now, p, n, f)
 	case f.From.Port.Guest():
+		m.stray(now, p, n, f)
 		m.alarmOnce(now, p, n, f.From, "a guest port of another peer is cabled to this segment; it blocks itself")
 	case f.Segment != p.Segment:
 		if f.From.before(me) {

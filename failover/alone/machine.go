@@ -85,6 +85,7 @@ type Output struct {
 	Shut   []PortID // gates to be shut at once by the veto of this machine
 	Send   []Send
 	Alarms []Alarm
+	Strays []Stray       // to be told to the peers of these guest ports
 	Heard  []PortID      // neighbours of these are heard better or worse than before
 	Wake   time.Duration // when to call Tick at the latest, on the same clock
 }

@@ -27,6 +27,7 @@ type neighbour struct {
 	quiet    time.Duration // since when its hellos say that it does not carry the segment; 0: they have not, or it was silent
 
 	shown     hearing       // as the driver knows it
+	strayAt   time.Duration // when its peer was told that it is heard where it should not be; 0 never
 	alarmedAt time.Duration // when an alarm about it was raised; 0 never
 }
 

@@ -11,6 +11,7 @@ import (
 
 // world is a set of machines, the wires between their ports, and one clock that moves a millisecond at a time.
 type world struct {
+	untold   bool // nobody is told of stray ports
 	t        *testing.T
 	now      time.Duration
 	machines map[drawbridge.PeerID]*Machine
@@ -73,6 +74,15 @@ func (w *world) do(from drawbridge.PeerID, out Output) {
 	}
 	for _, id := range out.Shut {
 		w.shut[Place{from, id}]++
+	}
+	for _, s := range out.Strays {
+		if b := s.Append(nil); !w.untold {
+			told, err := ParseStray(from, s.Guest.Peer, b)
+			if err != nil || told != s {
+				w.t.Fatalf("%+v is read as %+v, %v", s, told, err)
+			}
+			w.do(s.Guest.Peer, w.machines[s.Guest.Peer].HeardElsewhere(w.now, told))
+		}
 	}
 	for _, s := range out.Send {
 		w.send(Place{from, s.Port}, w.codecs[from].Append(nil, s.Frame))

@@ -300,6 +300,18 @@ var rows = []row{
 		signals: []string{"P alarm guest_on_segment"},
 	},
 	{
+		name: "guests are cabled to the VLAN, only what the VLAN says passes", layer: "ALONE", silence: unhurt + noticed, stays: true,
+		strike:  func(w *world, _, _ *node) { w.patch(w.lans[0].patch); w.lans[0].patch.deaf = true },
+		end:     func(w *world, _, _ *node) { w.lans[0].patch.deaf = false; w.unpatch(w.lans[0].patch) },
+		signals: []string{"P alarm guest_on_segment"},
+	},
+	{
+		name: "guests are cabled to the VLAN, only what guests say passes", layer: "ALONE, told", silence: unhurt + noticed, stays: true,
+		strike:  func(w *world, _, _ *node) { w.patch(w.lans[0].patch); w.lans[0].patch.trunk.deaf = true },
+		end:     func(w *world, _, _ *node) { w.lans[0].patch.trunk.deaf = false; w.unpatch(w.lans[0].patch) },
+		signals: []string{"P alarm guest_on_segment"},
+	},
+	{
 		name: "third gateway", layer: "lease", plan: Plan{Gateways: 3}, silence: takeover + 5*ms,
 		strike: func(_ *world, a, _ *node) { a.crash(true) },
 		end:    func(_ *world, a, _ *node) { a.start() },

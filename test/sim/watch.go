@@ -50,6 +50,10 @@ func (n *node) perform(out alone.Output) {
 	for _, id := range out.Shut {
 		n.vetoed(n.portOf(id))
 	}
+	for _, s := range out.Strays {
+		o := n.w.nodes[s.Guest.Peer-1]
+		n.w.transmit(n, o, watching, func() { o.carryOut(o.alone.HeardElsewhere(o.since(), s)) })
+	}
 	if len(out.Heard) > 0 {
 		n.compareSoon()
 	}

@@ -175,6 +175,18 @@ func (r *Runner) Released(id alone.PortID, peer drawbridge.PeerID, epoch drawbri
 	}
 }
 
+// HeardElsewhere tells that another peer says to hear a guest port of ours. It never waits: the other one says it again.
+func (r *Runner) HeardElsewhere(s alone.Stray) {
+	p := (*r.table.Load())[s.Guest.Port]
+	if p == nil {
+		return
+	}
+	select {
+	case r.events <- event{kind: heardElsewhere, port: p, stray: s}:
+	default:
+	}
+}
+
 // Draining tells that a planned handover away from this port has begun or ended. It ends with the lease as well.
 func (r *Runner) Draining(id alone.PortID, on bool) {
 	r.tell(id, func(p *port) { p.draining.Store(on) })

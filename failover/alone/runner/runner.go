@@ -51,6 +51,8 @@ type Hooks struct {
 	Stood func(port alone.PortID, epoch drawbridge.Epoch)
 	// Heard tells that a neighbour of a port is heard better or worse than before; Ports shows it by then.
 	Heard func(port alone.PortID)
+	// Stray tells that a guest port of another peer is heard where it should not be, for that peer to be told.
+	Stray func(alone.Stray)
 	// Changed tells that switches on the wire of a segment port say that their tree has changed. Anybody can say so at any rate.
 	Changed func(port alone.PortID)
 	// Alarm tells what an operator should know.
@@ -116,6 +118,7 @@ type event struct {
 	wire    Wire
 	frame   alone.Frame // of a release: From.Peer and Epoch
 	verdict error
+	stray   alone.Stray
 	changed bool // of a bridge's frame: the tree has changed
 }
 
@@ -128,6 +131,7 @@ const (
 	wireOpened
 	wireLost
 	releaseHeard
+	heardElsewhere
 )
 
 // New returns a runner without ports, which does nothing before Run.
@@ -178,6 +182,9 @@ func (h Hooks) filled() Hooks {
 	}
 	if h.Heard == nil {
 		h.Heard = func(alone.PortID) {}
+	}
+	if h.Stray == nil {
+		h.Stray = func(alone.Stray) {}
 	}
 	if h.Changed == nil {
 		h.Changed = func(alone.PortID) {}
@@ -260,6 +267,9 @@ func (r *Runner) take(e event) {
 		r.carryOut(m.HearOverlay(now, e.frame))
 	case releaseHeard:
 		r.carryOut(m.Released(now, e.port.ID, e.frame.From.Peer, e.frame.Epoch))
+	case heardElsewhere:
+		e.stray.Sequence -= min(e.stray.Sequence, e.port.base) // as the machine counts
+		r.carryOut(m.HeardElsewhere(now, e.stray))
 	case wireOpened:
 		r.opened(e.port, e.wire)
 	case wireLost:
@@ -290,6 +300,9 @@ func (r *Runner) perform(out alone.Output) {
 	}
 	for _, s := range out.Send {
 		r.send(s)
+	}
+	for _, s := range out.Strays {
+		r.cfg.Hooks.Stray(s)
 	}
 	for _, a := range out.Alarms {
 		r.cfg.Log.Warn("alone: "+a.Text, "port", a.Port, "reason", a.Reason, "peer", a.From.Peer)
