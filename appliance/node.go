@@ -14,6 +14,7 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/appliance/installer"
 	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/mesh"
@@ -50,6 +51,7 @@ type Node struct {
 
 	departure departure
 	rolling   rolling
+	updating  updating
 	browsers  net.Listener  // for the console, from systemd; nil: none
 	restart   chan struct{} // closed when the daemon is to start again
 	again     func()        // closes it
@@ -85,6 +87,7 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{}, announcing: make(chan announceOrder, 64),
 		wireNews: make(chan wireNews, 256),
 	}
+	n.updating.installer, n.updating.reboot = installer.Client{Path: installer.Socket}, rebootOrder
 	n.restart = make(chan struct{})
 	n.again = sync.OnceFunc(func() { close(n.restart) })
 	if err := n.build(); err != nil {
@@ -181,6 +184,9 @@ func (n *Node) Run(ctx context.Context) error {
 	socket, err := n.apiSocket()
 	if err != nil {
 		return err
+	}
+	if err := leftBundles(n.creds.Dir()); err != nil {
+		n.log.Warn("a bundle of an earlier run was not removed", "err", err)
 	}
 	if err := n.loadRollout(); err != nil {
 		_ = socket.Close()

@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"slices"
 	"time"
 
@@ -43,6 +45,20 @@ type order struct {
 	Source  string `json:"source,omitempty"` // of an update: where from
 	Want    string `json:"want,omitempty"`   // of an update: which version
 	At      string `json:"at,omitempty"`     // of an update: who coordinates it
+	Older   bool   `json:"older,omitempty"`
+	Restart bool   `json:"restart,omitempty"` // the machine, after an update
+	Size    int64  `json:"size,omitempty"`    // bytes of the bundle that follows an order to update with sourceUpload
+
+	file *os.File  // the bundle, where it is on the disk
+	body io.Reader // the same, where it has yet to come
+}
+
+// close lets go of the bundle.
+func (o *order) close() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
 }
 
 // operation is what is shown of it.
@@ -79,6 +95,9 @@ func (n *Node) serveOrder(from drawbridge.PeerID, conn net.Conn) {
 		n.answerOrder(conn, n.checksOperation(&o))
 		return
 	}
+	if o.Kind == orderUpdate && o.Source == sourceUpload {
+		o.body = io.LimitReader(unhurried{conn, in}, o.Size)
+	}
 	op := n.begin(o.operation())
 	go n.carryOut(op, &o)
 	for {
@@ -94,6 +113,17 @@ func (n *Node) serveOrder(from drawbridge.PeerID, conn net.Conn) {
 		case <-watch:
 		}
 	}
+}
+
+// unhurried reads as long as something comes.
+type unhurried struct {
+	conn net.Conn
+	in   io.Reader
+}
+
+func (u unhurried) Read(b []byte) (int, error) {
+	_ = u.conn.SetReadDeadline(time.Now().Add(bundlePause))
+	return u.in.Read(b)
 }
 
 // orderPatience is how long either side waits for a line.
@@ -117,12 +147,22 @@ func (n *Node) ask(ctx context.Context, to drawbridge.PeerID, o *order, each fun
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if o.file != nil {
+		about, err := o.file.Stat()
+		if err != nil {
+			return err
+		}
+		o.Size = about.Size()
+	}
 	b, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
 	if _, err := conn.Write(append(b, '\n')); err != nil {
 		return err
+	}
+	if o.file != nil { // whoever refuses it says so, and reads no further
+		go func() { _, _ = io.Copy(conn, io.NewSectionReader(o.file, 0, o.Size)) }()
 	}
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, maxOrder)
@@ -186,6 +226,7 @@ func (n *Node) delegate(ctx context.Context, at drawbridge.PeerID, o *order) (we
 
 // entrust has another peer carry an operation out, and returns when that has ended.
 func (n *Node) entrust(op *operation, at drawbridge.PeerID, o *order) {
+	defer o.close()
 	var last web.Operation
 	err := n.ask(n.life, at, o, func(v web.Operation) { last = v; op.mirror(v) })
 	if err != nil || last.State == web.OperationRunning {

@@ -27,13 +27,14 @@ func (n *Node) Restart(ctx context.Context, by string) (web.Operation, error) {
 }
 
 // update takes new software, and starts again.
-func (n *Node) update(_ context.Context, op *operation, o *order) error {
+func (n *Node) update(ctx context.Context, op *operation, o *order) error {
+	defer o.close()
 	op.change(func(v *web.Operation) { v.Peer, v.To = o.To, "" })
 	if o.To != string(n.creds.Name) {
 		return fmt.Errorf("an update of %s was asked of %s", o.To, n.creds.Name)
 	}
 	if o.Source != web.SourceRestart {
-		return fmt.Errorf("source %q is not known here: this peer runs other software", o.Source)
+		return n.install(ctx, op, o)
 	}
 	op.step("restart", string(n.creds.Name), "its segments are handed over, and it starts again")
 	op.end(web.OperationDone, string(n.creds.Name)+" starts again")

@@ -116,7 +116,7 @@ func (n *Node) rollOn(ctx context.Context, seen map[string]rollout.Seen) {
 	case rollout.DoMove:
 		err = n.rollMove(ctx, do, by)
 	case rollout.DoUpdate:
-		err = n.rollOrder(ctx, &order{Kind: orderUpdate, To: do.Peer, By: by, Source: source, Want: want, At: string(n.creds.Name)}, do.Peer)
+		err = n.rollOrder(ctx, &order{Kind: orderUpdate, To: do.Peer, By: by, Source: source, Want: want, At: string(n.creds.Name), Restart: source != web.SourceRestart}, do.Peer)
 	}
 	n.rolling.mu.Lock()
 	defer n.rolling.mu.Unlock()
@@ -379,7 +379,10 @@ func (n *Node) checkSource(q *web.RolloutRequest) error {
 	if q.Source == web.SourceRestart {
 		return nil
 	}
-	return fmt.Errorf("%w: source %q: want restart", web.ErrInvalid, q.Source)
+	if err := checkBundleURL(q.Source); err != nil {
+		return fmt.Errorf("%w; or restart, for what is on the disks", err)
+	}
+	return nil
 }
 
 // ResumeRollout implements web.Node.

@@ -55,6 +55,7 @@ type Operation struct {
 	Handover *HandoverResult `json:"handover,omitempty" doc:"What a switchover cost, as the gateways themselves counted"`
 	Flushed  []FlushedAt     `json:"flushed" doc:"What each peer forgot"`
 	Drill    *DrillReport    `json:"drill,omitempty" doc:"What a drill measured"`
+	Progress *Progress       `json:"progress,omitempty" doc:"How far the present step of an update is"`
 }
 
 // Check is one thing that must be right, with its present value.

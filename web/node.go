@@ -47,6 +47,7 @@ type Node interface {
 
 	Mover
 	Roller
+	Updater
 	Hand
 	Configurer
 	Addresser

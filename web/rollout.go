@@ -27,7 +27,7 @@ type Rollout struct {
 	ID          string        `json:"id" doc:"Sixteen hexadecimal digits"`
 	Coordinator string        `json:"coordinator" doc:"Peer that carries it out, and where it is resumed or aborted"`
 	By          string        `json:"by,omitempty" doc:"Who asked"`
-	Source      string        `json:"source" doc:"Where peers take the software from; restart: what is on their disks"`
+	Source      string        `json:"source" doc:"Where peers take the software from; restart: what is on their disks; or the https address of a bundle"`
 	Want        string        `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever it has then"`
 	State       string        `json:"state" enum:"running,paused,aborted,done" doc:"How it stands"`
 	Reason      string        `json:"reason,omitempty" doc:"Why it is paused or aborted"`
@@ -58,7 +58,7 @@ type RolloutLine struct {
 type RolloutRequest struct {
 	Peers  []string `json:"peers,omitempty" doc:"Peers to update; empty: all gateways"`
 	All    bool     `json:"all,omitempty" doc:"Every peer that is reached, not gateways only"`
-	Source string   `json:"source,omitempty" doc:"restart (the default): what is on the disks"`
+	Source string   `json:"source,omitempty" doc:"restart (the default): what is on the disks; or the https address of a bundle for appliances"`
 	Want   string   `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever is on the disks"`
 	By     string   `json:"by,omitempty" doc:"Who asks, for the record"`
 }

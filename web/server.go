@@ -61,6 +61,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.changes()
 	s.moves()
 	s.rollouts()
+	s.updates()
 	s.hands()
 	s.people()
 	s.configuration()

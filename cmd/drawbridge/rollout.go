@@ -30,9 +30,10 @@ func (t *tool) rolloutCommand() *cobra.Command {
 	var wait bool
 	start.Flags().BoolVar(&q.All, "all", false, "every peer that is reached, not gateways only")
 	start.Flags().StringVar(&q.Want, "version", "", "version that every peer must run afterwards, or the roll-out pauses")
+	start.Flags().StringVar(&q.Source, "from", web.SourceRestart, "where they take it from: restart, what is on their disks, or the https address of a bundle for appliances")
 	t.waitFlags(start, &wait)
 	start.RunE = func(cmd *cobra.Command, args []string) error {
-		q.Peers, q.By, q.Source = args, caller(), web.SourceRestart
+		q.Peers, q.By = args, caller()
 		return t.rolls(cmd.Context(), wait, func(ctx context.Context, c *client.Client) (web.Rollout, error) { return c.StartRollout(ctx, q) })
 	}
 	change := func(word, short string) *cobra.Command {

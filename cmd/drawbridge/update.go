@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -15,20 +16,41 @@ import (
 	"github.com/drawbridge-net/drawbridge/appliance/installer"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 	"github.com/drawbridge-net/drawbridge/systemd"
+	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/client"
 )
 
 func (t *tool) updateCommand() *cobra.Command {
-	var older bool
+	var r web.UpdateRequest
+	var wait bool
 	cmd := &cobra.Command{
-		Use:   "update FILE",
-		Short: "Install a signed update bundle in the idle slot of this appliance",
-		Long: "Install a signed update bundle in the idle slot of this appliance. Every byte is verified before the first is\n" +
-			"written. The next start tries it; it stays when this peer becomes healthy, or else the loader falls back.",
-		Example: "  drawbridge update drawbridge-virt.bundle\n  systemctl reboot\n  drawbridge update status",
+		Use:   "update FILE|URL",
+		Short: "Install a signed update bundle in the idle slot of an appliance",
+		Long: "Install a signed update bundle in the idle slot of this appliance, or of another one. Every byte is verified before the\n" +
+			"first is written. The next start tries it; it stays when the peer becomes healthy, or else the loader falls back.\n" +
+			"The daemon does it, and fetches an https address itself. Where root gives a file to the appliance that it is on, no\n" +
+			"daemon is needed.",
+		Example: "  drawbridge update drawbridge-virt.bundle\n  drawbridge update https://example.net/drawbridge-virt.bundle --node b --restart --wait\n  drawbridge update status",
 		Args:    cobra.ExactArgs(1),
-		RunE:    func(_ *cobra.Command, args []string) error { return t.update(args[0], older) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r.By = caller()
+			if !strings.Contains(args[0], "://") && r.Peer == "" && !r.Restart && os.Geteuid() == 0 {
+				if m, err := slot.This(); err == nil {
+					m.Older = r.Older
+					return t.update(m, args[0])
+				}
+			}
+			return t.begin(cmd, wait, func(ctx context.Context, c *client.Client) (web.Operation, error) {
+				return sendUpdate(ctx, c, r, args[0])
+			})
+		},
 	}
-	cmd.Flags().BoolVar(&older, "older", false, "although it is not newer than what runs")
+	flags := cmd.Flags()
+	flags.StringVar(&r.Peer, "node", "", "appliance to update (default: the one that is asked)")
+	flags.BoolVar(&r.Older, "older", false, "although it is not newer than what runs")
+	flags.BoolVar(&r.Restart, "restart", false, "start the machine again afterwards; its segments are handed over first")
+	t.waitFlags(cmd, &wait)
+	t.fail(cmd.RegisterFlagCompletionFunc("node", t.completePeers))
 	var within time.Duration
 	confirm := &cobra.Command{
 		Use: "confirm", Short: "Mark the running slot good as soon as this peer is healthy", Hidden: true,
@@ -61,12 +83,28 @@ func (t *tool) serveUpdates(ctx context.Context) error {
 	return (&installer.Server{Machine: slot.This, Log: log}).Run(ctx, l, installer.Idle)
 }
 
-func (t *tool) update(path string, older bool) error {
-	m, err := slot.This()
-	if err != nil {
-		return err
+// sendUpdate has the daemon do it.
+func sendUpdate(ctx context.Context, c *client.Client, r web.UpdateRequest, from string) (web.Operation, error) {
+	if strings.Contains(from, "://") {
+		return c.FetchUpdate(ctx, web.FetchRequest{UpdateRequest: r, URL: from})
 	}
-	m.Older = older
+	f, err := os.Open(from)
+	if err != nil {
+		return web.Operation{}, err
+	}
+	defer f.Close()
+	size, err := f.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return web.Operation{}, fmt.Errorf("a bundle must be a file: %w", err)
+	}
+	return c.UploadUpdate(ctx, r, io.NopCloser(f), size)
+}
+
+// update writes it with the rights of this process.
+func (t *tool) update(m slot.Machine, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err

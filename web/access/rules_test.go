@@ -44,6 +44,8 @@ func TestRules(t *testing.T) {
 		{"GET", "/api/v1/capture", Operator},
 		{"POST", "/api/v1/ports/tap0/clear", Operator},
 		{"GET", "/api/v1/diag", Admin},
+		{"GET", "/api/v1/update", Viewer},
+		{"POST", "/api/v1/update/bundle", Admin},
 	} {
 		if got := least(Rules, c.method, c.path); got != c.want {
 			t.Errorf("%s %s: %q, want %q", c.method, c.path, got, c.want)

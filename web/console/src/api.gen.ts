@@ -510,6 +510,19 @@ export interface Event {
   time: string;
 }
 
+export interface FetchRequest {
+  /** Who asks, for the record */
+  by?: string;
+  /** Also a release that is not newer than what runs */
+  older?: boolean;
+  /** Appliance to update; empty: this one */
+  peer?: string;
+  /** Start the machine again afterwards; its segments are handed over first */
+  restart?: boolean;
+  /** Where the bundle is; https only */
+  url: string;
+}
+
 export interface FirstRunCode {
   /** Eight words; empty when there are users */
   code: string;
@@ -786,6 +799,8 @@ export interface Operation {
   outcome?: string;
   /** Peer that it is about */
   peer?: string;
+  /** How far the present step of an update is */
+  progress?: Progress;
   /** Segment that it is about */
   segment?: string;
   /** When it began */
@@ -926,6 +941,15 @@ export interface Problem {
   summary: string;
 }
 
+export interface Progress {
+  /** Bytes that are done */
+  done: number;
+  /** Stable name */
+  step: string;
+  /** Bytes in all; 0: unknown */
+  total: number;
+}
+
 export interface RecoveryCodes {
   /** Each is good for one log in; they are shown this once */
   codes: string[];
@@ -953,7 +977,7 @@ export interface Rollout {
   peers: RolloutPeer[];
   /** Why it is paused or aborted */
   reason?: string;
-  /** Where peers take the software from; restart: what is on their disks */
+  /** Where peers take the software from; restart: what is on their disks; or the https address of a bundle */
   source: string;
   /** When it began */
   started: string;
@@ -994,7 +1018,7 @@ export interface RolloutRequest {
   by?: string;
   /** Peers to update; empty: all gateways */
   peers?: string[];
-  /** restart (the default): what is on the disks */
+  /** restart (the default): what is on the disks; or the https address of a bundle for appliances */
   source?: string;
   /** Version that every peer must run afterwards; empty: whatever is on the disks */
   want?: string;
@@ -1334,6 +1358,30 @@ export interface Tree {
   origin: string;
 }
 
+export interface Update {
+  /** Whether this peer runs the appliance image and can be updated here */
+  appliance: boolean;
+  /** Why the last update was given up */
+  failure?: string;
+  /** Slot that starts next */
+  next?: string;
+  /** Why not, and what to do instead */
+  reason?: string;
+  /** Slot that runs */
+  running?: string;
+  /** Both slots */
+  slots: UpdateSlot[];
+}
+
+export interface UpdateSlot {
+  /** Name of the slot */
+  name: "a" | "b";
+  /** When its release was made; nothing: the slot is empty */
+  release?: string;
+  /** good: it was healthy once; trial: it has yet to show that it is; failed: it never became healthy */
+  standing: "empty" | "good" | "trial" | "failed";
+}
+
 export interface User {
   /** When the password was set */
   changed: string;
@@ -1452,6 +1500,7 @@ export interface Reads {
   "/status": Status; // This peer at a glance
   "/takeovers": Takeover[]; // How ready every gateway is to take over, with each check's value
   "/tokens": Token[]; // Invitations, those that ended included
+  "/update": Update; // What is in the slots of this appliance, and which starts next
   "/users": User[]; // Everybody who can log in
   "/users/{name}": User; // One of them
   "/version": Version; // What runs
@@ -1503,6 +1552,10 @@ export interface Changes {
   "DELETE /sessions/{id}": { takes: void; gives: void }; // End a session at once
   "POST /tokens": { takes: TokenRequest; gives: NewToken }; // Invite a peer
   "DELETE /tokens/{id}": { takes: void; gives: void }; // Make a token useless; peers that joined by it stay
+  "POST /update/bundle": { takes: unknown; gives: Operation }; // Install a signed bundle, the body of the request, in the idle slot of an appliance
+  "POST /update/fetch": { takes: FetchRequest; gives: Operation }; // Have an appliance fetch a signed bundle and install it in its idle slot
+  "POST /update/restart": { takes: ByRequest; gives: void }; // Start this appliance's machine again; its segments are handed over first
+  "POST /update/rollback": { takes: ByRequest; gives: Update }; // Start the other slot from now on
   "POST /users": { takes: UserRequest; gives: User }; // Make a user
   "DELETE /users/{name}": { takes: void; gives: void }; // Remove a user with their sessions and tokens
   "PATCH /users/{name}": { takes: UserChange; gives: User }; // Change role or disabled

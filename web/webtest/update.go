@@ -1,0 +1,37 @@
+package webtest
+
+import (
+	"context"
+	"io"
+
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+var slots = web.Update{Appliance: true, Running: "a", Next: "a", Slots: []web.UpdateSlot{{Name: "a", Release: &Now, Standing: "good"}, {Name: "b", Standing: "empty"}}}
+
+// Update implements web.Node.
+func (n *Node) Update(context.Context) (web.Update, error) { return slots, n.read().Failure }
+
+// UploadUpdate implements web.Node.
+func (n *Node) UploadUpdate(_ context.Context, r web.UpdateRequest, bundle io.Reader, size int64) (web.Operation, error) {
+	text, err := io.ReadAll(bundle)
+	if err != nil {
+		return web.Operation{}, err
+	}
+	return n.begin(n.note("upload %q of %d bytes for %q older=%v restart=%v by %s", text, size, r.Peer, r.Older, r.Restart, r.By))
+}
+
+// FetchUpdate implements web.Node.
+func (n *Node) FetchUpdate(_ context.Context, r web.FetchRequest) (web.Operation, error) {
+	return n.begin(n.note("fetch %s for %q older=%v restart=%v by %s", r.URL, r.Peer, r.Older, r.Restart, r.By))
+}
+
+// RollbackUpdate implements web.Node.
+func (n *Node) RollbackUpdate(_ context.Context, by string) (web.Update, error) {
+	return slots, n.note("roll the update back by %s", by)
+}
+
+// RestartMachine implements web.Node.
+func (n *Node) RestartMachine(_ context.Context, by string) error {
+	return n.note("restart the machine by %s", by)
+}
