@@ -250,7 +250,7 @@ func (n *Node) ReleaseAddress(ctx context.Context, a string) error {
 		return err
 	}
 	for _, row := range n.addressesOfOthers(ctx) {
-		if row.Address != a || row.Use != ipam.Mine.String() && row.Use != ipam.Borrowed.String() {
+		if row.Address != a || !slices.Contains([]string{ipam.Mine.String(), ipam.Borrowed.String(), ipam.Foreign.String()}, row.Use) {
 			continue
 		}
 		for _, p := range n.reachablePeers() {

@@ -258,7 +258,7 @@ func (p *Peer) refuseAll(err error) {
 	}
 }
 
-// Release frees an address that was allocated here. The result is valid once it is on disk, with the Output.
+// Release frees an address that was allocated here, or takes a foreign one's mark away. The result is valid once it is on disk, with the Output.
 func (p *Peer) Release(now Instant, a netip.Addr) error {
 	p.advance(now)
 	pl := p.poolOf(a)
@@ -269,10 +269,14 @@ func (p *Peer) Release(now Instant, a netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	if e := pl.space.entries.at(at); e == nil || !e.allocated() {
+	switch e := pl.space.entries.at(at); {
+	case e != nil && e.Use == Foreign:
+		p.unset(pl, at, false) // whoever gets it is preceded by a look on the wire
+	case e != nil && e.allocated():
+		p.free(pl, at, noteReleased)
+	default:
 		return fmt.Errorf("%v was not allocated by this peer: %w", a, ErrUnknown)
 	}
-	p.free(pl, at, noteReleased)
 	return nil
 }
 

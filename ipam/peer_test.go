@@ -75,6 +75,12 @@ func TestForeignAddressIsNotGiven(t *testing.T) {
 	if why := strings.Join(p.Why(a.Addr), "; "); !strings.Contains(why, "foreign") || !strings.Contains(why, "decision 1 seeded") {
 		t.Error(why)
 	}
+	if err := p.Release(4, a.Addr); err != nil {
+		t.Fatal(err)
+	}
+	if b := one(p, Request{Owner: "b", Addr: a.Addr}); b.Err != nil {
+		t.Errorf("after the mark was taken away: %v", b.Err)
+	}
 }
 
 func TestClaims(t *testing.T) {
