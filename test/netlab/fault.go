@@ -46,17 +46,28 @@ type Fault struct {
 
 // Block drops frames that come from a hardware address.
 func Block(slot uint16, source drawbridge.MAC) Fault {
+	const behindDestination = 6
+	return blockAt(slot, behindDestination, source, "block ")
+}
+
+// BlockTo drops frames for a hardware address.
+func BlockTo(slot uint16, destination drawbridge.MAC) Fault {
+	return blockAt(slot, 0, destination, "block to ")
+}
+
+// blockAt drops frames with an address at a place.
+func blockAt(slot uint16, at int32, m drawbridge.MAC, what string) Fault {
 	return Fault{slot, asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1), // LD_ABS reads the frame of the context in R6, in host order
-		asm.LoadAbs(6, asm.Word),
-		asm.JNE.Imm32(asm.R0, int32(binary.BigEndian.Uint32(source[:4])), "next"),
-		asm.LoadAbs(10, asm.Half),
-		asm.JNE.Imm(asm.R0, int32(binary.BigEndian.Uint16(source[4:])), "next"),
+		asm.LoadAbs(at, asm.Word),
+		asm.JNE.Imm32(asm.R0, int32(binary.BigEndian.Uint32(m[:4])), "next"),
+		asm.LoadAbs(at+4, asm.Half),
+		asm.JNE.Imm(asm.R0, int32(binary.BigEndian.Uint16(m[4:])), "next"),
 		asm.Mov.Imm(asm.R0, actDrop),
 		asm.Return(),
 		asm.Mov.Imm(asm.R0, actNext).WithSymbol("next"),
 		asm.Return(),
-	}, "block " + source.String()}
+	}, what + m.String()}
 }
 
 // Silent drops every frame.
@@ -77,8 +88,20 @@ func Loss(slot uint16, probability float64) Fault {
 	}, fmt.Sprintf("loss %g", probability)}
 }
 
+// Reflect sends every frame that comes in back out of the same port too, as a switch with a looped cable behind it does.
+func Reflect(slot uint16) Fault {
+	return Fault{slot, asm.Instructions{
+		asm.LoadMem(asm.R2, asm.R1, skbIfindex, asm.Word),
+		asm.Mov.Imm(asm.R3, 0), // out of it
+		asm.FnCloneRedirect.Call(),
+		asm.Mov.Imm(asm.R0, actNext),
+		asm.Return(),
+	}, "reflect"}
+}
+
 // offset of fields in struct __sk_buff (linux/bpf.h).
 const (
+	skbIfindex     = 40
 	skbVLANPresent = 20
 	skbVLANTCI     = 24
 )

@@ -147,7 +147,11 @@ type Stream struct {
 	Worst    time.Duration `json:"worst_ns"`  // the longest round trip
 	Doubled  int           `json:"doubled"`   // answers that came again
 	Late     int           `json:"late"`      // answers that came behind one to a later request
+	Lost     []time.Time   `json:"lost"`      // when the first requests were sent that were not answered
 }
+
+// maxLost is how many lost requests a stream names: what was lost one by one, not all of an outage.
+const maxLost = 20
 
 // streamLimit bounds a stream: sequence numbers must not repeat.
 const streamLimit = 1 << 16
@@ -227,6 +231,8 @@ func summarise(sent []time.Time, got answers) (s Stream) {
 			s.Outage = max(s.Outage, at.Sub(last))
 			s.Worst = max(s.Worst, back.Sub(at))
 			last = at
+		} else if len(s.Lost) < maxLost {
+			s.Lost = append(s.Lost, at)
 		}
 	}
 	s.Outage = max(s.Outage, sent[len(sent)-1].Sub(last))

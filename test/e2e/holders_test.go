@@ -1,0 +1,111 @@
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// died notes that a node's processes are about to be killed: they tell no more what became of their gates, and hold nothing.
+func (j *journals) died(node string) {
+	j.ask(node, j.b.socket(node))
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.all = append(j.all, happening{node, web.Event{Kind: "killed", Time: time.Now(), Text: "by the test"}})
+}
+
+// since are the events from a moment on, in their order.
+func since(all []happening, from time.Time) []happening {
+	i := slices.IndexFunc(all, func(h happening) bool { return !h.Time.Before(from) })
+	if i < 0 {
+		return nil
+	}
+	return all[i:]
+}
+
+// overlaps goes through the events of all nodes in the order of their instants, and names each moment at which a gate
+// opened while another of the same segment was open. Events have the time at which the gate moved, not that of the telling.
+func overlaps(all []happening) (found []string) {
+	open := map[string]map[string]happening{} // by segment, then node
+	for _, h := range all {
+		if h.Segment != "" && open[h.Segment] == nil {
+			open[h.Segment] = map[string]happening{}
+		}
+		switch h.Kind {
+		case "gate_open", "regent":
+			for node, other := range open[h.Segment] {
+				if node != h.node {
+					found = append(found, fmt.Sprintf("%v\n  while open: %v", h, other))
+				}
+			}
+			open[h.Segment][h.node] = h
+		case "gate_shut":
+			if was, ok := open[h.Segment][h.node]; ok && was.Epoch == h.Epoch {
+				delete(open[h.Segment], h.node)
+			}
+		case "killed", "started":
+			for _, holders := range open {
+				delete(holders, h.node)
+			}
+		}
+	}
+	return found
+}
+
+// settled waits until everything that has happened was told, and returns it.
+func (j *journals) settled() []happening {
+	<-time.After(2 * askEvery) // what happened just now is told by then
+	return j.now()
+}
+
+// alwaysOneHolder fails when the journals of all nodes together show two holders at one instant.
+func (j *journals) alwaysOneHolder(t *testing.T) {
+	t.Helper()
+	for _, o := range overlaps(j.settled()) {
+		t.Errorf("two holders at one instant:\n%s", o)
+	}
+}
+
+// lapses are the ends of leases for want of answers.
+func lapses(all []happening) (found []happening) {
+	for _, h := range all {
+		if h.Kind == "gate_shut" && strings.Contains(h.Reason, "no majority") {
+			found = append(found, h)
+		}
+	}
+	return found
+}
+
+func (b *bed) socket(node string) string {
+	for _, n := range b.Status().Nodes {
+		if n.Name == node {
+			return n.API
+		}
+	}
+	return ""
+}
+
+// TestOverlapsAreFound: the check itself is worth what it finds.
+func TestOverlapsAreFound(t *testing.T) {
+	at := func(ms int, node, kind, epoch string) happening {
+		return happening{node, web.Event{Time: time.UnixMilli(int64(ms)), Kind: kind, Segment: "office", Epoch: epoch}}
+	}
+	for name, c := range map[string]struct {
+		all  []happening
+		want int
+	}{
+		"one after the other":     {[]happening{at(1, "a", "gate_open", "1.1"), at(2, "a", "gate_shut", "1.1"), at(3, "b", "gate_open", "1.2")}, 0},
+		"both":                    {[]happening{at(1, "a", "gate_open", "1.1"), at(2, "b", "gate_open", "1.2"), at(3, "a", "gate_shut", "1.1")}, 1},
+		"a regent beside a lease": {[]happening{at(1, "a", "regent", "1.1"), at(2, "b", "gate_open", "1.2")}, 1},
+		"another tenure's end":    {[]happening{at(1, "a", "gate_open", "1.2"), at(2, "a", "gate_shut", "1.1"), at(3, "b", "gate_open", "1.3")}, 1},
+		"killed":                  {[]happening{at(1, "a", "gate_open", "1.1"), {"a", web.Event{Time: time.UnixMilli(2), Kind: "killed"}}, at(3, "b", "gate_open", "1.2")}, 0},
+	} {
+		if got := overlaps(c.all); len(got) != c.want {
+			t.Errorf("%s: %d found, want %d: %v", name, len(got), c.want, got)
+		}
+	}
+}
