@@ -23,6 +23,7 @@ const (
 	dropMACLimit // the frame went on, its source was not learned
 	dropMisdirected
 	dropForeign
+	dropSuspended
 	reasons
 )
 
@@ -44,6 +45,7 @@ var reasonNames = [reasons]string{
 	dropMACLimit:      "mac_limit",
 	dropMisdirected:   "misdirected",
 	dropForeign:       "foreign_dhcp",
+	dropSuspended:     "other_engine",
 }
 
 // drops counts by reason.

@@ -126,6 +126,10 @@ func (a *Attached) write(ps []drawbridge.Packet, floods []bool) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
 	a.show(&a.before, Outbound, ps)
+	if a.sw.Suspended(a.cfg.VNI) {
+		a.drops.add(dropSuspended, len(ps))
+		return
+	}
 	if h := a.holder.Load(); h != nil {
 		if ps = h.Injected(ps, floods); len(ps) == 0 {
 			return

@@ -96,6 +96,11 @@ func (u *pump) take(ps []drawbridge.Packet) {
 	a.show(&a.before, Inbound, ps)
 	a.taking.RLock()
 	defer a.taking.RUnlock()
+	if u.sw.Suspended(a.cfg.VNI) {
+		a.overhearBlocked(ps)
+		a.drops.add(dropSuspended, len(ps))
+		return
+	}
 	if h := a.holder.Load(); h != nil {
 		if ps = h.Captured(ps); len(ps) == 0 {
 			return

@@ -29,6 +29,10 @@ func (r *Receiver) Deliver(h *drawbridge.Header, p *drawbridge.Packet) {
 		r.sw.drops.add(dropUnknownVNI, 1)
 		return
 	}
+	if r.sw.Suspended(h.VNI) {
+		r.sw.drops.add(dropSuspended, 1)
+		return
+	}
 	if why, ok := r.accept(h, p.Frame); !ok {
 		if why == dropBadSource && r.turned(h, p.Frame) {
 			return

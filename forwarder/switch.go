@@ -49,8 +49,9 @@ type Switch struct {
 	pumps atomic.Uint32 // made so far
 
 	// Replaced whole under mu, read without.
-	segments atomic.Pointer[map[segmentKey]*segment]
-	ports    atomic.Pointer[map[drawbridge.VNI][]*Attached]
+	segments  atomic.Pointer[map[segmentKey]*segment]
+	suspended atomic.Pointer[map[drawbridge.VNI]bool]
+	ports     atomic.Pointer[map[drawbridge.VNI][]*Attached]
 
 	mu     sync.Mutex // guards changes of segments, ports and taps, and what follows
 	storms map[drawbridge.VNI]int64
@@ -70,6 +71,7 @@ func New(cfg Config) *Switch {
 		s.now = func() time.Duration { return time.Since(start) }
 	}
 	s.segments.Store(&map[segmentKey]*segment{})
+	s.suspended.Store(&map[drawbridge.VNI]bool{})
 	s.ports.Store(&map[drawbridge.VNI][]*Attached{})
 	return s
 }

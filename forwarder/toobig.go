@@ -39,14 +39,8 @@ func largest(p *drawbridge.Packet) int {
 // bears the destination's addresses, because a layer-2 device has none of its own. It reports whether the
 // frame is done with.
 func (u *pump) tooBig(p *drawbridge.Packet, mtu int) bool {
-	at, etherType := network(p.Frame)
-	var answer drawbridge.Frame
-	switch ip, size := p.Frame[at:], largest(p)-at; {
-	case etherType == 0x0800 && size > minIPv4 && answerable4(ip):
-		answer = fragmentationNeeded(p.Frame, at, max(mtu-at, minIPv4))
-	case etherType == 0x86dd && size > minIPv6 && answerable6(ip):
-		answer = packetTooBig(p.Frame, at, max(mtu-at, minIPv6))
-	default:
+	answer := answerTo(p.Frame, largest(p), mtu)
+	if answer == nil {
 		return false
 	}
 	u.from.drops.add(dropTooBig, 1)
@@ -54,6 +48,32 @@ func (u *pump) tooBig(p *drawbridge.Packet, mtu int) bool {
 		u.from.write([]drawbridge.Packet{{Frame: answer}}, nil)
 	}
 	return true
+}
+
+// answerTo is what the sender of a frame of size octets is told, of which f is the beginning; nil: nothing.
+func answerTo(f drawbridge.Frame, size, mtu int) drawbridge.Frame {
+	at, etherType := network(f)
+	switch ip, size := f[at:], size-at; {
+	case etherType == 0x0800 && size > minIPv4 && answerable4(ip):
+		return fragmentationNeeded(f, at, max(mtu-at, minIPv4))
+	case etherType == 0x86dd && size > minIPv6 && answerable6(ip):
+		return packetTooBig(f, at, max(mtu-at, minIPv6))
+	}
+	return nil
+}
+
+// TooBig is the answer to a frame of which another engine has read the beginning at this port, and that is longer than mtu;
+// nil: none, or no more this second.
+func (a *Attached) TooBig(f drawbridge.Frame, mtu int) drawbridge.Frame {
+	answer := answerTo(f, max(mtu+1, len(f)), mtu)
+	if answer == nil {
+		return nil
+	}
+	a.drops.add(dropTooBig, 1)
+	if !a.answers.take(a.sw.now(), answerRate, answerBurst) {
+		return nil
+	}
+	return answer
 }
 
 // answerable4 reports whether RFC 1122 §3.2.2 allows an ICMP error about an IPv4 packet, and it needs one: not

@@ -11,6 +11,18 @@ var countNames = [...]string{
 	"captured", "received", "relayed", "injected", "sent", "lost_events",
 }
 
+// traffic is how many counters at the end of the list are no drops.
+const traffic = 6
+
+// Drops are the counters of frames that went nowhere.
+func (e *Engine) Drops() (map[string]uint64, error) {
+	all, err := e.Counters()
+	for _, name := range countNames[len(countNames)-traffic:] {
+		delete(all, name)
+	}
+	return all, err
+}
+
 // Counters adds up the processors' counts. Names that count nothing are left out.
 func (e *Engine) Counters() (map[string]uint64, error) {
 	sums := map[string]uint64{}

@@ -1,0 +1,100 @@
+package forwarder
+
+import (
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge"
+)
+
+// TestASuspendedOverlay is carried by somebody else: a frame that the switch took as well would be there twice.
+func TestASuspendedOverlay(t *testing.T) {
+	f, g := hosts(t, 3)
+	here := f.wire()
+	here.guest(f.nodes[0], 7)
+	neighbour := here.station(4)
+	other := f.wire()
+	other.guest(f.nodes[0], 8)
+	var overheard int
+	g[0].wire.ports[0].cfg.Overhear = func(drawbridge.Frame) { overheard++ }
+
+	f.nodes[0].sw.Suspend(7, true)
+	g[0].say(drawbridge.Broadcast, 1)
+	g[1].say(drawbridge.Broadcast, 2)
+	for _, s := range []*station{g[1], g[2], neighbour} {
+		s.expect(1, 0)
+	}
+	g[0].expect(2, 0)
+	neighbour.expect(2, 0)
+	g[2].expect(2, 1) // at a peer that has not let go yet
+	g[0].send(drawbridge.Packet{Frame: hello(0)})
+	if overheard != 1 || !g[0].wire.ports[0].Speak(hello(0)) {
+		t.Error("ALONE does not hear or speak while another engine carries the frames")
+	}
+	if f.nodes[0].sw.Suspended(8) || len(f.nodes[0].sw.MACs()) != 0 {
+		t.Errorf("the wrong overlay, or something was learned: %v", f.nodes[0].sw.MACs())
+	}
+
+	f.nodes[0].sw.Suspend(7, false)
+	g[0].say(drawbridge.Broadcast, 3)
+	g[1].expect(3, 1)
+	neighbour.expect(3, 1)
+}
+
+// TestAHolderOfASuspendedPort gets nothing: what it kept would be let go later, and the other engine had it too.
+func TestAHolderOfASuspendedPort(t *testing.T) {
+	f, g := hosts(t, 2)
+	kept := &keeper{}
+	f.nodes[0].sw.Suspend(7, true)
+	g[0].wire.ports[0].SetHolder(kept)
+	g[0].say(drawbridge.Broadcast, 1)
+	g[1].say(drawbridge.Broadcast, 2)
+	if kept.frames != 0 {
+		t.Errorf("%d frames were kept", kept.frames)
+	}
+}
+
+// keeper counts what it is shown.
+type keeper struct{ frames int }
+
+func (k *keeper) Captured(ps []drawbridge.Packet) []drawbridge.Packet {
+	k.frames += len(ps)
+	return ps
+}
+
+func (k *keeper) Injected(ps []drawbridge.Packet, _ []bool) []drawbridge.Packet {
+	k.frames += len(ps)
+	return ps
+}
+
+func (*keeper) Turned(Turn) {}
+
+// TestHearingFromAnotherEngine leaves the table as if the switch had heard it all.
+func TestHearingFromAnotherEngine(t *testing.T) {
+	f, g := hosts(t, 2)
+	sw, port := f.nodes[0].sw, g[0].wire.ports[0].Attached
+	segment := drawbridge.SegmentIDOf("office")
+	at := func(m drawbridge.MAC) (w MAC) {
+		for _, e := range sw.MACs() {
+			if e.MAC == m {
+				w = e
+			}
+		}
+		return w
+	}
+	sw.Hear(7, []Heard{
+		{Station: Station{MAC: g[0].mac}, Port: port},
+		{Station: Station{MAC: g[1].mac, Peer: 2}},
+		{Station: Station{MAC: address(9), Segment: segment}},
+		{Station: Station{MAC: drawbridge.Broadcast, Peer: 2}},
+		{Station: Station{MAC: address(10), Peer: sw.cfg.Self}},
+		{Station: Station{MAC: address(11), Peer: 2, Age: time.Hour}},
+	})
+	if at(g[0].mac).Port != port.name || at(g[1].mac).Peer != 2 || at(address(9)).Segment != segment || sw.Len() != 3 {
+		t.Errorf("heard %+v", sw.MACs())
+	}
+	sw.Hear(7, []Heard{{Station: Station{MAC: g[1].mac}, Port: port}}) // the guest has moved here
+	if at(g[1].mac).Port != port.name || sw.Len() != 3 || port.macs.Load() != 2 {
+		t.Errorf("after a move %+v, %d at the port", sw.MACs(), port.macs.Load())
+	}
+}
