@@ -37,6 +37,7 @@ type Command struct {
 	RaiseFloor     *RaiseFloor     `json:"raise_floor,omitempty"`
 	RetireSet      *RetireSet      `json:"retire_set,omitempty"`
 	SetIPAM        *SetIPAM        `json:"set_ipam,omitempty"`
+	SetEngines     *SetEngines     `json:"set_engines,omitempty"`
 }
 
 // The decisions.
@@ -135,6 +136,7 @@ func (c Command) valid() error {
 		c.SetTimers != nil, c.RetireTimers != nil, c.SetPolicy != nil, c.PutConfig != nil, c.PutFact != nil,
 		c.ConfirmConfig != nil, c.RevertConfig != nil, c.RollbackConfig != nil,
 		c.Remove != nil, c.Restore != nil, c.ChangeSet != nil, c.RaiseFloor != nil, c.RetireSet != nil, c.SetIPAM != nil,
+		c.SetEngines != nil,
 	} {
 		if is {
 			set++
@@ -191,6 +193,8 @@ func (s *State) carryOut(c Command) error {
 		return s.retireSet(*c.RetireSet)
 	case c.SetIPAM != nil:
 		return s.setIPAM(*c.SetIPAM)
+	case c.SetEngines != nil:
+		return s.setEngines(*c.SetEngines)
 	}
 	return s.restore(*c.Restore, c)
 }
@@ -328,7 +332,8 @@ func (s *State) restore(r Restore, c Command) error {
 	maps.Copy(b.Revoked, s.Revoked)
 	maps.Copy(b.Facts, s.Facts)
 	b.keepIPAM(s.IPAM)
-	b.Sets = s.Sets // the voters are those of this group, whoever they were in the backup's
+	b.Engines = s.Engines // what engines carry now is not what they carried then
+	b.Sets = s.Sets       // the voters are those of this group, whoever they were in the backup's
 	*s = b
 	return s.valid() // both together may be too many
 }

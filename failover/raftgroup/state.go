@@ -25,6 +25,7 @@ type State struct {
 	Facts       map[string]Fact                    `json:"facts"`
 	Revoked     map[drawbridge.PeerID]RevokedEntry `json:"removed"`
 	IPAM        IPAM                               `json:"ipam,omitzero"`
+	Engines     Engines                            `json:"engines,omitzero"`
 	Seen        []string                           `json:"seen"` // ids of the latest commands, oldest first
 }
 
