@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"web/access":                {""},
 	"web/...":                   {"", "web", "web/..."},
 	"appliance/config":          {""},
+	"appliance/engine":          {"", "forwarder/kernel"},
 	"appliance/hostnet":         {""},
 	"appliance/notify":          {},
 	"appliance/diag":            {},

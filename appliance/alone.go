@@ -168,6 +168,8 @@ func (n *Node) cleared(id alone.PortID) {
 func (p *port) block(on bool) {
 	p.mu.Lock()
 	a := p.attached
+	p.blocked = on
+	p.turnGuestGate()
 	p.mu.Unlock()
 	if a != nil {
 		a.Block(on)

@@ -39,6 +39,10 @@ func (p *port) works() (*forwarder.Attached, error) {
 	if p.attached == nil {
 		return nil, fmt.Errorf("port %s does not work, so there is nothing to capture: %w", p.name(), web.ErrUnavailable)
 	}
+	if p.node.sw.Suspended(p.vni()) {
+		return nil, fmt.Errorf("%w: the kernel engine carries the overlay of port %s and shows nobody its frames: run tcpdump -i %s on this host, or say engine = \"user\" in the network configuration first",
+			web.ErrConflict, p.name(), p.interfaceName())
+	}
 	return p.attached, nil
 }
 

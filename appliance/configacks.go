@@ -24,7 +24,8 @@ type acknowledgement struct {
 	Known   uint64            `json:"known"`
 	Applied uint64            `json:"applied"`
 	Problem string            `json:"problem,omitempty"`
-	At      int64             `json:"at"` // ms since 1970, by the peer's own clock
+	At      int64             `json:"at"`                // ms since 1970, by the peer's own clock
+	Engines string            `json:"engines,omitempty"` // engine.Word as JSON; text, so that two can be compared
 }
 
 // maxAcks bounds how many peers are remembered: four times as many as a network has.
@@ -49,7 +50,22 @@ func newAcknowledgements(self drawbridge.PeerID, tell func([]byte)) *acknowledge
 // own says what this peer goes by.
 func (a *acknowledgements) own(known, applied uint64, problem string) {
 	a.mu.Lock()
-	mine := acknowledgement{Peer: a.self, Serial: a.all[a.self].Serial + 1, Known: known, Applied: applied, Problem: problem, At: a.clock().UnixMilli()}
+	last := a.all[a.self]
+	mine := acknowledgement{Peer: a.self, Serial: last.Serial + 1, Known: known, Applied: applied, Problem: problem, At: a.clock().UnixMilli(), Engines: last.Engines}
+	a.all[a.self] = mine
+	a.mu.Unlock()
+	a.broadcast(mine)
+}
+
+// engines says how this peer stands with the kernel engine.
+func (a *acknowledgements) engines(word string) {
+	a.mu.Lock()
+	mine := a.all[a.self]
+	if mine.Engines == word {
+		a.mu.Unlock()
+		return
+	}
+	mine.Peer, mine.Serial, mine.Engines, mine.At = a.self, mine.Serial+1, word, a.clock().UnixMilli()
 	a.all[a.self] = mine
 	a.mu.Unlock()
 	a.broadcast(mine)

@@ -27,6 +27,7 @@ const (
 	opPut      = "put"
 	opConfirm  = "confirm"
 	opRollback = "rollback"
+	opEngines  = "engines"
 )
 
 // configQuestion is what a voter is asked, one a stream.
@@ -43,6 +44,7 @@ type configReply struct {
 	Versions []raftgroup.Version `json:"versions,omitempty"`
 	Oldest   uint64              `json:"oldest,omitempty"`
 	Newest   uint64              `json:"newest,omitempty"`
+	Engines  *raftgroup.Engines  `json:"engines,omitempty"`
 	Problems web.InvalidConfig   `json:"problems,omitempty"`
 	Error    string              `json:"error,omitempty"`
 	Kind     string              `json:"kind,omitempty"` // which condition Error is

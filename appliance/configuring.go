@@ -25,6 +25,8 @@ func (n *Node) decideConfig(ctx context.Context, q configQuestion) (configReply,
 		return getConfig(&state, q.Number)
 	case opList:
 		return listConfigs(&state, q.Number, q.Limit), nil
+	case opEngines:
+		return configReply{Engines: &state.Engines}, nil
 	case opPut:
 		return n.insist(ctx, q.Proposal, n.putConfig)
 	case opRollback:

@@ -75,10 +75,12 @@ func (n *Node) FlushMACs(_ context.Context, f web.MACFilter, everywhere bool) (f
 
 func (n *Node) flush(f web.MACFilter) int {
 	names, segments := n.names(), n.segmentNames()
-	return n.sw.Flush(func(m forwarder.MAC) bool {
+	match := func(m forwarder.MAC) bool {
 		w := web.MAC{MAC: m.MAC.String(), VNI: uint32(m.VNI), Port: m.Port, Peer: names[m.Peer], Segment: segments[m.Segment]}
 		return selected(f, &w)
-	})
+	}
+	n.engines.forget(match)
+	return n.sw.Flush(match)
 }
 
 // flushes is the channel on which others ask us to forget. It has no state: who was away has nothing old to

@@ -65,6 +65,7 @@ type Node struct {
 	announcing chan announceOrder
 	wireNews   chan wireNews
 	readiness  readiness
+	engines    *engines
 
 	timersWatch timersWatch
 
@@ -129,6 +130,7 @@ func (n *Node) build() (err error) {
 		n.router.Handle(aloneKeyService, n.giveAloneKey)
 	}
 	n.alone = n.openALONE()
+	n.engines = n.openEngines()
 	n.handleMoves()
 	for _, s := range n.cfg.Segments {
 		n.ports = append(n.ports, n.segmentPort(s))
@@ -207,6 +209,7 @@ func (n *Node) Run(ctx context.Context) error {
 	door := n.openDoor()
 	defer door.close()
 	n.alerting.certificate = door.validUntil
+	n.cleanKernel()
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	n.life = run
@@ -240,7 +243,11 @@ func (n *Node) Run(ctx context.Context) error {
 		start("comparing wires", n.compareWires)
 		start("address space", n.decideAddresses)
 		start("roll-out", n.roll)
+		start("choice of engines", n.decideEngines)
+	} else {
+		start("choice of engines", n.fetchEngines)
 	}
+	start("engines", n.followEngines)
 	start("network configuration", n.followConfig)
 	start("addresses", n.runAddresses)
 	start("subnets", n.followSubnets)

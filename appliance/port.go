@@ -68,6 +68,8 @@ type port struct {
 
 	mu       sync.Mutex // guards what follows
 	attached *forwarder.Attached
+	blocked  bool         // by ALONE, on a guest port
+	guests   *gate.Kernel // by which ALONE blocks a guest port in the kernel engine; nil before that carries it
 	device   device
 	vnet     bool
 	epoch    drawbridge.Epoch // under which an operator's choice opened the gate; 0: not open
@@ -146,8 +148,12 @@ func (p *port) run(ctx context.Context) error {
 		p.failed(err)
 		pause(ctx, reopenEvery)
 	}
-	if p.kernel != nil {
-		return p.kernel.Close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range []*gate.Kernel{p.kernel, p.guests} {
+		if k != nil {
+			return k.Close()
+		}
 	}
 	return nil
 }
@@ -183,6 +189,7 @@ func (p *port) once(ctx context.Context) error {
 		cfg.Segment, cfg.SegmentName, cfg.Gate = drawbridge.SegmentIDOf(p.segment.Name), p.segment.Name, p.gate
 	} else { // until ALONE has listened
 		cfg.Blocked, cfg.Overhear, cfg.Serve = true, p.overhear, p.serve
+		p.block(true)
 	}
 	a, err := p.node.sw.Attach(cfg)
 	if err != nil {

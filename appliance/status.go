@@ -78,7 +78,7 @@ func texts[T fmt.Stringer](values []T) []string {
 }
 
 func (n *Node) dataPath() web.DataPath {
-	d := web.DataPath{Engine: "user", Vnet: true, Gate: web.GateNone, Cipher: n.cfg.Data.Cipher, Notes: []string{}}
+	d := web.DataPath{Engine: web.EngineUser, Vnet: true, Gate: web.GateNone, Cipher: n.cfg.Data.Cipher, Notes: []string{}}
 	d.GSO, d.GRO = n.plane.Offload()
 	if !n.cfg.Data.Offload {
 		d.Notes = append(d.Notes, "offload = false in the node file: datagrams are cut and joined in user space")
@@ -88,6 +88,7 @@ func (n *Node) dataPath() web.DataPath {
 			d.Notes = append(d.Notes, problem)
 		}
 	}
+	n.enginesOf(&d)
 	for _, p := range n.ports {
 		p.mu.Lock()
 		vnet, open := p.vnet, p.device != nil
@@ -138,6 +139,9 @@ func (n *Node) drops() map[string]uint64 {
 	add(n.plane.Drops())
 	add(n.router.Drops())
 	add(n.sw.Drops())
+	for _, p := range n.engines.all() {
+		add(p.drops())
+	}
 	for _, p := range n.ports {
 		add(p.drops())
 	}
@@ -195,6 +199,7 @@ func (n *Node) problems(self *mesh.PeerStatus, others []mesh.PeerStatus) []web.P
 	}
 	all = append(all, n.policyProblems()...)
 	all = append(all, n.wireProblems()...)
+	all = append(all, n.engineProblems()...)
 	return append(all, n.takeoverProblems()...)
 }
 

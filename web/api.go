@@ -70,6 +70,24 @@ type DataPath struct {
 	Gate   string   `json:"gate" enum:"hard,soft,none" doc:"Who checks the lease of a segment: the kernel for every frame (hard), this process (soft), or nobody because there is no segment port"`
 	Cipher string   `json:"cipher" doc:"How frames are sealed between peers" example:"aes-128-gcm"`
 	Notes  []string `json:"notes" doc:"Why something better is not in use"`
+
+	Overlays []OverlayPath `json:"overlays" doc:"Overlays that the network configuration wants in the kernel"`
+}
+
+// Engines.
+const (
+	EngineUser   = "user"
+	EngineKernel = "kernel"
+	EngineNone   = "none"
+)
+
+// OverlayPath is one overlay that the kernel is to carry.
+type OverlayPath struct {
+	Overlay string `json:"overlay" doc:"Name of the overlay; its number while the configuration does not name it"`
+	VNI     uint32 `json:"vni" doc:"Number of the overlay"`
+	Wanted  string `json:"wanted" enum:"user,kernel,auto" doc:"What the network configuration says"`
+	Engine  string `json:"engine" enum:"user,kernel,none" doc:"What forwards its frames here; none while all peers change from one to the other"`
+	Reason  string `json:"reason,omitempty" doc:"Why the kernel does not" example:"b: port eth1 has a soft gate"`
 }
 
 // PeerCount counts peers by state, this one left out.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/drawbridge-net/drawbridge/test/netlab"
+	"github.com/drawbridge-net/drawbridge/web"
 )
 
 // demoLab is the name of the demo's lab. Nobody else sees it.
@@ -41,6 +42,7 @@ leaves nothing behind. Without --once it stays, to be looked at, until Ctrl-C.`,
 	c.Flags().BoolVar(&o.once, "once", false, "end with the story")
 	c.Flags().BoolVar(&o.yes, "yes", false, "the same: ask and wait for nothing")
 	c.Flags().StringVar(&o.binary, "binary", os.Getenv("DRAWBRIDGE_BIN"), "program that the nodes run (default: this one, or $DRAWBRIDGE_BIN)")
+	c.Flags().StringVar(&o.engine, "engine", web.EngineUser, "what carries frames: user or kernel; kernel needs root")
 	c.Flags().BoolVar(&o.inside, "inside", false, "")
 	_ = c.Flags().MarkHidden("inside") // it is there: the line above made it
 	return c
@@ -48,17 +50,20 @@ leaves nothing behind. Without --once it stays, to be looked at, until Ctrl-C.`,
 
 type demoOptions struct {
 	once, yes, inside bool
-	binary            string
+	binary, engine    string
 }
 
 // enclose starts the demo again as the first process of namespaces of its own: whatever happens to it, the kernel ends
 // everything that it started with it.
 func (o demoOptions) enclose(ctx context.Context) error {
+	if o.engine == web.EngineKernel && os.Geteuid() != 0 {
+		return errors.New("the kernel engine needs root: programs are loaded for the whole machine")
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, "demo", "--inside", fmt.Sprintf("--once=%v", o.once || o.yes), "--binary", o.binary)
+	cmd := exec.Command(self, "demo", "--inside", fmt.Sprintf("--once=%v", o.once || o.yes), "--binary", o.binary, "--engine", o.engine)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.SysProcAttr = enclosure()
 	// Ctrl-C reaches the demo by itself, which ends in good order; we only wait for it.
@@ -134,7 +139,7 @@ func (o demoOptions) tell(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	s := &story{w: w}
-	if err := s.tell(ctx, o.binary); err != nil {
+	if err := s.tell(ctx, o.binary, o.engine); err != nil {
 		return err
 	}
 	if o.once {

@@ -49,11 +49,11 @@ const (
 )
 
 // tell tells it; an error is something that should have worked.
-func (s *story) tell(ctx context.Context, binary string) error {
+func (s *story) tell(ctx context.Context, binary, engine string) error {
 	s.say("Drawbridge makes one Ethernet of hosts that are far apart, and joins it to a VLAN through two gateways,")
 	s.say("of which exactly one is open at any time.\n%s", picture)
 	s.chapter("Six hosts, each a network namespace with the real daemon, found a network and join it.")
-	l, err := Up(ctx, Options{Name: demoLab, Binary: binary, Progress: indent{s.w}})
+	l, err := Up(ctx, Options{Name: demoLab, Binary: binary, Engine: engine, Progress: indent{s.w}})
 	if err != nil {
 		return err
 	}

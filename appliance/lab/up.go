@@ -25,6 +25,7 @@ type Options struct {
 	Topology string    // a built-in name or a file; empty: "default"
 	Binary   string    // what the nodes run; empty: this program
 	Progress io.Writer // hears what is being done; nil: nobody
+	Engine   string    // what carries the overlays: "kernel"; empty or "user": user space
 	Console  string    // IP:port of the first node's console, the others' follow it; empty: none
 }
 
@@ -40,6 +41,9 @@ const (
 // Up builds a lab, starts its network and waits until every peer sees all others. A lab of that name that was killed
 // half-way is removed first; one that is up is an error. After an error nothing is left but the logs that it quotes.
 func Up(ctx context.Context, o Options) (l *Lab, err error) {
+	if err := checkEngine(o.Engine); err != nil {
+		return nil, err
+	}
 	unlock, err := lock(o.Name)
 	if err != nil {
 		return nil, err
@@ -55,7 +59,7 @@ func Up(ctx context.Context, o Options) (l *Lab, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(l.rise(ctx, o.Progress), l.openConsole(ctx, o)); err != nil {
+	if err := errors.Join(l.rise(ctx, o), l.openConsole(ctx, o)); err != nil {
 		return nil, errors.Join(fmt.Errorf("lab %s: %w", l.Name, err), remove(l.Name))
 	}
 	return l, nil
@@ -93,7 +97,8 @@ func begin(o Options) (*Lab, error) {
 }
 
 // rise goes from the plan to a network that works.
-func (l *Lab) rise(ctx context.Context, progress io.Writer) error {
+func (l *Lab) rise(ctx context.Context, o Options) error {
+	progress := o.Progress
 	if progress == nil {
 		progress = io.Discard
 	}
@@ -133,6 +138,12 @@ func (l *Lab) rise(ctx context.Context, progress io.Writer) error {
 	}
 	if late := l.awaitGuests(ctx); late != "" {
 		say("guest port %s carries nothing yet; `drawbridge ports` says why", late)
+	}
+	if o.Engine == web.EngineKernel {
+		if err := l.EnterKernel(ctx); err != nil {
+			return err
+		}
+		say("the kernel carries the overlays on all nodes")
 	}
 	var problems []string
 	_ = until(settleLimit, func() (bool, error) {

@@ -131,8 +131,22 @@ func (k *checker) overlays(all []Overlay) {
 		k.want(o.VNI >= 1 && o.VNI <= drawbridge.MaxVNI, key+".vni", o.VNI)
 		k.want(o.MTU == 0 || o.MTU >= minMTU && o.MTU <= maxMTU, key+".mtu", o.MTU)
 		k.want(o.Storm >= minStorm && o.Storm <= maxStorm, key+".storm_limit", o.Storm)
+		k.engine(key, &o)
 		names.check(k, key+".name", key, o.Name)
 		numbers.check(k, key+".vni", key, o.VNI)
+	}
+}
+
+// engine wants said what the kernel engine does not do, before it is asked for.
+func (k *checker) engine(key string, o *Overlay) {
+	k.want(slices.Contains([]string{EngineUser, EngineKernel, EngineAuto}, o.Engine), key+".engine", o.Engine)
+	k.want(slices.Contains([]string{UnderlayUntrusted, UnderlayTrusted}, o.Underlay), key+".underlay", o.Underlay)
+	switch {
+	case !o.InKernel():
+	case o.Underlay != UnderlayTrusted:
+		k.refuse(key+".underlay", "engine = %q encrypts nothing: say underlay = \"trusted\" if nobody else reads or writes there, or leave the engine \"user\"", o.Engine)
+	case !o.ForeignDHCP:
+		k.refuse(key+".foreign_dhcp", "engine = %q lets every frame cross, answers of DHCP servers and routers too: say foreign_dhcp = true if that is wanted", o.Engine)
 	}
 }
 
@@ -194,6 +208,9 @@ func (k *checker) subnets(d *Document) {
 	for i, s := range d.Subnets {
 		key := fmt.Sprintf("subnet[%d]", i+1)
 		k.overlay(d, key+".overlay", s.Overlay)
+		if o, _ := d.Overlay(s.Overlay); o.InKernel() {
+			k.refuse(key+".overlay", "overlay %s has engine = %q, which serves guests no addresses: no subnet may be on it", s.Overlay, o.Engine)
+		}
 		net, err := netip.ParsePrefix(s.CIDR)
 		k.want(err == nil, key+".cidr", s.CIDR)
 		if err == nil && net != net.Masked() {

@@ -247,6 +247,8 @@ func (d *Document) complete(given map[string]bool) {
 		if !given[fmt.Sprintf("overlay[%d].storm_limit", i+1)] {
 			d.Overlays[i].Storm = 20000
 		}
+		d.Overlays[i].Engine = cmp.Or(d.Overlays[i].Engine, EngineUser)
+		d.Overlays[i].Underlay = cmp.Or(d.Overlays[i].Underlay, UnderlayUntrusted)
 	}
 	d.Alerts.complete()
 	for i := range d.Segments {

@@ -60,7 +60,22 @@ type Overlay struct {
 	// ForeignDHCP lets answers of DHCP servers and routers cross that are not this network's own.
 	ForeignDHCP bool `json:"foreign_dhcp" toml:"foreign_dhcp"`
 	Storm       int  `json:"storm_limit" toml:"storm_limit"` // floods that a port may begin in a second
+
+	Engine   string `json:"engine" toml:"engine"`
+	Underlay string `json:"underlay" toml:"underlay"`
 }
+
+// Engines that may carry an overlay, and what is said of the network below it.
+const (
+	EngineUser        = "user"
+	EngineKernel      = "kernel"
+	EngineAuto        = "auto" // as kernel, and nobody minds when it is not to be had
+	UnderlayUntrusted = "untrusted"
+	UnderlayTrusted   = "trusted"
+)
+
+// InKernel reports whether the overlay is to be carried by the kernel, where that is possible.
+func (o Overlay) InKernel() bool { return o.Engine != EngineUser && o.Engine != "" }
 
 // Modes of a segment.
 const (

@@ -45,6 +45,9 @@ var Keys = []Key{
 	{"overlay[].foreign_dhcp", "false", "true or false", "Whether answers of DHCP servers and advertisements of routers cross between the VLAN, the mesh and guests. Off, only the peers answer guests.", 1},
 	{"overlay[].storm_limit", "20000", "a number from 100 to 10000000", "Frames a second that one port may flood, and a fifth of that at once; more are dropped there.", 1},
 
+	{"overlay[].engine", `"user"`, `"user", "kernel" or "auto"`, "What forwards its frames on every peer: user space, which encrypts; or the kernel, which is faster and encrypts nothing, as soon as all peers can, and user space until then. kernel: that user space does it is shown as a problem. auto: it is not.", 1},
+	{"overlay[].underlay", `"untrusted"`, `"untrusted" or "trusted"`, "Whether nobody else can read or write what peers send each other, or something else protects it. The kernel engine wants \"trusted\".", 1},
+
 	{"segment[].name", "", aName, "Required. The same as in the node files of its gateways.", 1},
 	{"segment[].overlay", "", "the name of an overlay of this document", "Required. The overlay that it is bridged to.", 1},
 	{"segment[].eligible", "[]", "a list of names of peers, at most 64", "Who may bridge it. Empty: every gateway with a port on it.", 1},

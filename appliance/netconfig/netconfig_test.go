@@ -285,10 +285,12 @@ func TestDiff(t *testing.T) {
 	b := mustParse(t, strings.NewReplacer(`preferred = "a"`, `preferred = "b"`, "[[subnet]]", "[[overlay]]\nname = 'first'\nvni = 9\n[[subnet]]").Replace(Example)+"[users]\nada = 'other'\n")
 	b.Overlays[0], b.Overlays[1] = b.Overlays[1], b.Overlays[0] // order means nothing
 	text := Text(Diff(a, b))
-	want := `+ overlay[first].foreign_dhcp = false
+	want := `+ overlay[first].engine = "user"
++ overlay[first].foreign_dhcp = false
 + overlay[first].mtu = 0
 + overlay[first].name = "first"
 + overlay[first].storm_limit = 20000
++ overlay[first].underlay = "untrusted"
 + overlay[first].vni = 9
 ~ segment[office].preferred: "a" -> "b"
 ~ users: (16 bytes) -> (15 bytes)
@@ -363,4 +365,24 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%s\nreads back with differences: %v", raw, diff)
 		}
 	})
+}
+
+// TestTheKernelEngineWantsItsLimitsSaid: it encrypts nothing, filters no DHCP and serves no addresses.
+func TestTheKernelEngineWantsItsLimitsSaid(t *testing.T) {
+	const base = "[[overlay]]\nname = 'lan'\nvni = 1\n"
+	for text, want := range map[string]string{
+		"engine = 'kernel'":                       `underlay = "trusted"`,
+		"engine = 'auto'\nunderlay = 'untrusted'": `underlay = "trusted"`,
+		"engine = 'auto'\nunderlay = 'trusted'":   "foreign_dhcp = true",
+		"engine = 'kernel'\nunderlay = 'trusted'\nforeign_dhcp = true\n[[subnet]]\ncidr = '10.0.0.0/8'\noverlay = 'lan'": "no subnet may be on it",
+		"engine = 'dpdk'":        "not allowed",
+		"underlay = 'wireguard'": "not allowed",
+		"engine = 'kernel'\nunderlay = 'trusted'\nforeign_dhcp = true": "",
+		"engine = 'user'\nunderlay = 'trusted'":                        "",
+	} {
+		_, err := Parse("", []byte(base+text+"\n"))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
 }

@@ -120,6 +120,12 @@ var Meanings = []Meaning{
 		"Nothing.",
 	},
 	{
+		"engine_changed", "engine_changed", "", "5e6dd5a6b0a84f3f8a2f0c4be1e39d27", Info,
+		"An overlay has another engine",
+		"User space or the kernel carries an overlay at this peer now, or nobody does while all peers change from one to the other.",
+		"Nothing. drawbridge status says why the kernel does not carry an overlay that it should.",
+	},
+	{
 		"config_refused", "config_refused", "", "9c1d9320511245dca91ef7c9182e34e4", Error,
 		"A configuration cannot be applied here",
 		"This peer cannot go by the newest version of the network configuration, and keeps the last good one. The reason names the setting.",

@@ -1,0 +1,383 @@
+package appliance
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/engine"
+	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
+	"github.com/drawbridge-net/drawbridge/forwarder"
+	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
+	"github.com/drawbridge-net/drawbridge/mesh"
+	"github.com/drawbridge-net/drawbridge/mesh/transit"
+	"github.com/drawbridge-net/drawbridge/mesh/wire"
+)
+
+const (
+	// renewEvery and renewFor bound for how long the kernel forwards when this process is gone: guests have no lease.
+	renewEvery = time.Second
+	renewFor   = 3 * time.Second
+	// quiet is for how long nobody carries an overlay here between two engines. An echo of what one of them has written
+	// comes back within milliseconds, and the other would not know it for one.
+	quiet = 300 * time.Millisecond
+	// hearsay is how long a peer that starts waits to hear who carries an overlay, before user space does: longer than any
+	// election among busy voters.
+	hearsay = 10 * time.Second
+	// probeAgain is when a kernel that could not is asked again.
+	probeAgain = time.Minute
+	// probePort is beside those of the overlays' tunnels (package engine).
+	probePort = 6639
+)
+
+// engines is this peer's part in the kernel engine (docs/protocol/kernel.md, "Which engine").
+type engines struct {
+	node *Node
+
+	// Owned by followEngines.
+	probed  time.Time
+	lacking string           // why this kernel cannot; empty: it can
+	before  []drawbridge.VNI // wanted in the kernel when this run began
+
+	mu        sync.Mutex        // guards what follows
+	known     raftgroup.Engines // number 0: this run has not heard of any
+	decisions engine.Decisions
+	paths     map[drawbridge.VNI]*kernelPath
+}
+
+func (n *Node) openEngines() *engines {
+	return &engines{node: n, paths: map[drawbridge.VNI]*kernelPath{}}
+}
+
+// cleanKernel removes what an earlier run left in the kernel engine, before a port is opened: two engines would carry the
+// same frames until the kernel's time is over. This peer begins in user space.
+func (n *Node) cleanKernel() {
+	if len(n.ports) == 0 {
+		return
+	}
+	removed, err := kernel.Clean("")
+	if len(removed) > 0 {
+		n.log.Info("an earlier run's kernel engine was removed", "removed", removed)
+	}
+	if err != nil {
+		n.log.Warn("an earlier run's kernel engine may be left: drawbridge doctor --clean", "err", err)
+	}
+}
+
+// inKernel are the overlays that the configuration wants in the kernel.
+func (n *Node) inKernel() (all []drawbridge.VNI) {
+	for _, o := range n.network.inForce().Overlays {
+		if o.InKernel() {
+			all = append(all, o.VNI)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// followEngines keeps what the kernel does here in step with what was decided, until ctx ends: then the kernel does
+// nothing any more.
+func (n *Node) followEngines(ctx context.Context) error {
+	e := n.engines
+	e.before = n.inKernel()
+	defer e.leave()
+	for ctx.Err() == nil {
+		watch := n.changed.watch()
+		if n.voter != nil {
+			state, _ := n.voter.group.State()
+			e.take(state.Engines)
+		}
+		timer := time.NewTimer(e.reconcile(time.Now()))
+		select {
+		case <-ctx.Done():
+		case <-watch:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+	return nil
+}
+
+// take notes decisions that are newer.
+func (e *engines) take(k raftgroup.Engines) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if k.Number <= e.known.Number {
+		return
+	}
+	d, err := engine.Parse(k.Decided)
+	if err != nil {
+		e.node.log.Error("decisions about engines not understood: update this peer", "err", err)
+		return
+	}
+	e.known, e.decisions = k, d
+}
+
+// reconcile does what is due now and answers when to look again.
+func (e *engines) reconcile(now time.Time) (next time.Duration) {
+	wanted := e.node.inKernel()
+	e.mu.Lock()
+	d, serial := e.decisions, e.known.Number
+	e.mu.Unlock()
+	word := engine.Word{Serial: serial}
+	next = renewEvery
+	for _, vni := range e.overlays(wanted, d) {
+		want := d.Overlay(vni)
+		if serial == 0 && slices.Contains(e.before, vni) && now.Sub(e.node.started) < hearsay {
+			want.Phase = engine.Idle // the others may be in the kernel
+		}
+		p := e.path(vni)
+		p.lack(e.lacks(vni, slices.Contains(wanted, vni), now), now)
+		p.follow(want, d, now)
+		if p.reached != want.Phase {
+			next = quiet / 3
+		}
+		word.Overlays = append(word.Overlays, engine.Standing{VNI: vni, Phase: p.reached, Number: p.number, Lacks: p.lacking()})
+	}
+	if text, err := json.Marshal(word); err == nil && (len(word.Overlays) > 0 || serial > 0) {
+		e.node.network.acks.engines(string(text))
+	}
+	return next
+}
+
+// overlays are those that are wanted in the kernel, or were.
+func (e *engines) overlays(wanted []drawbridge.VNI, d engine.Decisions) []drawbridge.VNI {
+	all := slices.Clone(wanted)
+	for _, o := range d.Overlays {
+		all = append(all, o.VNI)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+func (e *engines) path(vni drawbridge.VNI) *kernelPath {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p := e.paths[vni]
+	if p == nil {
+		p = &kernelPath{node: e.node, vni: vni, reached: engine.User, ports: map[*port]installed{}}
+		e.paths[vni] = p
+	}
+	return p
+}
+
+// all lists the overlays' paths.
+func (e *engines) all() (all []*kernelPath) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range e.paths {
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *kernelPath) int { return cmp.Compare(a.vni, b.vni) })
+	return all
+}
+
+// leave ends what the kernel does.
+func (e *engines) leave() {
+	for _, p := range e.all() {
+		p.close()
+	}
+}
+
+// probe finds out, now and then, whether this kernel can at all.
+func (e *engines) probe(now time.Time) string {
+	if !e.probed.IsZero() && (e.lacking == "" || now.Sub(e.probed) < probeAgain) {
+		return e.lacking
+	}
+	e.probed, e.lacking = now, ""
+	k, err := kernel.Load(kernel.Options{Device: "dbkprobe", Port: probePort, Settle: quiet})
+	if err == nil {
+		err = k.Remove()
+	}
+	if err != nil {
+		e.node.log.Warn("this host cannot forward frames in the kernel", "err", err)
+		e.lacking = firstLine(err)
+	}
+	return e.lacking
+}
+
+// lacks is why the kernel cannot carry an overlay here; empty: it can.
+func (e *engines) lacks(vni drawbridge.VNI, wanted bool, now time.Time) string {
+	if !wanted {
+		return "not asked for"
+	}
+	if why := e.probe(now); why != "" {
+		return why
+	}
+	for _, p := range e.node.ports {
+		if p.vni() != vni {
+			continue
+		}
+		if why := p.noKernel(); why != "" {
+			return "port " + p.name() + " " + why
+		}
+	}
+	return e.node.underlayLacks()
+}
+
+// noKernel is why the port is none for the kernel engine.
+func (p *port) noKernel() string {
+	switch {
+	case p.guest != nil && p.guest.TAP != "":
+		return "is a TAP device, whose frames no program sees"
+	case p.segment != nil && p.segment.VLAN != 0:
+		return "is a VLAN of an interface: name the VLAN's own interface instead"
+	case p.segment != nil && p.kernel == nil:
+		return "has a soft gate: " + p.note
+	}
+	return ""
+}
+
+// underlayLacks is why the tunnel would not reach an adjacent peer: it goes to the address that the link goes to, and comes
+// from one that the peer must know for ours.
+func (n *Node) underlayLacks() string {
+	for _, p := range n.router.Peers() {
+		if p.State != mesh.StateDirect {
+			continue
+		}
+		if p.Path != transit.PathUDP || !p.Remote.IsValid() {
+			return "UDP to " + string(p.Name) + " is blocked"
+		}
+		own := slices.ContainsFunc(p.Endpoints, func(a netip.AddrPort) bool { return a.Addr().Unmap() == p.Remote.Addr().Unmap() })
+		if !own {
+			return "the addresses of " + string(p.Name) + " are translated on the way"
+		}
+	}
+	return ""
+}
+
+// firstLine is what a peer says of an error that may carry a verifier's log.
+func firstLine(err error) string {
+	text := err.Error()
+	for i, c := range text {
+		if c == '\n' || i >= 160 {
+			return text[:i]
+		}
+	}
+	return text
+}
+
+// fetchEngines has a peer that does not vote hear of decisions, until ctx ends.
+func (n *Node) fetchEngines(ctx context.Context) error {
+	for ctx.Err() == nil {
+		watch := n.changed.watch()
+		if n.engines.behind() {
+			r, err := n.askVoters(ctx, configQuestion{Op: opEngines})
+			if err != nil {
+				n.log.Debug("no voter has told yet which engines carry the overlays", "err", err)
+			} else if r.Engines != nil {
+				n.engines.take(*r.Engines)
+				n.changed.tell()
+			}
+			pause(ctx, fetchSoon)
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-watch:
+		}
+	}
+	return nil
+}
+
+// behind reports whether a peer has told of newer decisions, or none has come here yet and the kernel is wanted.
+func (e *engines) behind() bool {
+	e.mu.Lock()
+	known := e.known.Number
+	e.mu.Unlock()
+	if known == 0 && len(e.node.inKernel()) > 0 {
+		return true
+	}
+	for _, p := range e.node.router.Peers() {
+		if e.node.engineWord(p.ID).Serial > known && p.State != mesh.StateUnreachable {
+			return true
+		}
+	}
+	return false
+}
+
+// engineWord is what a peer said last of its engines.
+func (n *Node) engineWord(id drawbridge.PeerID) (w engine.Word) {
+	if text := n.network.acks.of(id).Engines; text != "" {
+		_ = json.Unmarshal([]byte(text), &w) // of a newer version: as if it had said nothing
+	}
+	return w
+}
+
+// decideEngines has the voters decide what is due, while this one leads.
+func (n *Node) decideEngines(ctx context.Context) error {
+	tick := time.NewTicker(decideEvery)
+	defer tick.Stop()
+	for {
+		if _, here := n.voter.group.Leader(); here {
+			if err := n.decideEngine(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, raftgroup.ErrConflict) {
+				n.log.Warn("which engine carries an overlay was not decided", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// decideEvery is how often the leader looks.
+const decideEvery = 250 * time.Millisecond
+
+func (n *Node) decideEngine(ctx context.Context) error {
+	state, _ := n.voter.group.State()
+	wanted := n.inKernel()
+	if len(wanted) == 0 && state.Engines.Number == 0 {
+		return nil
+	}
+	d, err := engine.Parse(state.Engines.Decided)
+	if err != nil {
+		return err
+	}
+	next, due := d.Next(n.engineWorld(wanted))
+	if !due {
+		return nil
+	}
+	raw, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askFor)
+	defer cancel()
+	_, err = n.voter.group.Propose(ctx, raftgroup.Command{
+		By: string(n.creds.Name), Time: time.Now(), SetEngines: &raftgroup.SetEngines{From: state.Engines.Number, Decided: raw},
+	})
+	n.changed.tell()
+	return err
+}
+
+func (n *Node) engineWorld(wanted []drawbridge.VNI) engine.World {
+	w := engine.World{Now: time.Now(), Wanted: wanted}
+	for _, r := range n.router.Peers() {
+		if r.State == mesh.StateLeft {
+			continue
+		}
+		p := engine.Peer{ID: r.ID, Name: r.Name, Live: r.State != mesh.StateUnreachable, Since: r.Since, Word: n.engineWord(r.ID)}
+		for _, port := range r.Ports {
+			if port.Kind == wire.PortSegment {
+				p.Segments = append(p.Segments, port.Segment)
+			}
+		}
+		w.Peers = append(w.Peers, p)
+	}
+	return w
+}
+
+// forget forgets addresses there.
+func (e *engines) forget(match func(forwarder.MAC) bool) {
+	for _, p := range e.all() {
+		p.forget(match)
+	}
+}

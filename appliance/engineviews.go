@@ -1,0 +1,85 @@
+package appliance
+
+import (
+	"fmt"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/engine"
+	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// enginesOf says who carries the overlays that the kernel is to carry. The peer as a whole is in the kernel when it carries
+// all overlays that have a port here.
+func (n *Node) enginesOf(d *web.DataPath) {
+	d.Overlays = []web.OverlayPath{}
+	carried := map[drawbridge.VNI]bool{}
+	for _, p := range n.engines.all() {
+		o := p.overlay()
+		w := p.told(&o)
+		if !o.InKernel() && w.Engine == web.EngineUser {
+			continue
+		}
+		d.Overlays = append(d.Overlays, w)
+		carried[p.vni] = w.Engine == web.EngineKernel
+		switch w.Engine {
+		case web.EngineKernel:
+			d.Notes = append(d.Notes, fmt.Sprintf("overlay %s: in the kernel, not encrypted", w.Overlay))
+		case web.EngineNone:
+			d.Notes = append(d.Notes, fmt.Sprintf("overlay %s: changing the engine", w.Overlay))
+		default:
+			d.Notes = append(d.Notes, fmt.Sprintf("overlay %s: in user space: %s", w.Overlay, w.Reason))
+		}
+	}
+	if len(n.ports) == 0 {
+		return
+	}
+	for _, p := range n.ports {
+		if !carried[p.vni()] {
+			return
+		}
+	}
+	d.Engine = web.EngineKernel
+}
+
+// overlay is what the configuration says of it.
+func (p *kernelPath) overlay() netconfig.Overlay {
+	for _, o := range p.node.network.inForce().Overlays {
+		if o.VNI == p.vni {
+			return o
+		}
+	}
+	return netconfig.Overlay{Name: fmt.Sprint(uint32(p.vni)), VNI: p.vni, Engine: netconfig.EngineUser}
+}
+
+func (p *kernelPath) told(o *netconfig.Overlay) web.OverlayPath {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := web.OverlayPath{
+		Overlay: o.Name, VNI: uint32(p.vni), Wanted: o.Engine, Reason: p.reason,
+		Engine: map[engine.Phase]string{engine.User: web.EngineUser, engine.Idle: web.EngineNone, engine.Kernel: web.EngineKernel}[p.reached],
+	}
+	if w.Engine != web.EngineKernel && w.Reason == "" {
+		w.Reason = "the peers are about to change"
+	}
+	return w
+}
+
+// engineProblems are overlays that somebody wants in the kernel and user space carries for a reason.
+func (n *Node) engineProblems() (all []web.Problem) {
+	for _, p := range n.engines.all() {
+		o := p.overlay()
+		w := p.told(&o)
+		p.mu.Lock()
+		why := p.reason
+		p.mu.Unlock()
+		if o.Engine != netconfig.EngineKernel || why == "" || w.Engine == web.EngineKernel {
+			continue
+		}
+		all = append(all, web.Problem{
+			Summary: fmt.Sprintf("user space carries overlay %s, not the kernel: %s", o.Name, why),
+			Remedy:  "end the reason, or say engine = \"auto\" if it does not matter",
+		})
+	}
+	return all
+}

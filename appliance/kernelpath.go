@@ -1,0 +1,405 @@
+package appliance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"reflect"
+	"sync"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/engine"
+	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
+	"github.com/drawbridge-net/drawbridge/failover"
+	"github.com/drawbridge-net/drawbridge/failover/gate"
+	"github.com/drawbridge-net/drawbridge/forwarder"
+	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
+	"github.com/drawbridge-net/drawbridge/mesh/transit"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// hearEvery is how often the switch is told what the kernel has heard: often enough for whoever announces stations.
+const hearEvery = 5 * time.Second
+
+// kernelPath is one overlay's way through the kernel, here.
+type kernelPath struct {
+	// Set at construction, then constant.
+	node *Node
+	vni  drawbridge.VNI
+
+	// Owned by followEngines.
+	table kernel.Table // that the kernel has
+	heard time.Time    // when the switch was told
+	since time.Time    // of reached
+	end   func()       // of listening to the kernel
+
+	mu      sync.Mutex // guards what follows; they are changed by followEngines only
+	reached engine.Phase
+	number  uint32 // of the decision that was reached
+	reason  string // that was decided, why the kernel does not carry it
+	lacks   string // why the kernel cannot carry it here
+	failed  string // why it did not the last time
+	tried   time.Time
+	kernel  *kernel.Engine
+	ports   map[*port]installed
+}
+
+// installed is a port that the kernel serves.
+type installed struct {
+	attached *forwarder.Attached
+	port     kernel.Port
+}
+
+// lack notes why the kernel cannot carry the overlay here. What failed is tried again after a while.
+func (p *kernelPath) lack(why string, now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed != "" && now.Sub(p.tried) > probeAgain {
+		p.failed = ""
+	}
+	p.lacks = why
+}
+
+// lacking is what the others are told.
+func (p *kernelPath) lacking() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.lacks != "" {
+		return p.lacks
+	}
+	return p.failed
+}
+
+// follow does the next step to what was decided. Whoever carries the overlay lets go of it first; nobody does for a
+// while; then the other takes it. Here that holds whatever was decided, and in the network since all are
+// waited for (package engine).
+func (p *kernelPath) follow(want engine.Overlay, d engine.Decisions, now time.Time) {
+	switch {
+	case p.reached == engine.User && want.Phase != engine.User:
+		p.node.sw.Suspend(p.vni, true)
+		p.reach(engine.Idle, now)
+	case p.reached == engine.Kernel && want.Phase != engine.Kernel:
+		p.close()
+		p.reach(engine.Idle, now)
+	case p.reached == engine.Idle && now.Sub(p.since) < quiet:
+	case p.reached == engine.Idle && want.Phase == engine.User:
+		p.node.sw.Suspend(p.vni, false)
+		p.reach(engine.User, now)
+	case p.reached == engine.Idle && want.Phase == engine.Kernel && p.lacking() == "":
+		p.enter(want, d, now)
+	}
+	if p.reached == engine.Kernel {
+		if err := p.maintain(d, now); err != nil {
+			p.fail(fmt.Errorf("keep the kernel engine in step: %w", err), now)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reason = want.Reason; p.reached == want.Phase {
+		p.number = want.Number
+	}
+}
+
+func (p *kernelPath) reach(phase engine.Phase, now time.Time) {
+	p.mu.Lock()
+	p.reached, p.since = phase, now
+	p.mu.Unlock()
+	p.node.log.Info("engine of an overlay", "vni", p.vni, "phase", phase)
+	texts := map[engine.Phase]string{
+		engine.User: "user space carries overlay %d here", engine.Kernel: "the kernel carries overlay %d here",
+		engine.Idle: "overlay %d changes its engine: nothing is carried here until all peers have stopped",
+	}
+	p.node.event(web.Event{Level: web.LevelInfo, Kind: "engine_changed", Text: fmt.Sprintf(texts[phase], p.vni)})
+}
+
+// fail ends what the kernel does, and says why.
+func (p *kernelPath) fail(err error, now time.Time) {
+	p.node.log.Error("the kernel does not carry an overlay", "vni", p.vni, "err", err)
+	p.mu.Lock()
+	p.failed, p.tried = firstLine(err), now
+	p.mu.Unlock()
+	p.close()
+	if p.reached == engine.Kernel {
+		p.reach(engine.Idle, now)
+	}
+}
+
+// enter has the kernel begin.
+func (p *kernelPath) enter(want engine.Overlay, d engine.Decisions, now time.Time) {
+	if d.Short(p.node.creds.ID(), 0) == 0 {
+		return // a new peer; its number comes with the next decision
+	}
+	k, err := kernel.Load(kernel.Options{Device: fmt.Sprintf("dbk%d", p.vni), Port: want.Port, Settle: quiet})
+	if err != nil {
+		p.fail(err, now)
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		if err := k.Run(ctx, p); err != nil {
+			p.node.log.Warn("the kernel engine is not listened to", "vni", p.vni, "err", err)
+		}
+	})
+	p.end = func() { cancel(); listening.Wait() }
+	p.mu.Lock()
+	p.kernel = k
+	p.mu.Unlock()
+	p.table = kernel.Table{}
+	p.reach(engine.Kernel, now)
+}
+
+// close has the kernel end.
+func (p *kernelPath) close() {
+	p.mu.Lock()
+	k := p.kernel
+	p.kernel, p.ports = nil, map[*port]installed{}
+	p.mu.Unlock()
+	if k == nil {
+		return
+	}
+	p.end()
+	if err := k.Remove(); err != nil && !errors.Is(err, os.ErrClosed) {
+		p.node.log.Error("the kernel engine was not removed: drawbridge doctor --clean", "vni", p.vni, "err", err)
+	}
+}
+
+// maintain keeps tables and ports in step, and the kernel going.
+func (p *kernelPath) maintain(d engine.Decisions, now time.Time) error {
+	if t := d.Table(p.view()); !reflect.DeepEqual(t, p.table) {
+		if err := p.kernel.Apply(t); err != nil {
+			return err
+		}
+		p.table = t
+	}
+	for _, q := range p.node.ports {
+		if q.vni() != p.vni {
+			continue
+		}
+		if err := p.serve(q, d); err != nil {
+			return fmt.Errorf("port %s: %w", q.name(), err)
+		}
+	}
+	if now.Sub(p.heard) >= hearEvery {
+		p.heard = now
+		if err := p.hear(d); err != nil {
+			return err
+		}
+	}
+	return p.kernel.Renew(renewFor)
+}
+
+// view is what the table is made from.
+func (p *kernelPath) view() engine.View {
+	n := p.node
+	r := n.router.Routes()
+	v := engine.View{Self: n.creds.ID(), Next: r.Next, Children: r.Children, MTU: r.PathMTU}
+	v.Segments, v.Remote = map[drawbridge.SegmentID]engine.Gateway{}, map[drawbridge.PeerID]netip.Addr{}
+	for _, s := range n.segmentViews() {
+		if s.vni != p.vni {
+			continue
+		}
+		if !n.mayBridge(s.activeID, s.id, s.vni) {
+			s.activeID = 0
+		}
+		v.Segments[s.id] = engine.Gateway{Peer: s.activeID, Epoch: s.epoch}
+	}
+	for _, o := range n.router.Peers() {
+		if o.Path == transit.PathUDP && o.Remote.IsValid() {
+			v.Remote[o.ID] = o.Remote.Addr().Unmap().WithZone("")
+		}
+	}
+	return v
+}
+
+// serve has the kernel serve a port as it is now, or no longer.
+func (p *kernelPath) serve(q *port, d engine.Decisions) error {
+	q.mu.Lock()
+	attached := q.attached
+	q.mu.Unlock()
+	p.mu.Lock()
+	old, was := p.ports[q]
+	p.mu.Unlock()
+	switch {
+	case was && old.attached == attached && old.port.Self == q.short(d):
+		return nil
+	case attached == nil || q.short(d) == 0:
+		if !was {
+			return nil
+		}
+		p.install(q, installed{})
+		return p.kernel.RemovePort(old.port.Ifindex)
+	}
+	k, err := q.forKernel(d)
+	if err != nil {
+		return err
+	}
+	if was && old.port.Ifindex != k.Ifindex {
+		if err := p.kernel.RemovePort(old.port.Ifindex); err != nil {
+			return err
+		}
+	}
+	if err := p.kernel.AddPort(k); err != nil {
+		return err
+	}
+	p.install(q, installed{attached, k})
+	return nil
+}
+
+func (p *kernelPath) install(q *port, i installed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ports[q] = i; i.attached == nil {
+		delete(p.ports, q)
+	}
+}
+
+// short is the port's number in the tunnel.
+func (p *port) short(d engine.Decisions) kernel.Short {
+	segment := drawbridge.SegmentID(0)
+	if p.segment != nil {
+		segment = drawbridge.SegmentIDOf(p.segment.Name)
+	}
+	return d.Short(p.node.creds.ID(), segment)
+}
+
+// forKernel describes the port to the kernel engine.
+func (p *port) forKernel(d engine.Decisions) (k kernel.Port, err error) {
+	i, err := hostnet.Find(p.interfaceName())
+	if err != nil {
+		return k, err
+	}
+	k = kernel.Port{Ifindex: i.Index, Self: p.short(d)}
+	if p.segment != nil {
+		k.Segment, k.Gate = drawbridge.SegmentIDOf(p.segment.Name), p.kernel.Memory()
+		return k, nil
+	}
+	k.Gate, err = p.guestGate()
+	return k, err
+}
+
+// guestGate is the memory of a gate that ALONE alone opens and shuts: a guest port has no lease.
+func (p *port) guestGate() (memory int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.guests == nil {
+		if p.guests, err = gate.New(); err != nil {
+			return 0, err
+		}
+		p.turnGuestGate()
+	}
+	return p.guests.Memory(), nil
+}
+
+// guestEpoch is that of every guest gate: there are no tenures.
+const guestEpoch = 1
+
+// turnGuestGate is called with mu held.
+func (p *port) turnGuestGate() {
+	switch {
+	case p.guests == nil:
+	case p.blocked:
+		p.guests.Shut()
+	default:
+		p.guests.Open(guestEpoch, failover.Forever)
+	}
+}
+
+// hear tells the switch what the kernel has heard.
+func (p *kernelPath) hear(d engine.Decisions) error {
+	if _, err := p.kernel.Age(); err != nil {
+		return err
+	}
+	all, err := p.kernel.MACs()
+	if err != nil {
+		return err
+	}
+	here := p.attachments()
+	heard := make([]forwarder.Heard, 0, len(all))
+	for _, s := range all {
+		h := forwarder.Heard{Station: forwarder.Station{MAC: s.MAC, Segment: s.Segment, Age: s.Seen}}
+		if s.Segment == 0 {
+			h.Port, h.Peer = here[s.Port], peerOf(d, s.Origin)
+		}
+		heard = append(heard, h)
+	}
+	p.node.sw.Hear(p.vni, heard)
+	return nil
+}
+
+func peerOf(d engine.Decisions, short kernel.Short) drawbridge.PeerID {
+	for _, a := range d.Attachments {
+		if a.Short == short {
+			return a.Peer
+		}
+	}
+	return 0
+}
+
+// attachments are the ports that the kernel serves, by interface.
+func (p *kernelPath) attachments() map[int]*forwarder.Attached {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[int]*forwarder.Attached{}
+	for _, i := range p.ports {
+		all[i.port.Ifindex] = i.attached
+	}
+	return all
+}
+
+// Learned implements kernel.Listener: the whole table is read now and then.
+func (p *kernelPath) Learned(drawbridge.MAC, kernel.Place) {}
+
+// TooBig implements kernel.Listener.
+func (p *kernelPath) TooBig(port int, f drawbridge.Frame, mtu int) drawbridge.Frame {
+	if a := p.attachments()[port]; a != nil {
+		return a.TooBig(f, mtu)
+	}
+	return nil
+}
+
+var _ kernel.Listener = (*kernelPath)(nil)
+
+// forget has the kernel forget the addresses that match.
+func (p *kernelPath) forget(match func(forwarder.MAC) bool) {
+	p.node.engines.mu.Lock()
+	d := p.node.engines.decisions
+	p.node.engines.mu.Unlock()
+	p.mu.Lock()
+	k, names := p.kernel, map[int]string{}
+	for q, i := range p.ports {
+		names[i.port.Ifindex] = q.name()
+	}
+	p.mu.Unlock()
+	if k == nil {
+		return
+	}
+	_, err := k.Forget(func(s kernel.Station) bool {
+		m := forwarder.MAC{MAC: s.MAC, VNI: p.vni, Segment: s.Segment, Port: names[s.Port]}
+		if s.Port == 0 {
+			m.Peer = peerOf(d, s.Origin)
+		}
+		return match(m)
+	})
+	if err != nil {
+		p.node.log.Warn("the kernel engine did not forget addresses", "vni", p.vni, "err", err)
+	}
+}
+
+// drops are frames that went nowhere.
+func (p *kernelPath) drops() map[string]uint64 {
+	p.mu.Lock()
+	k := p.kernel
+	p.mu.Unlock()
+	if k == nil {
+		return nil
+	}
+	all, err := k.Drops()
+	if err != nil {
+		return nil
+	}
+	return all
+}

@@ -1,0 +1,105 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/drawbridge-net/drawbridge/appliance/lab"
+	"github.com/drawbridge-net/drawbridge/appliance/lab/probe"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// carried counts the broadcasts of a guest and of a host on the VLAN while something happens.
+func (b *bed) carried(t *testing.T, happens func() error) probe.Broadcasts {
+	t.Helper()
+	c, err := probe.Count(b.hosts)
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	sent := make(chan error)
+	for _, h := range []string{"w1", "host1"} {
+		go func() { sent <- c.Send(ctx, h, 1_000_000, time.Millisecond) }()
+	}
+	err = happens()
+	stop()
+	must(t, err, <-sent, <-sent)
+	r, err := c.Finish(quiet)
+	must(t, err)
+	return r
+}
+
+// inKernel demands that the kernel carries everything at a node that runs.
+func (b *bed) inKernel(t *testing.T, node string) {
+	t.Helper()
+	eventually(t, reachLimit, "the kernel carries the overlay at "+node, func() bool {
+		s, err := b.api(node).Status(within(t, reachLimit))
+		return err == nil && len(s.DataPath.Overlays) == 1 && s.DataPath.Overlays[0].Engine == web.EngineKernel
+	})
+}
+
+// TestTheKernelCarriesFrames changes a network that works from user space to the kernel, moves its segment, kills and freezes
+// the active gateway, and changes back. Broadcasts go on all the time: none may come twice, or back.
+func TestTheKernelCarriesFrames(t *testing.T) {
+	b := up(t, "default")
+	b.reach(t, 0)
+	if r := b.carried(t, func() error { return b.EnterKernel(t.Context()) }); !r.Single() {
+		t.Errorf("doubled by the change to the kernel: %+v", r)
+	}
+	b.reach(t, 0)
+	b.reach(t, 1300)
+	if r := b.broadcast(t, 200); !r.ExactlyOnce() {
+		t.Errorf("broadcasts: %+v", r)
+	}
+	for _, how := range []struct {
+		name       string
+		down, back func(node string) error
+	}{
+		{"moved", func(n string) error { return b.moved(t, n) }, func(string) error { return nil }},
+		{"killed", func(n string) error { return lab.Kill(b.Name, n) }, func(n string) error { return lab.Start(t.Context(), b.Name, n) }},
+		{"frozen", func(n string) error { return lab.Freeze(b.Name, n) }, func(n string) error { return lab.Thaw(b.Name, n) }},
+	} {
+		t.Run(how.name, func(t *testing.T) {
+			from, to := b.gateways(t)
+			eventually(t, reachLimit, "the other gateway is ready", func() bool { return b.ready(t, to) })
+			r := b.carried(t, func() error {
+				if s := b.interrupted(t, "w1", "host1", func() error { return how.down(from) }); s.Outage >= outageLimit {
+					t.Errorf("outage of %v, want less than %v", s.Outage, outageLimit)
+				}
+				err := how.back(from)
+				eventually(t, reachLimit, "the gateway is ready again", func() bool { return b.ready(t, from) })
+				return err
+			})
+			if !r.Single() {
+				t.Errorf("doubled: %+v", r)
+			}
+			t.Logf("%+v", r)
+			b.gateways(t)
+			b.inKernel(t, from)
+			b.reach(t, 0)
+			if r := b.broadcast(t, 100); !r.ExactlyOnce() {
+				t.Errorf("broadcasts afterwards: %+v", r)
+			}
+		})
+	}
+	if r := b.carried(t, func() error { return b.LeaveKernel(t.Context()) }); !r.Single() {
+		t.Errorf("doubled by the change to user space: %+v", r)
+	}
+	b.reach(t, 0)
+}
+
+// moved has the active gateway hand over.
+func (b *bed) moved(t *testing.T, active string) error {
+	o, err := b.api(active).Switchover(within(t, reachLimit), "office", web.SwitchoverRequest{By: "test"})
+	if err != nil {
+		return err
+	}
+	eventually(t, reachLimit, "the segment has moved", func() bool {
+		o, err = b.api(active).Operation(within(t, reachLimit), o.ID)
+		return err != nil || o.State != web.OperationRunning
+	})
+	if err == nil && o.State != web.OperationDone {
+		err = errors.New(o.Outcome)
+	}
+	return err
+}
