@@ -580,7 +580,9 @@ func (t *taking) carry(do []handover.Do) {
 		case handover.DoAbort:
 			t.talk.post(&handover.Message{Kind: handover.Abort, ID: t.id, Text: t.machine.Reason})
 		case handover.DoClose:
-			t.keep.end()
+			if t.keep != nil { // it refused
+				t.keep.end()
+			}
 			t.talk.close()
 		}
 	}
