@@ -50,6 +50,7 @@ type Node struct {
 	moves   moves
 
 	departure departure
+	backing   sync.Mutex // held while a backup is made
 	rolling   rolling
 	updating  updating
 	browsers  net.Listener  // for the console, from systemd; nil: none

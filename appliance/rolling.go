@@ -278,6 +278,15 @@ func (n *Node) Rollout() (web.Rollout, error) {
 	return n.rolloutView()
 }
 
+// Rollouts implements web.Node.
+func (n *Node) Rollouts() []web.Rollout {
+	r, err := n.Rollout()
+	if err != nil {
+		return nil
+	}
+	return []web.Rollout{r}
+}
+
 // rolloutView is called with rolling.mu held.
 func (n *Node) rolloutView() (web.Rollout, error) {
 	r := n.rolling.present

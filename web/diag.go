@@ -49,8 +49,5 @@ func (s *server) bundle(w http.ResponseWriter, r *http.Request) {
 		problem(w, status(err), "the bundle was not made: "+err.Error())
 		return
 	}
-	w.Header().Set("Content-Type", BundleType)
-	w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
-	w.WriteHeader(http.StatusOK)
-	_, _ = w.Write(b.Bytes()) // a client that is gone is not our business
+	attach(w, BundleType, name, b.Bytes())
 }

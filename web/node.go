@@ -45,6 +45,9 @@ type Node interface {
 	// its file may be called.
 	Diagnose(ctx context.Context, w io.Writer) (name string, err error)
 
+	// Backup writes all that makes this peer what it is, encrypted with a passphrase, and says what its file may be called.
+	Backup(ctx context.Context, passphrase string, w io.Writer) (name string, err error)
+
 	Mover
 	Roller
 	Updater

@@ -11,6 +11,7 @@ import (
 // Roller brings new software to the peers one after the other. The peer that is asked coordinates it.
 type Roller interface {
 	Rollout() (Rollout, error) // ErrNotFound: there was none
+	Rollouts() []Rollout       // none, or the one above
 	StartRollout(ctx context.Context, r RolloutRequest) (Rollout, error)
 	ResumeRollout(by string) (Rollout, error)
 	AbortRollout(by string) (Rollout, error)
@@ -77,23 +78,25 @@ func (s *server) rollouts() {
 	}
 	huma.Register(s.api, operation("get-rollout", http.MethodGet, "/rollout", "The rolling update that this peer carries out, or its last one", missing),
 		func(context.Context, *struct{}) (*out, error) { return give(s.node.Rollout()) })
+	read(s, "rollouts", "The same as a list, which is empty when there was none", s.node.Rollouts)
 	start := operation("start-rollout", http.MethodPost, "/rollout", "Update peers one after the other: passive gateways first, a planned switchover before an active one", invalid, missing, conflict, later)
 	start.DefaultStatus = http.StatusAccepted
 	huma.Register(s.api, start, func(ctx context.Context, in *answer[RolloutRequest]) (*out, error) {
+		in.Body.By = author(ctx, in.Body.By)
 		return give(s.node.StartRollout(ctx, in.Body))
 	})
 	huma.Register(s.api, operation("resume-rollout", http.MethodPost, "/rollout/resume", "Go on with a rolling update that is paused", missing, conflict),
-		func(_ context.Context, in *answer[ByRequest]) (*out, error) {
-			return give(s.node.ResumeRollout(in.Body.By))
+		func(ctx context.Context, in *answer[ByRequest]) (*out, error) {
+			return give(s.node.ResumeRollout(author(ctx, in.Body.By)))
 		})
 	huma.Register(s.api, operation("abort-rollout", http.MethodPost, "/rollout/abort", "End a rolling update; peers that are updated stay so", missing, conflict),
-		func(_ context.Context, in *answer[ByRequest]) (*out, error) {
-			return give(s.node.AbortRollout(in.Body.By))
+		func(ctx context.Context, in *answer[ByRequest]) (*out, error) {
+			return give(s.node.AbortRollout(author(ctx, in.Body.By)))
 		})
 	again := operation("restart", http.MethodPost, "/restart", "Start this peer's daemon again; its segments are handed over first", conflict)
 	again.DefaultStatus = http.StatusAccepted
 	huma.Register(s.api, again, func(ctx context.Context, in *answer[ByRequest]) (*answer[Operation], error) {
-		o, err := s.node.Restart(ctx, in.Body.By)
+		o, err := s.node.Restart(ctx, author(ctx, in.Body.By))
 		return &answer[Operation]{complete(o)}, s.refusal(err)
 	})
 }

@@ -69,6 +69,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.alerts()
 	s.streams()
 	s.diagnostics()
+	s.backups()
 	s.health(engine)
 	return s.guarded(watching{s, engine})
 }

@@ -34,6 +34,9 @@ const (
 	// MinPassphrase is the shortest passphrase, in bytes: the file may lie around for years.
 	MinPassphrase = 12
 
+	// PassphraseVariable holds the passphrase, for scripts: arguments are seen by everybody on the host.
+	PassphraseVariable = "DRAWBRIDGE_BACKUP_PASSPHRASE"
+
 	manifestName = "manifest.json"
 	nodeFileName = "drawbridge.toml"
 	configName   = "network-configuration.toml"

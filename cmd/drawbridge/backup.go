@@ -18,18 +18,15 @@ import (
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 )
 
-// passphraseVariable holds the passphrase of a backup, for scripts: arguments are seen by everybody on the host.
-const passphraseVariable = "DRAWBRIDGE_BACKUP_PASSPHRASE"
-
 func (t *tool) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Keep all that makes this peer what it is in one encrypted file, and bring it back",
 		Long: "Keep identity, keys, node file, users, tokens, addresses and the network's configuration in one encrypted file, and bring them\n" +
-			"back. The passphrase is asked for, or in " + passphraseVariable + ". Needs root. `age -d FILE | tar x` opens the file, too.",
+			"back. The passphrase is asked for, or in " + backup.PassphraseVariable + ". Needs root. `age -d FILE | tar x` opens the file, too.",
 		Args: cobra.NoArgs,
 	}
-	create := &cobra.Command{Use: "create FILE", Short: "Write a backup of this peer; the daemon may run", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+	create := &cobra.Command{Use: "create FILE", Short: "Write a backup of this peer, - for standard output; the daemon may run", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 		return t.createBackup(cmd.Context(), args[0])
 	}}
 	show := &cobra.Command{Use: "show FILE", Short: "Verify a backup to its last byte, and say what it is of", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
@@ -56,7 +53,7 @@ func (t *tool) backupCommand() *cobra.Command {
 
 // passphrase asks for it, twice when it is new.
 func (t *tool) passphrase(again bool) (string, error) {
-	if p := os.Getenv(passphraseVariable); p != "" {
+	if p := os.Getenv(backup.PassphraseVariable); p != "" {
 		return p, nil
 	}
 	in := bufio.NewReader(t.in)
@@ -86,6 +83,10 @@ func (t *tool) createBackup(ctx context.Context, path string) error {
 	}
 	passphrase, err := t.passphrase(true)
 	if err != nil {
+		return err
+	}
+	if path == "-" {
+		_, err := backup.Create(t.out, passphrase, content)
 		return err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // 0600

@@ -13,7 +13,7 @@ import (
 var screensTo = flag.String("screens", "", "folder to put pictures of all screens into")
 
 // screens are all that the console has.
-var screens = []string{"/", "/segments", "/timeline", "/alerts", "/peers", "/macs", "/addresses", "/ports", "/routes", "/config", "/config/versions", "/config/changes", "/config/applied", "/users", "/account", "/sessions", "/access-tokens", "/certificate", "/audit", "/capture", "/tokens", "/about"}
+var screens = []string{"/", "/segments", "/timeline", "/alerts", "/peers", "/macs", "/addresses", "/ports", "/routes", "/config", "/config/versions", "/config/changes", "/config/applied", "/update", "/users", "/account", "/sessions", "/access-tokens", "/certificate", "/audit", "/capture", "/tokens", "/about"}
 
 func nameOf(path string) string {
 	if path == "/" {

@@ -61,6 +61,7 @@ var Rules = []Rule{
 	{http.MethodGet, "/api/v1/drills", Viewer},
 	{http.MethodGet, "/api/v1/rollout", Viewer},
 	{http.MethodGet, "/api/v1/update", Viewer},
+	{http.MethodGet, "/api/v1/rollouts", Viewer},
 	{http.MethodGet, "/api/v1/takeovers", Viewer},
 	{http.MethodGet, "/api/v1/ipam", Viewer},
 	{http.MethodPost, "/api/v1/ipam", Operator},

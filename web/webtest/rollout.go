@@ -6,7 +6,8 @@ import (
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
-var rolled = web.Rollout{
+// Rolled is a roll-out that waits for somebody.
+var Rolled = web.Rollout{
 	ID: "00112233445566aa", Coordinator: "w", By: "ann", Source: web.SourceRestart, State: "paused",
 	Reason: "b: vlan: listening", Started: Now,
 	Peers: []web.RolloutPeer{{Name: "a", Step: "waiting", Since: Now}, {Name: "b", Step: "verify", Since: Now, From: "1.0", To: "1.1"}},
@@ -14,21 +15,24 @@ var rolled = web.Rollout{
 }
 
 // Rollout implements web.Node.
-func (n *Node) Rollout() (web.Rollout, error) { return rolled, n.read().Failure }
+func (n *Node) Rollout() (web.Rollout, error) { return Rolled, n.read().Failure }
+
+// Rollouts implements web.Node.
+func (n *Node) Rollouts() []web.Rollout { return n.read().Rollouts }
 
 // StartRollout implements web.Node.
 func (n *Node) StartRollout(_ context.Context, r web.RolloutRequest) (web.Rollout, error) {
-	return rolled, n.note("rollout %v all=%v from %q by %s", r.Peers, r.All, r.Source, r.By)
+	return Rolled, n.note("rollout %v all=%v from %q by %s", r.Peers, r.All, r.Source, r.By)
 }
 
 // ResumeRollout implements web.Node.
 func (n *Node) ResumeRollout(by string) (web.Rollout, error) {
-	return rolled, n.note("resume by %s", by)
+	return Rolled, n.note("resume by %s", by)
 }
 
 // AbortRollout implements web.Node.
 func (n *Node) AbortRollout(by string) (web.Rollout, error) {
-	return rolled, n.note("abort by %s", by)
+	return Rolled, n.note("abort by %s", by)
 }
 
 // Restart implements web.Node.

@@ -80,8 +80,9 @@ func sample() Values {
 			{ID: "0102030405", Roles: []string{"voter", "gateway"}, Created: ago(time.Minute), CreatedBy: "root", Expires: Now.Add(59 * time.Minute), Uses: 1, Left: 1, State: "valid"},
 			{ID: "0203040506", Roles: []string{"peer"}, Created: ago(48 * time.Hour), CreatedBy: "root", Expires: ago(47 * time.Hour), Uses: 3, Left: 1, State: "expired"},
 		},
-		Ready:   web.Readiness{Ready: true, Reasons: []string{}},
-		Bundle:  []byte("\x1f\x8b a bundle"),
-		Capture: []byte("\x0a\x0d\x0d\x0a a capture"),
+		Ready:    web.Readiness{Ready: true, Reasons: []string{}},
+		Bundle:   []byte("\x1f\x8b a bundle"),
+		Rollouts: []web.Rollout{Rolled},
+		Capture:  []byte("\x0a\x0d\x0d\x0a a capture"),
 	}
 }

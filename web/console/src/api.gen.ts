@@ -76,9 +76,35 @@ export interface Address {
   use: string;
 }
 
+export interface AddressDonation {
+  /** How many blocks, if no part is named */
+  count?: number;
+  /** Only say what would be given */
+  dry_run?: boolean;
+  /** A block, or a prefix of some that this peer owns */
+  part?: string;
+  /** Of which; may be left out when the network has one subnet, or with part */
+  subnet?: string;
+  /** Name of the peer */
+  to: string;
+}
+
 export interface AddressForget {
   /** Name of the peer */
   peer: string;
+}
+
+export interface AddressGift {
+  /** Free addresses in them */
+  addresses: number;
+  /** Blocks of this peer in which nothing is used, afterwards */
+  left: number;
+  /** The blocks */
+  parts: string[];
+  /** The subnet */
+  subnet: string;
+  /** Name of the new owner */
+  to: string;
 }
 
 export interface AddressImport {
@@ -213,6 +239,11 @@ export interface AuditRecord {
   token?: string;
   /** Who; empty: nobody who was known */
   who: string;
+}
+
+export interface BackupRequest {
+  /** Opens the backup again; nobody can without it */
+  passphrase: string;
 }
 
 export interface ByRequest {
@@ -1491,6 +1522,7 @@ export interface Reads {
   "/peers": Peer[]; // All peers of the network, this one first
   "/ports": Port[]; // Attachments of this peer
   "/rollout": Rollout; // The rolling update that this peer carries out, or its last one
+  "/rollouts": Rollout[]; // The same as a list, which is empty when there was none
   "/routes": Routes; // How frames leave this peer
   "/segments": Segment[]; // Segments and who bridges them, the same on every peer
   "/segments/{segment}/gate": SegmentGate; // How this peer's gate of a segment stands
@@ -1518,6 +1550,7 @@ export interface Changes {
   "POST /alerts/sinks/{name}/test": { takes: SinkTestRequest; gives: SinkTest }; // Tell a sink a test at once, and say what it answered
   "DELETE /alerts/{id}/acknowledge": { takes: void; gives: Alert }; // Note that nobody knows of an alert after all
   "POST /alerts/{id}/acknowledge": { takes: AcknowledgeRequest; gives: Alert }; // Note on this peer that somebody knows of an alert, until it ends
+  "POST /backup": { takes: BackupRequest; gives: void }; // Encrypted backup of this peer: identity, keys, node file, users, tokens, addresses, the network's configuration
   "PUT /certificate": { takes: CertificateRequest; gives: Certificate }; // Replace the certificate; shown from the next connection on
   "PUT /certificate/acme": { takes: ACMERequest; gives: Certificate }; // Have an ACME authority give certificates
   "POST /certificate/renew": { takes: void; gives: Certificate }; // Make a new certificate that is signed by itself
@@ -1529,6 +1562,7 @@ export interface Changes {
   "POST /first-run": { takes: FirstRunRequest; gives: void }; // Make the first admin with the one-time code, and log in; anybody may
   "POST /flush": { takes: FlushRequest; gives: Operation }; // Forget where stations are, on all peers; an empty request forgets all
   "POST /ipam/allocate": { takes: AddressRequest; gives: Address }; // Give an owner an address
+  "POST /ipam/donate": { takes: AddressDonation; gives: AddressGift }; // Give free address space of this peer to another: all that was asked for, or none
   "POST /ipam/forget": { takes: AddressForget; gives: Inheritance }; // End a peer's part in giving out addresses, after it lost its state file; its space is inherited
   "POST /ipam/import": { takes: unknown; gives: AddressImport }; // Give all addresses of a file (CSV or JSON, with at least address and owner), or none if anything is wrong with it
   "POST /ipam/release": { takes: AddressRelease; gives: void }; // Free an address

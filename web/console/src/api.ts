@@ -56,11 +56,12 @@ export async function readText(path: keyof Reads, query?: Query): Promise<string
 }
 
 /** download is an answer that is a file, and what the node calls it. */
-export async function download(path: Downloads): Promise<{ file: Blob; name: string }> {
-  const answer = await fetch(address(path));
+export const download = async (path: Downloads): Promise<{ file: Blob; name: string }> => fileOf(await fetch(address(path)));
+
+async function fileOf(answer: Response): Promise<{ file: Blob; name: string }> {
   if (!answer.ok) throw await refusalOf(answer);
   const name = /filename="([\w.-]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1];
-  return { file: await answer.blob(), name: name ?? path.slice(1) };
+  return { file: await answer.blob(), name: name ?? "drawbridge" };
 }
 
 type Names = Record<string, string | number>;
@@ -86,14 +87,21 @@ function freshKey(): string {
 export async function change<C extends keyof Changes>(
   what: C, body: Changes[C]["takes"], names: Names = {}, headers: Record<string, string> = {},
 ): Promise<Changes[C]["gives"]> {
+  const answer = await send(what, body, names, headers);
+  if (!answer.ok) throw await refusalOf(answer);
+  return answer.status === 204 ? (undefined as Changes[C]["gives"]) : answer.json();
+}
+
+/** changeForFile does something whose answer is a file. */
+export const changeForFile = async <C extends keyof Changes>(what: C, body: Changes[C]["takes"]): Promise<{ file: Blob; name: string }> => fileOf(await send(what, body, {}, {}));
+
+function send(what: string, body: unknown, names: Names, headers: Record<string, string>): Promise<Response> {
   const [method, pattern] = what.split(" ") as [string, string];
-  const answer = await fetch(base + named(pattern, names), {
+  return fetch(base + named(pattern, names), {
     method,
     headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  if (!answer.ok) throw await refusalOf(answer);
-  return answer.status === 204 ? (undefined as Changes[C]["gives"]) : answer.json();
 }
 
 /** said turns whatever was thrown into a sentence. */

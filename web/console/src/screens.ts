@@ -19,6 +19,7 @@ import { Segments } from "./screens/segments";
 import { Sessions } from "./screens/sessions";
 import { Timeline } from "./screens/timeline";
 import { Tokens } from "./screens/tokens";
+import { Update } from "./screens/update";
 import { Users } from "./screens/users";
 
 export interface Screen {
@@ -52,6 +53,7 @@ export const groups: { title: string; screens: Screen[] }[] = [
     title: "Administration",
     screens: [
       { path: "/config", title: "Configuration", icon: "config", show: Config },
+      { path: "/update", title: "Update", icon: "update", show: Update },
       { path: "/users", title: "Users", icon: "users", show: Users },
       { path: "/account", title: "Account", icon: "account", show: Account },
       { path: "/sessions", title: "Sessions", icon: "system", show: Sessions },

@@ -1,11 +1,11 @@
 import { useState } from "preact/hooks";
-import { download, said } from "../api";
-import { bytes, count } from "../format";
+import { download } from "../api";
+import { kept } from "../download";
+import { count } from "../format";
 import { useFeed } from "../live";
 import { whyNot } from "../session";
 import { Icon } from "../ui/icons";
-import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, save, State } from "../ui/parts";
-import { toast } from "../ui/toast";
+import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, State } from "../ui/parts";
 import { kindWords } from "../words";
 
 export function About() {
@@ -68,13 +68,7 @@ function Collect() {
   const [busy, setBusy] = useState(false);
   const run = async () => {
     setBusy(true);
-    try {
-      const { file, name } = await download("/diag");
-      save(name, "application/gzip", [file]);
-      toast(`${name} (${bytes(file.size)}) is in your downloads`);
-    } catch (err) {
-      toast(said(err), "bad");
-    }
+    await kept(download("/diag"));
     setBusy(false);
   };
   const why = whyNot("admin");

@@ -31,11 +31,8 @@ export function Dialog({ title, onClose, children, actions, wide }: {
   );
 }
 
-/** Confirm asks before something that hurts. What cannot be undone wants a word typed. */
-export function Confirm({ title, children, verb, type, act, onClose }: {
-  title: string; children: ComponentChildren; verb: string; type?: string; act: () => Promise<void>; onClose: () => void;
-}) {
-  const [typed, setTyped] = useState("");
+/** useDeed does what a dialog is for, once at a time; it closes when that is done, or else says what was wrong. */
+export function useDeed(act: () => Promise<void>, onClose: () => void) {
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState("");
   const run = async () => {
@@ -49,6 +46,18 @@ export function Confirm({ title, children, verb, type, act, onClose }: {
       setBusy(false);
     }
   };
+  return { busy, wrong, run };
+}
+
+/** Wrong is what was wrong with what somebody asked for. */
+export const Wrong = ({ children }: { children: string }) => (children ? <p class="wrong" role="alert"><Icon name="bad" size={18} /> {children}</p> : null);
+
+/** Confirm asks before something that hurts. What cannot be undone wants a word typed. */
+export function Confirm({ title, children, verb, type, act, onClose }: {
+  title: string; children: ComponentChildren; verb: string; type?: string; act: () => Promise<void>; onClose: () => void;
+}) {
+  const [typed, setTyped] = useState("");
+  const { busy, wrong, run } = useDeed(act, onClose);
   return (
     <Dialog
       title={title} onClose={onClose}
@@ -68,7 +77,7 @@ export function Confirm({ title, children, verb, type, act, onClose }: {
           <input value={typed} onInput={(e) => setTyped(e.currentTarget.value)} autocomplete="off" spellcheck={false} />
         </label>
       )}
-      {wrong && <p class="wrong" role="alert"><Icon name="bad" size={18} /> {wrong}</p>}
+      <Wrong>{wrong}</Wrong>
     </Dialog>
   );
 }

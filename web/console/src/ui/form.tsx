@@ -1,7 +1,6 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { said } from "../api";
-import { Dialog } from "./dialog";
+import { Dialog, useDeed, Wrong } from "./dialog";
 import { Icon } from "./icons";
 
 let forms = 0;
@@ -11,19 +10,10 @@ export function FormDialog({ title, verb, children, act, onClose, locked }: {
   title: string; verb: string; children: ComponentChildren; act: () => Promise<void>; onClose: () => void; locked?: boolean;
 }) {
   const [id] = useState(() => `form${++forms}`);
-  const [busy, setBusy] = useState(false);
-  const [wrong, setWrong] = useState("");
-  const submit = async (e: SubmitEvent) => {
+  const { busy, wrong, run } = useDeed(act, onClose);
+  const submit = (e: SubmitEvent) => {
     e.preventDefault();
-    setBusy(true);
-    setWrong("");
-    try {
-      await act();
-      onClose();
-    } catch (err) {
-      setWrong(said(err));
-      setBusy(false);
-    }
+    void run();
   };
   return (
     <Dialog
@@ -37,7 +27,7 @@ export function FormDialog({ title, verb, children, act, onClose, locked }: {
     >
       <form id={id} class="form" onSubmit={submit}>
         {children}
-        {wrong && <p class="wrong" role="alert"><Icon name="bad" size={18} /> {wrong}</p>}
+        <Wrong>{wrong}</Wrong>
       </form>
     </Dialog>
   );
