@@ -53,7 +53,7 @@ func (v *vm) starts() (slots string) {
 // shows waits for words on the status screen.
 func (v *vm) shows(words ...string) {
 	v.t.Helper()
-	v.try("the status screen", 40*time.Minute, func() error {
+	v.try("the status screen", func() error {
 		text, err := os.ReadFile(v.dir + "/serial")
 		if err != nil {
 			return err
@@ -75,7 +75,7 @@ func TestNeverHealthy(t *testing.T) {
 	v.expect(untilGood, "END=0")
 	v.expect("drawbridge update /dev/vdc", "is in slot b; restart to try it(.|\n)*END=0")
 	v.send("sleep 1; exec systemctl reboot")
-	v.try("two trials and the slot before", 40*time.Minute, func() error {
+	v.try("two trials and the slot before", func() error {
 		if s := v.starts(); s != "abba" {
 			return fmt.Errorf("the loader took %s, want abba", s)
 		}
@@ -237,7 +237,7 @@ func TestKeeping(t *testing.T) {
 	// A system that hangs is restarted.
 	v.expect("until [ \"$(cat /sys/class/watchdog/watchdog0/state)\" = active ]; do sleep 1; done", "END=0")
 	v.send("sync; kill -SEGV 1")
-	v.try("the watchdog", 40*time.Minute, func() error {
+	v.try("the watchdog", func() error {
 		if s := v.starts(); s != "aa" {
 			return fmt.Errorf("the loader took %s", s)
 		}
@@ -254,7 +254,7 @@ func TestKeeping(t *testing.T) {
 	v.shows("This machine has not been set up")
 	v.expect("ls /var/lib/drawbridge/peer.crt /etc/drawbridge/drawbridge.toml", "END=[12]")
 	v.expect(": >/run/drawbridge-orders/reboot", "END=0")
-	v.try("the restart that the screen asked for", 40*time.Minute, func() error {
+	v.try("the restart that the screen asked for", func() error {
 		if v.starts() != "aa" {
 			return errors.New("none")
 		}

@@ -102,7 +102,7 @@ func (s *site) segment(on string) (g segment) {
 func (s *site) active(on string, ready int, ok func(string) bool) string {
 	s.t.Helper()
 	who := ""
-	s.vms[on].try("an active gateway", 40*time.Minute, func() error {
+	s.vms[on].try("an active gateway", func() error {
 		g := s.segment(on)
 		n := 0
 		for _, p := range g.Gateways {
@@ -124,7 +124,7 @@ func anybody(string) bool { return true }
 // reach waits until the hosts hear each other.
 func (s *site) reach() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 40*time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	r, err := probe.Ping(ctx, hosts, 56)
 	if err != nil || !r.OK() {

@@ -26,6 +26,22 @@ var out = filepath.Join("..", "build", "image")
 
 const mib = 1 << 20
 
+// patience bounds every wait for a machine. The emulator may share its cores with anything, and a start that takes 8 s on an idle
+// machine took 20 minutes on a busy one: what is late is not wrong. PATIENCE, such as 5m, is for whoever looks on.
+var patience = 40 * time.Minute
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv("PATIENCE"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			fmt.Fprintf(os.Stderr, "PATIENCE=%s: want a length of time such as 5m\n", text)
+			os.Exit(2)
+		}
+		patience = d
+	}
+	os.Exit(m.Run())
+}
+
 // vm is one start of a disk in QEMU. Its first serial port goes to a file, the second has a root shell, which only the
 // tests' own loader configuration asks for.
 type vm struct {
@@ -155,7 +171,7 @@ func launch(t *testing.T, m machine, disk string, more ...string) *vm {
 		t.Fatal(err)
 	}
 	t.Cleanup(v.cut)
-	v.try("the second serial port", 30*time.Second, func() error {
+	v.try("the second serial port of the emulator", func() error {
 		v.shell, err = net.Dial("unix", v.dir+"/shell")
 		return err
 	})
@@ -194,17 +210,17 @@ func (v *vm) reset() {
 }
 
 // try repeats until f succeeds: outside of the machine nothing tells when it is so far.
-func (v *vm) try(what string, within time.Duration, f func() error) {
+func (v *vm) try(what string, f func() error) {
 	v.t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for deadline := time.Now().Add(within); ; <-tick.C {
+	for deadline := time.Now().Add(patience); ; <-tick.C {
 		err := f()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			v.t.Fatalf("%s: %v after %s; the serial console:\n%s", what, err, within, v.screen())
+			v.t.Fatalf("%s: still not there %s after the start of the emulator: %v\nserial console: %s", what, time.Since(v.began).Round(time.Second), err, v.screen())
 		}
 	}
 }
@@ -218,23 +234,45 @@ func (v *vm) screen() string {
 	return string(text[max(0, len(text)-6000):])
 }
 
-// wait reads the shell until it said what pattern matches.
-func (v *vm) wait(pattern string, within time.Duration) string {
+// wait reads the shell until it said what pattern matches; what is it that is waited for.
+func (v *vm) wait(what, pattern string) string {
 	v.t.Helper()
+	said, err := v.hear(pattern, patience)
+	if err != nil {
+		v.t.Fatalf("%s: %v\nshell: %s\n%s\nserial console: %s", what, err, v.heard, v.diagnosis(), v.screen())
+	}
+	return said
+}
+
+func (v *vm) hear(pattern string, within time.Duration) (string, error) {
 	re, b := regexp.MustCompile(pattern), make([]byte, 65536)
 	_ = v.shell.SetReadDeadline(time.Now().Add(within))
 	for {
 		if m := re.FindIndex(v.heard); m != nil {
 			said := string(v.heard[:m[1]])
 			v.heard = v.heard[m[1]:]
-			return said
+			return said, nil
 		}
 		n, err := v.shell.Read(b)
 		if err != nil {
-			v.t.Fatalf("waiting for %s: %v\nshell: %s\nserial console: %s", pattern, err, v.heard, v.screen())
+			return "", fmt.Errorf("nothing like %s within %s: %w", pattern, within, err)
 		}
 		v.heard = append(v.heard, b[:n]...)
 	}
+}
+
+// diagnosis interrupts what the shell does and asks the system what is wrong with it.
+func (v *vm) diagnosis() string {
+	const questions = "systemctl --failed --no-legend --no-pager; systemctl list-jobs --no-pager; drawbridge update status; drawbridge status; journalctl -b --no-pager -n 40 -p notice"
+	if _, err := fmt.Fprintf(v.shell, "\x03\n%s; echo E''ND=$?\n", questions); err != nil {
+		return "the shell is gone: " + err.Error()
+	}
+	v.heard = nil
+	said, err := v.hear(`END=\d+\r?\n`, min(patience, 2*time.Minute))
+	if err != nil {
+		return fmt.Sprintf("the system does not say what is wrong: %v: %s", err, v.heard)
+	}
+	return said
 }
 
 // drain forgets what the shell has said so far.
@@ -260,7 +298,7 @@ func (v *vm) booted() {
 // prompt asks for one again and again: what was said before a restart is forgotten.
 func (v *vm) prompt() {
 	v.t.Helper()
-	v.try("the shell", 40*time.Minute, func() error {
+	v.try("the shell", func() error {
 		b := make([]byte, 65536)
 		_ = v.shell.SetReadDeadline(time.Now().Add(3 * time.Second))
 		n, err := v.shell.Read(b)
@@ -287,7 +325,7 @@ func (v *vm) send(line string) {
 func (v *vm) do(command string) string {
 	v.t.Helper()
 	v.send(command + "; echo E''ND=$?")
-	said := v.wait(`END=\d+\r?\n`, 40*time.Minute)
+	said := v.wait(command, `END=\d+\r?\n`)
 	v.t.Logf("%s: %s", command, said)
 	return strings.ReplaceAll(escape.ReplaceAllString(said, ""), "\r", "")
 }
@@ -305,7 +343,7 @@ func (v *vm) expect(command, pattern string) string {
 // fingerprint is that of the certificate which the console shows, as soon as it does.
 func (v *vm) fingerprint() (pairs string) {
 	v.t.Helper()
-	v.try("the console", 40*time.Minute, func() error {
+	v.try("the console for browsers", func() error {
 		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: 10 * time.Second}, Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13}}
 		c, err := d.DialContext(v.t.Context(), "tcp", v.console)
 		if err != nil {
