@@ -220,7 +220,9 @@ func (n *Node) ownTakeovers() (all []web.Takeover) {
 		_, open := p.gate.Permit()
 		t := web.Takeover{Segment: p.segment.Name, Peer: string(n.creds.Name), Active: open, Told: time.Now().UTC(), Checks: n.checks(p, 0)}
 		t.Ready = !slices.ContainsFunc(t.Checks, func(c web.Check) bool { return !c.OK })
-		if !open {
+		if open {
+			t.Cause = p.why()
+		} else {
 			t.Predicted = web.MillisecondsOf(leases[drawbridge.SegmentIDOf(p.segment.Name)].Takeover)
 		}
 		t.Preempts, t.Preempted = p.preempt.tell(n.elapsed())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
@@ -144,11 +145,35 @@ func (n *Node) Segments() []web.Segment {
 		}
 		if v.active != "" {
 			active := string(v.active)
-			s.Active = &active
+			s.Active, s.Cause = &active, n.wholeCause(&v)
 		}
 		all = append(all, s)
 	}
 	return all
+}
+
+// wholeCause is why the active gateway's gate is open. What peers tell of their ports has room for the beginning of it only;
+// the rest comes with the readiness, a moment later.
+func (n *Node) wholeCause(v *segmentView) string {
+	whole := ""
+	if v.activeID == n.creds.ID() {
+		for _, p := range n.ports {
+			if p.segment != nil && p.segment.Name == v.name {
+				whole = p.why()
+			}
+		}
+	}
+	n.readiness.mu.Lock()
+	defer n.readiness.mu.Unlock()
+	for _, t := range n.readiness.told[v.activeID] {
+		if t.Segment == v.name {
+			whole = t.Cause
+		}
+	}
+	if strings.HasPrefix(whole, v.cause) {
+		return whole
+	}
+	return v.cause
 }
 
 // mayBridge says whether frames of a peer may claim to come from a segment: its certificate must make it a

@@ -154,6 +154,7 @@ type Takeover struct {
 	Segment   string       `json:"segment" doc:"Name of the segment"`
 	Peer      string       `json:"peer" doc:"Name of the gateway"`
 	Active    bool         `json:"active" doc:"Its gate is open"`
+	Cause     string       `json:"cause,omitempty" doc:"Why it is, as the whole chain of causes"`
 	Ready     bool         `json:"ready" doc:"Every check passes"`
 	Checks    []Check      `json:"checks" doc:"Each check with its present value"`
 	Predicted Milliseconds `json:"predicted_ms" doc:"How long frames would stop if the active gateway died now, by the lease's timers and round trips; 0: unknown, or it is active"`

@@ -1330,6 +1330,8 @@ export interface TOTPSecret {
 export interface Takeover {
   /** Its gate is open */
   active: boolean;
+  /** Why it is, as the whole chain of causes */
+  cause?: string;
   /** Each check with its present value */
   checks: Check[];
   /** How long ago, in seconds, a drill on schedule was last begun or skipped, as far as this gateway knows */
