@@ -11,6 +11,7 @@ import (
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
+	"github.com/drawbridge-net/drawbridge/failover/handover"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 	"github.com/drawbridge-net/drawbridge/web"
@@ -31,6 +32,7 @@ const (
 // comparing is a port's part in comparing the segment's ports. The goroutine of compareWires owns what is not atomic.
 type comparing struct {
 	alone.Comparison
+	cut      handover.CutOff
 	ear      *ear          // nil: none
 	apartAt  time.Duration // when another gateway was last not heard both ways
 	reportAt time.Duration // not before
@@ -127,6 +129,7 @@ func (p *port) compare(ctx context.Context, now time.Duration, ears *sync.WaitGr
 	if a.Yield != 0 {
 		p.leave(now, &a)
 	}
+	p.leaveCutOff(now)
 	for _, alarm := range a.Alarms {
 		p.tellFinding(&alarm)
 	}

@@ -27,6 +27,8 @@ const (
 	OtherCutOff
 	// Split is a segment of which each gateway hears a part.
 	Split
+	// Unreached is a gateway that reaches nobody over the overlay: not a matter of the wire, and never found here.
+	Unreached
 	// Unclear is a wire that does not carry both ways, and on which nobody else says which end is to blame.
 	Unclear
 )
@@ -35,6 +37,7 @@ var findingTexts = [...]string{
 	"the wire carries both ways", "what this port sends does not arrive", "this port hears nothing",
 	"this port is cut off although it has a carrier", "what the other's port sends does not arrive", "the other's port hears nothing",
 	"the other's port is cut off", "the segment is split between the gateways",
+	"nobody is reached over the overlay, although the voters answer",
 	"the wire does not carry both ways, and no third station tells whose port it is",
 }
 
@@ -46,7 +49,7 @@ func (f Finding) String() string {
 }
 
 // findingReasons are the words of alarms; they are stable, as those of blocked ports.
-var findingReasons = [...]Reason{"", "mute", "deaf", "cut_off", "other_mute", "other_deaf", "other_cut_off", "split", "one_way"}
+var findingReasons = [...]Reason{"", "mute", "deaf", "cut_off", "other_mute", "other_deaf", "other_cut_off", "split", "unreached", "one_way"}
 
 const (
 	// ReportEvery is how often gateways that do not hear each other both ways tell each other what they hear: as often as a

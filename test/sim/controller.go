@@ -13,6 +13,37 @@ import (
 // lookAtPorts is how often they do when nothing has changed on the wire.
 const lookAtPorts = int64(time.Second)
 
+// lookAtOverlay is how often an active gateway looks whether it reaches anybody; as in appliance.
+const lookAtOverlay = 200 * ms
+
+// watchOverlay leaves segments to another gateway when nobody is reached over the overlay.
+func (n *node) watchOverlay() {
+	reached, heir := 0, drawbridge.PeerID(0)
+	for _, up := range n.mesh.up {
+		if up {
+			reached++
+		}
+	}
+	_, voters := n.lease.Quorum(n.instant())
+	for _, v := range voters {
+		if v.Peer != n.id && int(v.Peer) <= n.w.plan.Gateways && v.Age >= 0 && int64(v.Age) < 150*ms {
+			heir = v.Peer
+		}
+	}
+	for _, p := range n.ports {
+		if p.segment == nil || p.opened == 0 || p.keeper != nil {
+			continue
+		}
+		if p.cut.Look(n.since(), len(n.w.nodes)-1, reached, heir != 0) && !p.comparison.Recused(n.since()) {
+			n.w.signal(n, "nobody is reached over the overlay")
+			p.comparison.Yielded(n.since())
+			n.stand()
+			p.yield(heir)
+		}
+	}
+	n.later(n.w.now+lookAtOverlay, control, n.watchOverlay)
+}
+
 // compare looks at the ports of this gateway beside those of the others.
 func (n *node) compare() {
 	next := lookAtPorts

@@ -76,7 +76,7 @@ func (n *node) checkLinks() {
 	w, m := n.w, &n.mesh
 	changed := false
 	n.others(func(o *node) {
-		if w.reach(n, o) {
+		if w.reach(n, o) && !w.links[n.index][o.index].dark {
 			m.heard[o.index] = w.now
 			if !m.up[o.index] {
 				m.up[o.index], changed = true, true

@@ -6,6 +6,7 @@ import (
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
+	"github.com/drawbridge-net/drawbridge/failover/handover"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 	"github.com/drawbridge-net/drawbridge/mesh/topology"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
@@ -87,6 +88,7 @@ type port struct {
 	rank        int
 	maintenance bool
 	comparison  alone.Comparison
+	cut         handover.CutOff
 }
 
 func (w *world) newNode(i int, name string) *node {
@@ -189,13 +191,14 @@ func (n *node) start() {
 	n.guard()
 	n.look()
 	n.compare()
+	n.watchOverlay()
 	n.tickALONE()
 }
 
 // reset begins the part of a port in a run: the gate of the last one is shut first.
 func (p *port) reset() {
 	p.usable, p.held, p.opened, p.since, p.told, p.stuck, p.keeper, p.regent = false, 0, 0, 0, 0, false, nil, 0
-	p.echoes, p.comparison = [64]echo{}, alone.Comparison{}
+	p.echoes, p.comparison, p.cut = [64]echo{}, alone.Comparison{}, handover.CutOff{}
 	if p.gate != nil {
 		p.gate.Shut()
 		p.noteShut()

@@ -127,6 +127,13 @@ var rows = []row{
 		},
 	},
 	{
+		name: "active reaches nobody over the overlay, the voters answer", layer: "health", silence: 1300 * ms, lasts: 2500,
+		strike:  func(w *world, a, _ *node) { w.darken(a, true) },
+		end:     func(w *world, a, _ *node) { w.darken(a, false) },
+		signals: []string{"A nobody is reached over the overlay", "A handed over"},
+		never:   []string{"A " + lapsed, "B nobody is reached over the overlay"},
+	},
+	{
 		name: "witness dies", layer: "none", silence: unhurt, stays: true,
 		strike: func(w *world, _, _ *node) { w.witness().crash(true) },
 		end:    func(w *world, _, _ *node) { w.witness().start() },

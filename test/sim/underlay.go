@@ -6,6 +6,7 @@ type link struct {
 	loss  float64
 	slow  float64 // probability that a datagram of the leases takes up to a tenth of a second
 	cut   bool
+	dark  bool // only leases pass: the mesh's port is filtered
 }
 
 // layLinks gives every pair a delay of its own: a LAN, or two sites of a town.
@@ -21,7 +22,7 @@ func (w *world) layLinks() {
 // transmit sends a datagram.
 func (w *world) transmit(from, to *node, t thread, hear func()) {
 	l := &w.links[from.index][to.index]
-	if l.cut || l.loss > 0 && w.rnd.Float64() < l.loss {
+	if l.cut || l.dark && t != leases || l.loss > 0 && w.rnd.Float64() < l.loss {
 		return
 	}
 	delay := l.delay + w.rnd.Int64N(30e3)
@@ -40,6 +41,14 @@ func (w *world) cut(from, to *node, cut bool) {
 func (w *world) cutBoth(a, b *node, cut bool) {
 	w.cut(a, b, cut)
 	w.cut(b, a, cut)
+}
+
+// darken filters the mesh's datagrams between a node and all others, or ends that. What the voters say of decisions passes.
+func (w *world) darken(n *node, dark bool) {
+	n.others(func(o *node) {
+		w.links[n.index][o.index].dark, w.links[o.index][n.index].dark = dark, dark
+	})
+	w.note("%s reaches nobody over the overlay: %v", n.name, dark)
 }
 
 // reach reports whether datagrams pass both ways between two running processes.
