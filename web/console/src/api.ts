@@ -104,6 +104,14 @@ function send(what: string, body: unknown, names: Names, headers: Record<string,
   });
 }
 
+/** upload is a change whose body is a file. */
+export async function upload<C extends keyof Changes>(what: C, file: Blob, query: Query = {}): Promise<Changes[C]["gives"]> {
+  const [method, path] = what.split(" ") as [string, keyof Reads];
+  const answer = await fetch(address(path, query), { method, headers: { "Content-Type": "text/plain" }, body: file });
+  if (!answer.ok) throw await refusalOf(answer);
+  return answer.json();
+}
+
 /** said turns whatever was thrown into a sentence. */
 export function said(err: unknown): string {
   if (err instanceof Refusal) return err.message;

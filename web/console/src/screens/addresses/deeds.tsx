@@ -1,14 +1,13 @@
 // What people do to addresses by hand, and the story of one.
 import { useEffect, useState } from "preact/hooks";
-import { change, readNamed, said } from "../../api";
-import type { Address, Subnet } from "../../api";
+import { change, readNamed, Refusal, said, upload } from "../../api";
+import type { Address, AddressImport, Subnet } from "../../api";
 import { count, plural } from "../../format";
 import { setQuery } from "../../route";
 import { Confirm, Dialog } from "../../ui/dialog";
 import { FormDialog } from "../../ui/form";
 import { Icon } from "../../ui/icons";
 import { toast } from "../../ui/toast";
-import { rowsOf, type Row } from "./import";
 
 interface After {
   onClose: () => void;
@@ -109,56 +108,55 @@ export function Release({ address: a, done, onClose }: After & { address: Addres
   );
 }
 
-/** Import claims what a file lists, one address after the other, and says which could not be had. */
+/** Import gives all addresses of a file, or none: the node says first what it would do, or what is wrong with which line. */
 export function Import({ done, onClose }: { done: () => void; onClose: () => void }) {
-  const [rows, setRows] = useState<Row[]>();
-  const [wrong, setWrong] = useState("");
-  const [at, setAt] = useState<number>();
-  const [failed, setFailed] = useState<string[]>([]);
-  const pick = async (file: File | undefined) => {
-    setWrong("");
-    setRows(undefined);
-    if (!file) return;
+  const [file, setFile] = useState<File>();
+  const [plan, setPlan] = useState<AddressImport>();
+  const [wrong, setWrong] = useState<string[]>([]);
+  const [busy, setBusy] = useState(false);
+  const send = async (from: File, dry: boolean) => {
+    setBusy(true);
+    setWrong([]);
     try {
-      setRows(rowsOf(await file.text()));
+      const got = await upload("POST /ipam/import", from, { dry_run: dry });
+      setPlan(got);
+      return got;
     } catch (err) {
-      setWrong(said(err));
+      setPlan(undefined);
+      setWrong(err instanceof Refusal && err.parts.length > 0 ? err.parts.map((p) => (p.location ? `${p.location}: ${p.message}` : p.message ?? "")) : [said(err)]);
+    } finally {
+      setBusy(false);
     }
+  };
+  const pick = (chosen: File | undefined) => {
+    setFile(chosen);
+    setPlan(undefined);
+    setWrong([]);
+    if (chosen) void send(chosen, true);
   };
   const run = async () => {
-    for (const [i, r] of rows!.entries()) {
-      setAt(i);
-      try {
-        await change("POST /ipam/allocate", r);
-      } catch (err) {
-        setFailed((all) => [...all, `${r.address}: ${said(err)}`]);
-      }
-    }
-    setAt(rows!.length);
+    const got = await send(file!, false);
+    if (!got) return;
+    toast(`${plural(got.given.length, "address was", "addresses were")} given`);
     done();
+    onClose();
   };
-  const over = rows !== undefined && at === rows.length;
   return (
     <Dialog
       title="Import addresses" onClose={onClose} wide
       actions={(
         <>
-          <button type="button" onClick={onClose}>{over ? "Close" : "Cancel"}</button>
-          {!over && <button type="button" class="primary" disabled={!rows || at !== undefined} onClick={run}>{at !== undefined && <span class="spinner" aria-hidden="true" />} Claim {rows ? plural(rows.length, "address", "addresses") : "addresses"}</button>}
+          <button type="button" onClick={onClose}>Cancel</button>
+          <button type="button" class="primary" disabled={busy || !plan || plan.given.length === 0} onClick={run}>{busy && <span class="spinner" aria-hidden="true" />} Give {plan ? plural(plan.given.length, "address", "addresses") : "addresses"}</button>
         </>
       )}
     >
-      <p class="quiet-text">A file as this screen exports it: CSV with the columns <code>address</code> and <code>owner</code>, or a JSON list of objects with both. Each address is claimed for its owner until it is released. What others have is left to them.</p>
-      <label class="field"><span>File, CSV or JSON</span><input type="file" accept=".csv,.json,text/csv,application/json" disabled={at !== undefined} onChange={(e) => void pick(e.currentTarget.files?.[0])} /></label>
-      {wrong && <p class="wrong" role="alert"><Icon name="bad" size={18} /> {wrong}</p>}
-      {rows && at === undefined && <ul class="preview">{rows.slice(0, 5).map((r) => <li key={r.address}><code>{r.address}</code> {r.owner}</li>)}{rows.length > 5 && <li class="quiet-text">and {count(rows.length - 5)} more</li>}</ul>}
-      {rows && at !== undefined && (
-        <div role="status">
-          <progress max={rows.length} value={at} aria-label="Addresses done" />
-          <p>{count(at)} of {plural(rows.length, "address", "addresses")} done, {count(failed.length)} refused</p>
-        </div>
-      )}
-      {failed.length > 0 && <ul class="preview">{failed.map((f) => <li key={f}><Icon name="bad" size={16} /> {f}</li>)}</ul>}
+      <p class="quiet-text">CSV with the columns <code>address</code> and <code>owner</code>, or a JSON list of objects with both. All addresses are given, or none if anything is wrong; the same file again changes nothing.</p>
+      <label class="field"><span>File, CSV or JSON</span><input type="file" accept=".csv,.json,text/csv,application/json" disabled={busy} onChange={(e) => pick(e.currentTarget.files?.[0])} /></label>
+      {wrong.length > 0 && <p class="wrong" role="alert"><Icon name="bad" size={18} /> Nothing was imported.</p>}
+      {wrong.length > 0 && <ul class="preview">{wrong.map((w) => <li key={w}>{w}</li>)}</ul>}
+      {plan && <p role="status">{count(plan.given.length)} to be given, {count(plan.same)} there already, {count(plan.left)} left out.</p>}
+      {plan && <ul class="preview">{plan.given.slice(0, 5).map((r) => <li key={r.address}><code>{r.address}</code> {r.owner}, by {r.at}</li>)}{plan.given.length > 5 && <li class="quiet-text">and {count(plan.given.length - 5)} more</li>}</ul>}
     </Dialog>
   );
 }
