@@ -433,6 +433,8 @@ export interface DataPath {
   gso: boolean;
   /** Why something better is not in use */
   notes: string[];
+  /** Overlays that the network configuration wants in the kernel */
+  overlays: OverlayPath[];
   /** Ports take super-frames with virtio-net headers */
   vnet: boolean;
 }
@@ -844,6 +846,19 @@ export interface Operation {
   to?: string;
   /** What led to it, when nobody asked but a rule of the network */
   why?: string;
+}
+
+export interface OverlayPath {
+  /** What forwards its frames here; none while all peers change from one to the other */
+  engine: "user" | "kernel" | "none";
+  /** Name of the overlay; its number while the configuration does not name it */
+  overlay: string;
+  /** Why the kernel does not */
+  reason?: string;
+  /** Number of the overlay */
+  vni: number;
+  /** What the network configuration says */
+  wanted: "user" | "kernel" | "auto";
 }
 
 export interface OwnPasswordRequest {
