@@ -58,7 +58,7 @@ var mayImport = map[string][]string{
 	"appliance/hostnet":         {""},
 	"appliance/notify":          {},
 	"appliance/diag":            {},
-	"appliance/doctor":          {"", "appliance/config", "appliance/hostnet", "failover", "failover/gate"},
+	"appliance/doctor":          {"", "appliance/config", "appliance/hostnet", "failover", "failover/gate", "forwarder/kernel"},
 	"appliance/netconfig":       {""},
 	"appliance/slot":            {""},
 	"appliance/installer":       {"", "appliance/slot"},

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
+	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
 )
 
 // PinnedAt is where everything of ours stands that the kernel keeps beyond a process: maps and programs of the gate and
@@ -23,12 +24,14 @@ const (
 	Pinned = "pinned BPF object"
 	Socket = "socket"
 	Filter = "gate on an interface"
+	Engine = "kernel engine"
 )
 
 // leftovers finds what a former run left. While the daemon runs, what is pinned is in use.
 func (g *gatherer) leftovers(running bool) (all []Leftover) {
 	if !running {
 		all = append(pinned(g.path(PinnedAt)), guarded()...)
+		all = append(all, engines()...)
 	}
 	if dead(g.cfg.Socket) {
 		all = append(all, Leftover{Socket, g.cfg.Socket, "nobody answers at it"})
@@ -54,6 +57,16 @@ func guarded() (all []Leftover) {
 	names, _ := hostnet.Guarded() // not allowed to see: root will be
 	for _, n := range names {
 		all = append(all, Leftover{Filter, n, "a daemon that is gone left it, shut"})
+	}
+	return all
+}
+
+// engines lists the interfaces at which a killed daemon left programs of the kernel engine, and its tunnels. They forward
+// nothing any more.
+func engines() (all []Leftover) {
+	names, _ := kernel.Left() // not allowed to see: root will be
+	for _, n := range names {
+		all = append(all, Leftover{Engine, n, "a daemon that is gone left it"})
 	}
 	return all
 }
@@ -90,8 +103,11 @@ func Clean(all []Leftover) (removed []Leftover, err error) {
 }
 
 func (l Leftover) remove() error {
-	if l.Kind == Filter {
+	switch l.Kind {
+	case Filter:
 		return hostnet.Unguard(l.Path)
+	case Engine:
+		return kernel.CleanInterface(l.Path)
 	}
 	return os.Remove(l.Path)
 }

@@ -180,7 +180,7 @@ type Link struct {
 
 // Leftover is something of ours that outlived a run.
 type Leftover struct {
-	Kind string `json:"kind"` // Pinned, Socket or Filter
+	Kind string `json:"kind"` // Pinned, Socket, Filter or Engine
 	Path string `json:"path"`
 	Why  string `json:"why"` // how it is known that nobody uses it
 }

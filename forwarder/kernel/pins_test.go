@@ -135,6 +135,31 @@ func TestCleanRemovesEverything(t *testing.T) {
 	d.e = newEmpty()
 }
 
+// TestWhatIsLeftIsRemovedOneByOne is for whoever lists it first and asks.
+func TestWhatIsLeftIsRemovedOneByOne(t *testing.T) {
+	l := newLab(t, 1)
+	pinning(t, l)
+	d := l.nodes[1]
+	must(t, d.e.Close())
+	var left, after []string
+	must(t, d.ns.Do(func() (err error) {
+		if left, err = Left(); err != nil {
+			return err
+		}
+		for _, name := range left {
+			if err := CleanInterface(name); err != nil {
+				return err
+			}
+		}
+		after, err = Left()
+		return err
+	}))
+	if !slices.Contains(left, "dbk0") || !slices.Contains(left, "lan0") || len(after) != 0 {
+		t.Errorf("%v was left, and %v after it was cleaned", left, after)
+	}
+	d.e = newEmpty()
+}
+
 func TestForeignDeviceIsLeftAlone(t *testing.T) {
 	ns := space(t, "own")
 	must(t, ns.Bridge("dbk0"))
