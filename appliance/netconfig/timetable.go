@@ -80,5 +80,5 @@ func (t Timetable) counts(at time.Time) bool {
 // (negative: never), are of a clock that does not step.
 func (t Timetable) Due(now time.Time, up, since time.Duration) bool {
 	late := now.Sub(t.last(now))
-	return late < LateFor && late <= up && (since < 0 || since >= apartFor)
+	return late < LateFor && late < up && (since < 0 || since >= apartFor)
 }
