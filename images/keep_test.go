@@ -246,7 +246,7 @@ func TestKeeping(t *testing.T) {
 	v.drain()
 	v.booted()
 	v.expect(untilGood, "END=0")
-	v.expect("drawbridge factory-reset --yes", "made anew at the next start")
+	v.expect("drawbridge factory-reset --yes --force", "made anew at the next start")
 	v.cut()
 
 	v = start(t, false, disk) // and without a stick

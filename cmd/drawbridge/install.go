@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/client"
 )
 
 func (t *tool) installCommand() *cobra.Command {
@@ -63,16 +66,22 @@ func (t *tool) install(target string) error {
 }
 
 func (t *tool) factoryResetCommand() *cobra.Command {
-	var yes bool
+	var yes, force bool
 	cmd := &cobra.Command{
-		Use:   "factory-reset",
-		Short: "Forget identity, keys, users and configuration of this appliance at its next start",
-		RunE: func(*cobra.Command, []string) error {
+		Use:     "factory-reset",
+		Aliases: []string{"reset"},
+		Short:   "Forget identity, keys, users and configuration of this appliance at its next start",
+		Long: "Forget identity, keys, users and configuration of this appliance at its next start. Its segments are handed over first, and it\n" +
+			"takes no other; without anybody to take them nothing is done, unless --force says so.",
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !yes {
 				return usagef("identity and keys would be lost: add --yes")
 			}
 			m, err := slot.This()
 			if err != nil {
+				return err
+			}
+			if err := t.leave(cmd.Context(), force); err != nil {
 				return err
 			}
 			reset := func(s slot.State) (slot.State, error) { s.Reset = true; return s, nil }
@@ -84,7 +93,56 @@ func (t *tool) factoryResetCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
+	cmd.Flags().BoolVar(&force, "force", false, "although the segments could not be handed over")
 	return cmd
+}
+
+// leaveFor bounds how long a reset waits for others to take the segments over: a gateway that has just started listens for some
+// seconds before it is ready.
+const leaveFor = 30 * time.Second
+
+// leave hands the segments of this peer over for good. A daemon that does not run has none.
+func (t *tool) leave(ctx context.Context, force bool) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveFor)
+	defer cancel()
+	c, err := t.client()
+	if err != nil {
+		return err
+	}
+	s, err := c.Status(ctx)
+	if _, away := errors.AsType[*client.UnreachableError](err); away {
+		fmt.Fprintln(t.err, "the daemon does not answer, so it has no segment to hand over")
+		return nil
+	}
+	if err == nil && slices.Contains(s.Roles, "gateway") {
+		err = t.giveUp(ctx, c, s.Name)
+	}
+	if err != nil {
+		err = fmt.Errorf("the segments were not handed over: %w", err)
+		if !force {
+			return fmt.Errorf("%w: add --force to reset this peer nevertheless", err)
+		}
+		fmt.Fprintln(t.err, err)
+	}
+	if s.Name != "" {
+		fmt.Fprintf(t.out, "the others still count on this peer: remove it there with drawbridge peers forget %s\n", clean1(s.Name))
+	}
+	return nil
+}
+
+// giveUp sends a gateway into maintenance, and waits until that has ended.
+func (t *tool) giveUp(ctx context.Context, c *client.Client, name string) error {
+	o, err := c.Maintain(ctx, name, web.MaintenanceRequest{On: true, By: caller()})
+	if err == nil && o.State == web.OperationRunning {
+		o, err = t.follow(ctx, c, o)
+	}
+	switch {
+	case err != nil:
+		return err
+	case o.State != web.OperationDone:
+		return fmt.Errorf("%s: %s", o.State, o.Outcome)
+	}
+	return nil
 }
 
 // provisionCommand is the first set-up without hands. The appliance's unit runs it until it succeeds; what it needs has

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/webtest"
+)
+
+func TestResetHandsOverFirst(t *testing.T) {
+	n := webtest.New()
+	try := func(socket string, force bool) (string, error) {
+		var out bytes.Buffer
+		to := newTool(strings.NewReader(""), &out, &out)
+		to.socket = socket
+		err := to.leave(t.Context(), force)
+		return out.String(), err
+	}
+	if said, err := try(filepath.Join(t.TempDir(), "none"), false); err != nil || !strings.Contains(said, "has no segment to hand over") {
+		t.Errorf("without a daemon: %q, %v", said, err)
+	}
+	socket := daemon(t, n)
+	n.Change(func(v *webtest.Values) { v.Moves.Operations[0].State = web.OperationDone })
+	if said, err := try(socket, false); err != nil || !strings.Contains(said, "drawbridge peers forget a") {
+		t.Errorf("%q, %v", said, err)
+	}
+	if asked := fmt.Sprint(n.Asked()); !strings.Contains(asked, "maintenance") && !strings.Contains(asked, "maintain") {
+		t.Errorf("asked for %s", asked)
+	}
+	n.Change(func(v *webtest.Values) {
+		v.Moves.Operations[0].State, v.Moves.Operations[0].Outcome = web.OperationFailed, "nobody is ready"
+	})
+	if _, err := try(socket, false); err == nil || !strings.Contains(err.Error(), "nobody is ready: add --force") {
+		t.Errorf("nobody takes them: %v", err)
+	}
+	if said, err := try(socket, true); err != nil || !strings.Contains(said, "nobody is ready") {
+		t.Errorf("by force: %q, %v", said, err)
+	}
+}
