@@ -64,7 +64,7 @@ var mayImport = map[string][]string{
 	"appliance/installer":       {"", "appliance/slot"},
 	"appliance/rollout":         {},
 	"appliance/backup":          {},
-	"appliance/lab":             {"", "appliance/hostnet", "failover", "test/netlab", "web", "web/client"},
+	"appliance/lab":             {"", "appliance/hostnet", "appliance/lab/probe", "failover", "test/netlab", "web", "web/client"},
 	"appliance/lab/probe":       {"", "test/netlab"},
 	"appliance":                 {"..."},
 	"cmd/drawbridge":            {"", "appliance", "appliance/...", "systemd", "web", "web/client", "mesh/secure", "failover/lease/agent", "failover/lease/warden"},

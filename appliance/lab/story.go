@@ -58,7 +58,7 @@ func (s *story) tell(ctx context.Context, binary, engine string) error {
 		return err
 	}
 	s.lab = l
-	for _, chapter := range []func(context.Context) error{s.guests, s.vlan, s.everybody, s.rate, s.loseAPeer, s.killed, s.frozen, s.unplugged, s.switchover, s.looped} {
+	for _, chapter := range []func(context.Context) error{s.guests, s.vlan, s.everybody, s.rate, s.loseAPeer, s.killed, s.frozen, s.unplugged, s.switchover, s.storm, s.looped} {
 		if err := chapter(ctx); err != nil {
 			return fmt.Errorf("%w\n%s", err, strings.Join(l.problems(ctx), "\n"))
 		}
