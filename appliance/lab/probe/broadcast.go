@@ -126,11 +126,20 @@ func (c *Counter) socket(i int) (fd int, err error) {
 	}
 	at := &unix.SockaddrLinklayer{Protocol: networkOrder(etherType), Ifindex: index}
 	err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &wakeUp),
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer), unix.Bind(fd, at))
+		enlarge(fd), unix.Bind(fd, at))
 	if err != nil {
 		return 0, errors.Join(err, unix.Close(fd))
 	}
 	return fd, nil
+}
+
+// enlarge gives a socket its buffer, or as much of it as a user's own namespaces may have.
+func enlarge(fd int) error {
+	err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
+	if errors.Is(err, unix.EPERM) {
+		return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
+	return err
 }
 
 func networkOrder(v uint16) uint16 {
