@@ -65,6 +65,7 @@ type Group struct {
 	raft      *raft.Raft
 	store     *raftboltdb.BoltStore
 	net       *raft.NetworkTransport
+	mute      *mute
 	transport *transport
 	machine   *machine
 	changing  chan struct{} // holds one: whoever changes the voters
@@ -81,6 +82,9 @@ func Open(cfg Config) (*Group, error) {
 	g := &Group{cfg: cfg, transport: newTransport(cfg), changing: make(chan struct{}, 1), ended: make(chan struct{})}
 	if err := g.start(); err != nil {
 		return nil, errors.Join(err, g.stop())
+	}
+	if g.mute.on.Load() {
+		g.transport.serving.Go(func() { g.recall(g.transport.ctx) })
 	}
 	go func() {
 		defer close(g.ended)
@@ -111,7 +115,18 @@ func (g *Group) start() (err error) {
 	g.net = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: g.transport, MaxPool: 3, Timeout: rpcTimeout, Logger: logger(g.cfg.Log),
 	})
-	if g.raft, err = raft.NewRaft(g.timing(), g.machine, g.store, g.store, snapshots, g.net); err != nil {
+	g.mute = newMute(g.net, g.transport.ctx.Done())
+	list, err := snapshots.List()
+	if err != nil {
+		return fmt.Errorf("raft group in %s: list the snapshots: %w", g.cfg.Dir, err)
+	}
+	forgot, err := forgetful(g.cfg.Dir, g.replayed == 0 && len(list) == 0)
+	if err != nil {
+		return err
+	}
+	g.mute.on.Store(forgot)
+	g.transport.serving.Go(g.mute.sift)
+	if g.raft, err = raft.NewRaft(g.timing(), g.machine, g.store, g.store, snapshots, g.mute); err != nil {
 		return fmt.Errorf("start raft in %s: %w", g.cfg.Dir, err)
 	}
 	return nil
@@ -165,7 +180,7 @@ func (g *Group) Found() error {
 	if err != nil {
 		return fmt.Errorf("found the group: %w", err)
 	}
-	return nil
+	return g.recalled() // there was nothing before
 }
 
 // State returns what is decided as far as this voter knows, and a channel that is closed when it knows more. After a

@@ -175,8 +175,9 @@ func (t *transport) ask(ctx context.Context, addr string, kind byte, question []
 // status is what a voter says of itself.
 type status struct {
 	Name   drawbridge.PeerName `json:"name"`
-	Index  uint64              `json:"index"`  // of the newest entry that it has applied
-	Member bool                `json:"member"` // votes in a group, as far as it knows
+	Index  uint64              `json:"index"`          // of the newest entry that it has applied
+	Member bool                `json:"member"`         // votes in a group, as far as it knows
+	Mute   bool                `json:"mute,omitempty"` // but would not, as it has yet to learn what was decided
 }
 
 func (t *transport) statusOf(ctx context.Context, addr string) (s status, err error) {

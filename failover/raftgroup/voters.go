@@ -68,7 +68,7 @@ func (m members) without(name drawbridge.PeerName) []Voter {
 func (g *Group) status() status {
 	m, err := g.members()
 	voting := err == nil && slices.ContainsFunc(m.voters, func(v Voter) bool { return v.Name == g.cfg.Self })
-	return status{Name: g.cfg.Self, Index: g.raft.AppliedIndex(), Member: voting}
+	return status{Name: g.cfg.Self, Index: g.raft.AppliedIndex(), Member: voting, Mute: g.mute.on.Load()}
 }
 
 // AddVoter lets another peer vote, or gives a voter another address. Only the leader can. The newcomer first learns
@@ -119,11 +119,12 @@ func (g *Group) fit(ctx context.Context, v Voter, m members) error {
 	return g.survive(ctx, append(m.without(v.Name), v))
 }
 
-// learned waits until v has applied the entry at index.
+// learned waits until v has applied the entry at index and would vote: a group of two that needs the vote of a newcomer which
+// gives none before it has heard a leader would never have one again.
 func (g *Group) learned(ctx context.Context, v Voter, index uint64) error {
 	for {
 		s, err := g.transport.statusOf(ctx, v.Address)
-		if err == nil && s.Index >= index {
+		if err == nil && s.Index >= index && !s.Mute {
 			return nil
 		}
 		select {
