@@ -15,14 +15,13 @@ var (
 
 // pairing is gateway 1, active, which compares with gateway 2.
 type pairing struct {
-	c         Comparison
-	now       time.Duration
-	own       Own
-	theirs    Report
-	hear      drawbridge.MAC // said by somebody every 50 ms, and heard here
-	advice    Advice
-	alarms    []Alarm
-	listening bool
+	c      Comparison
+	now    time.Duration
+	own    Own
+	theirs Report
+	hear   drawbridge.MAC // said by somebody every 50 ms, and heard here
+	advice Advice
+	alarms []Alarm
 }
 
 func newPairing() *pairing {
