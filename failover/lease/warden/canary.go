@@ -1,8 +1,12 @@
 package warden
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,7 +14,7 @@ import (
 // canary is a thread that has one end of a pipe all for itself, so that the pipe ends with the thread. When the process is
 // killed, its sockets are closed only after all its threads have found a processor and its memory is given back: 5 to
 // 20 ms on a busy host. This thread has real-time priority and a table of descriptors of its own: the other end is told
-// within a fraction of a millisecond.
+// within a fraction of a millisecond. That table keeps what the runtime needs on each of its threads.
 type canary struct {
 	end  *os.File // closing it ends the thread
 	done chan struct{}
@@ -63,9 +67,12 @@ func (c *canary) live(held, stop int, alone chan<- error) {
 		return
 	}
 	defer close(c.done)
-	err := os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_FILES))
+	keep, err := runtimes()
 	if err == nil {
-		err = keepOnly(min(held, stop), max(held, stop))
+		err = os.NewSyscallError("unshare", unix.Unshare(unix.CLONE_FILES))
+	}
+	if err == nil {
+		err = keepOnly(append(keep, held, stop, unix.Stderr))
 	}
 	_ = unix.SchedSetAttr(0, &unix.SchedAttr{ // without it the end is told a little later
 		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: canaryPriority, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
@@ -81,17 +88,52 @@ func (c *canary) live(held, stop int, alone chan<- error) {
 	}
 }
 
-// keepOnly closes all descriptors of this thread but two.
-func keepOnly(low, high int) error {
-	const last = ^uint(0) >> 1 & (1<<31 - 1)
-	err := unix.CloseRange(0, uint(low-1), 0)
-	if err == nil && high > low+1 {
-		err = unix.CloseRange(uint(low+1), uint(high-1), 0)
+// runtimes are the descriptors of this process that the Go runtime may use on any thread, also on one that a goroutine
+// is locked to: it wakes its poller when it puts a processor aside, and asks it when it starts the world. If they are not
+// there it ends the process, and where standard error is not there either, without a word. They are all of their kinds:
+// which of them are the runtime's is its secret.
+func runtimes() (fds []int, err error) {
+	const dir = "/proc/self/fd"
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
 	}
-	if err == nil {
-		err = unix.CloseRange(uint(high+1), last, 0)
+	poller := false
+	for _, e := range all {
+		kind, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil || kind != "anon_inode:[eventpoll]" && kind != "anon_inode:[eventfd]" {
+			continue // closed since, or of another kind
+		}
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		fds, poller = append(fds, fd), poller || kind == "anon_inode:[eventpoll]"
 	}
-	return os.NewSyscallError("close_range", err)
+	if !poller {
+		return nil, errNoPoller
+	}
+	return fds, nil
+}
+
+// errNoPoller means that the poller would be made later, and its descriptors be missing on the thread. Nothing that
+// has a socket is without one.
+var errNoPoller = errors.New("the Go runtime has no poller yet")
+
+// keepOnly closes all descriptors of this thread but some.
+func keepOnly(fds []int) error {
+	const last = 1<<31 - 1
+	slices.Sort(fds)
+	from := 0
+	for _, fd := range append(fds, last) {
+		if fd > from {
+			if err := unix.CloseRange(uint(from), uint(fd-1), 0); err != nil {
+				return os.NewSyscallError("close_range", err)
+			}
+		}
+		from = max(from, fd+1)
+	}
+	return nil
 }
 
 func (c *canary) kill() {
