@@ -232,8 +232,10 @@ func (c *Comparison) judge(now time.Duration, own *Own, o *other) Finding {
 	alive, silence := c.hearsAnybody(now, own, o.report.From.Peer)
 	theirs := o.hearsStations(now, own, c.listening)
 	switch {
-	case hears && heard:
-		return Whole // the hello that will say so is under way
+	case hears && (heard || own.bothWays(o.report.From.Peer)):
+		// The hello that will say so is under way, or none comes any more: what was heard before a segment was split counts
+		// for longer at the active gateway, and says nothing of its port. Only a hello that does not name it does.
+		return Whole
 	case hears && o.hearsAnybody(own):
 		return Mute
 	case hears && alive:
