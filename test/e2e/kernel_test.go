@@ -77,9 +77,15 @@ func TestTheKernelCarriesFrames(t *testing.T) {
 			b.gateways(t)
 			b.inKernel(t, from)
 			b.reach(t, 0)
-			if r := b.broadcast(t, 100); !r.ExactlyOnce() {
-				t.Errorf("broadcasts afterwards: %+v", r)
-			}
+			// The trees of the kernel follow the topology, which takes a moment to settle at all peers; there is no rule for the
+			// time in between, as user space has one, so frames are lost then. None is doubled.
+			eventually(t, reachLimit, "broadcasts reach everybody", func() bool {
+				r := b.broadcast(t, 100)
+				if !r.Single() {
+					t.Errorf("doubled afterwards: %+v", r)
+				}
+				return r.ExactlyOnce()
+			})
 		})
 	}
 	if r := b.carried(t, func() error { return b.LeaveKernel(t.Context()) }); !r.Single() {
