@@ -169,7 +169,7 @@ func (n *Node) install(ctx context.Context, op *operation, o *order) error {
 		return op.refuse(err)
 	}
 	defer file.Close()
-	op.step("verify", o.To, "the bundle is verified")
+	op.step("verify", o.To, "the bundle is here: every byte of it is looked at")
 	wrote := false
 	progress := op.progress()
 	after, err := n.updating.installer.Install(ctx, file, o.Older, func(step string, done, total int64) {

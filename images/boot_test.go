@@ -107,7 +107,7 @@ func TestUpdate(t *testing.T) {
 	v.expect("until drawbridge update status | grep -q good; do sleep 1; done", "END=0")
 	v.expect("drawbridge update /usr/bin/drawbridge", "no update bundle(.|\n)*END=1")
 	// Through the daemon, which has no right to write a slot: the service beside it has.
-	v.expect("until drawbridge status >/dev/null; do sleep 1; done; drawbridge update /usr/bin/drawbridge --node a --wait", "refused: this is no update bundle(.|\n)*END=1")
+	v.expect("until drawbridge status >/dev/null 2>&1; do sleep 1; done; drawbridge update /usr/bin/drawbridge --node a --wait", "refused: this is no update bundle(.|\n)*END=1")
 	v.expect("drawbridge update /dev/vdc --node a --wait", "the update is in slot b of a and starts next(.|\n)*END=0")
 	v.expect("drawbridge update status", "b  release .*, starts next, on trial")
 	v.send("sleep 1; exec systemctl reboot")
