@@ -230,7 +230,7 @@ func TestKeeping(t *testing.T) {
 	// Debian's cloud kernel has no driver of a watchdog in hardware; the one of the hw variant is in TestHardware.
 	v.expect("until [ -e /dev/watchdog0 ]; do sleep 1; done; cat /sys/class/watchdog/watchdog0/identity; systemctl show -P RuntimeWatchdogUSec", "Software Watchdog\n1min")
 	v.expect("systemctl show -P WatchdogUSec drawbridge", "^10s")
-	v.expect("for u in drawbridge drawbridge-healthy drawbridge-screen drawbridge-provision drawbridge-reboot drawbridge-reset drawbridge-softdog; do systemd-analyze security --no-pager --threshold=20 $u.service >/dev/null || echo exposed $u; systemd-analyze verify $u.service || echo wrong $u; done", "^END=0")
+	v.expect("for u in drawbridge drawbridge-healthy drawbridge-screen drawbridge-provision drawbridge-reboot drawbridge-reset drawbridge-softdog drawbridge-update; do systemd-analyze security --no-pager --threshold=20 $u.service >/dev/null || echo exposed $u; systemd-analyze verify $u.service || echo wrong $u; done", "^END=0")
 	v.expect("id -u drawbridge", "^800\n")
 	// A daemon that hangs is replaced.
 	v.expect("was=$(systemctl show -P MainPID drawbridge); kill -STOP $was; until [ \"$(systemctl show -P MainPID drawbridge)\" != $was ] && systemctl is-active -q drawbridge; do sleep 1; done; systemctl show -P NRestarts drawbridge", "^[1-9]")

@@ -58,8 +58,8 @@ func (t *tool) updateCommand() *cobra.Command {
 	}
 	confirm.Flags().DurationVar(&within, "within", 5*time.Minute, "fail when that takes longer, on trial")
 	cmd.AddCommand(
-		&cobra.Command{Use: "status", Short: "What is in the two slots, and which one starts next", RunE: func(*cobra.Command, []string) error { return t.showSlots() }},
-		&cobra.Command{Use: "rollback", Short: "Start the other slot from now on", RunE: func(*cobra.Command, []string) error { return t.rollbackSlot() }},
+		&cobra.Command{Use: "status", Short: "What is in the two slots, and which one starts next", RunE: func(cmd *cobra.Command, _ []string) error { return t.showSlots(cmd.Context()) }},
+		&cobra.Command{Use: "rollback", Short: "Start the other slot from now on", RunE: func(cmd *cobra.Command, _ []string) error { return t.rollbackSlot(cmd.Context()) }},
 		confirm,
 		&cobra.Command{
 			Use: "serve", Short: "Write bundles into slots for the daemon, which has no right to do so", Hidden: true,
@@ -129,21 +129,53 @@ func (t *tool) percent() slot.Progress {
 	}
 }
 
-func (t *tool) showSlots() error {
+// slots asks the machine, or the daemon where this process may not read the boot state.
+func (t *tool) slots(ctx context.Context) (web.Update, error) {
 	m, err := slot.This()
 	if err != nil {
-		return err
+		return web.Update{}, err
 	}
 	s, err := m.Store.Load()
+	if errors.Is(err, os.ErrPermission) {
+		c, err := t.client()
+		if err != nil {
+			return web.Update{}, err
+		}
+		return c.Update(ctx)
+	}
+	if err != nil {
+		return web.Update{}, err
+	}
+	next, _ := s.Boot()
+	u := web.Update{Appliance: true, Running: string(m.Running), Next: string(next)}
+	for _, n := range []slot.Name{slot.A, slot.B} {
+		one := web.UpdateSlot{Name: string(n), Standing: s.Standing(n, m.Running)}
+		if at := s.Slots[n].Version; at != 0 {
+			made := time.Unix(int64(at), 0).UTC()
+			one.Release = &made
+		}
+		u.Slots = append(u.Slots, one)
+	}
+	if f := m.Failed(s); f != nil {
+		u.Failure = f.String()
+	}
+	return u, nil
+}
+
+func (t *tool) showSlots(ctx context.Context) error {
+	u, err := t.slots(ctx)
 	if err != nil {
 		return err
 	}
-	next, _ := s.Boot()
-	for _, n := range []slot.Name{slot.A, slot.B} {
-		fmt.Fprintf(t.out, "%s  %s\n", n, strings.Join(slotWords(s, n, m.Running, next), ", "))
+	if !u.Appliance {
+		return errors.New(u.Reason)
 	}
-	if f := m.Failed(s); f != nil {
-		fmt.Fprintln(t.out, f)
+	clean(&u)
+	for _, one := range u.Slots {
+		fmt.Fprintf(t.out, "%s  %s\n", one.Name, strings.Join(slotWords(&u, &one), ", "))
+	}
+	if u.Failure != "" {
+		fmt.Fprintln(t.out, u.Failure)
 	}
 	return nil
 }
@@ -151,27 +183,34 @@ func (t *tool) showSlots() error {
 // standings in the words of this command.
 var standings = map[string]string{slot.Good: "good", slot.Trial: "on trial", slot.Failed: "never became healthy"}
 
-func slotWords(s slot.State, n, running, next slot.Name) (words []string) {
-	standing := s.Standing(n, running)
-	if standing == slot.Empty {
-		return []string{standing}
+func slotWords(u *web.Update, one *web.UpdateSlot) (words []string) {
+	if one.Release == nil {
+		return []string{slot.Empty}
 	}
-	words = append(words, "release "+time.Unix(int64(s.Slots[n].Version), 0).UTC().Format(time.RFC3339))
-	if n == running {
+	words = append(words, "release "+one.Release.UTC().Format(time.RFC3339))
+	if one.Name == u.Running {
 		words = append(words, "running")
 	}
-	if n == next {
+	if one.Name == u.Next {
 		words = append(words, "starts next")
 	}
-	return append(words, standings[standing])
+	return append(words, standings[one.Standing])
 }
 
-func (t *tool) rollbackSlot() error {
+func (t *tool) rollbackSlot(ctx context.Context) error {
 	m, err := slot.This()
 	if err != nil {
 		return err
 	}
-	if err := m.Store.Change(func(s slot.State) (slot.State, error) { return s.Rollback(m.Running) }); err != nil {
+	err = m.Store.Change(func(s slot.State) (slot.State, error) { return s.Rollback(m.Running) })
+	if errors.Is(err, os.ErrPermission) {
+		c, failed := t.client()
+		if failed != nil {
+			return failed
+		}
+		_, err = c.RollbackUpdate(ctx, caller())
+	}
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(t.out, "slot %s starts next; restart to run it\n", m.Running.Other())

@@ -43,3 +43,8 @@ func (c *Client) UploadUpdate(ctx context.Context, r web.UpdateRequest, bundle i
 func (c *Client) FetchUpdate(ctx context.Context, r web.FetchRequest) (o web.Operation, err error) {
 	return o, c.send(ctx, http.MethodPost, "update/fetch", r, &o)
 }
+
+// RollbackUpdate has the other slot start next.
+func (c *Client) RollbackUpdate(ctx context.Context, by string) (u web.Update, err error) {
+	return u, c.send(ctx, http.MethodPost, "update/rollback", web.ByRequest{By: by}, &u)
+}
