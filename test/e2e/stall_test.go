@@ -17,6 +17,9 @@ type stall struct{ from, to time.Time }
 // stallWatch looks for stalls on every processor. Whatever a lease does beside one says nothing about the product; whatever
 // it does without one, does.
 type stallWatch struct {
+	priority uint32 // of the threads that look; 0: an ordinary one
+	least    time.Duration
+
 	mu    sync.Mutex // guards what follows
 	found []stall
 }
@@ -26,12 +29,25 @@ const (
 	stallLeast = 10 * time.Millisecond // a quarter of a term
 	// stallPriority is above that of the lease agents.
 	stallPriority = 95
+	// busyLeast is the same for threads as those that carry frames: for so long a datagram waits for one, which is longer than
+	// a gateway that takes over lets those of the other one go ahead (docs/protocol/handover.md, "Attack it here", 1).
+	busyLeast = 4 * time.Millisecond
 )
 
 // watchStalls watches until the test ends.
 func watchStalls(t *testing.T) *stallWatch {
 	t.Helper()
-	w := &stallWatch{}
+	return watchProcessors(t, &stallWatch{priority: stallPriority, least: stallLeast})
+}
+
+// watchBusy watches for times in which the threads that carry frames had to wait for a processor.
+func watchBusy(t *testing.T) *stallWatch {
+	t.Helper()
+	return watchProcessors(t, &stallWatch{least: busyLeast})
+}
+
+func watchProcessors(t *testing.T, w *stallWatch) *stallWatch {
+	t.Helper()
 	stop := make(chan struct{})
 	var all sync.WaitGroup
 	for cpu := range runtime.NumCPU() {
@@ -47,7 +63,9 @@ func (w *stallWatch) watch(cpu int, stop <-chan struct{}) {
 	var one unix.CPUSet
 	one.Set(cpu)
 	_ = unix.SchedSetaffinity(0, &one) // without it, and without the priority, too much looks like a stall: see whose
-	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: stallPriority}, 0)
+	if w.priority > 0 {
+		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: w.priority}, 0)
+	}
 	nap := unix.NsecToTimespec(int64(stallLook))
 	for last := time.Now(); ; {
 		select {
@@ -57,7 +75,7 @@ func (w *stallWatch) watch(cpu int, stop <-chan struct{}) {
 		}
 		_ = unix.Nanosleep(&nap, nil) // woken early: looked early
 		now := time.Now()
-		if now.Sub(last) >= stallLeast {
+		if now.Sub(last) >= w.least {
 			w.mu.Lock()
 			w.found = append(w.found, stall{last, now})
 			w.mu.Unlock()
