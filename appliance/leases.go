@@ -337,9 +337,9 @@ func (n *Node) tellTenure(c warden.Change) {
 		case c.Unused:
 			p.released()
 		case c.Held:
-			p.tenured(c.Epoch, at, n.whyOpen(p, c.Epoch, at))
 			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
 			p.hail()
+			p.tenured(c.Epoch, at, n.whyOpen(p, c.Epoch, at))
 			opened = append(opened, p)
 		default:
 			p.over(c.Epoch, at, n.whyShut(p, c.Epoch, at, c.Cause))

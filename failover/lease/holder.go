@@ -83,7 +83,10 @@ func (h *Holder) SetConfig(now Instant, c Config, out *Output) bool {
 // SetCandidate says whether this gateway would take the lease of a segment, and with which rank: 0 asks first.
 func (h *Holder) SetCandidate(now Instant, segment drawbridge.SegmentID, rank int, wanted bool, out *Output) {
 	t := h.tenure(segment)
-	t.rank = rank
+	if t.rank != rank {
+		t.rank = rank
+		h.draw(t) // a gateway that asked last while it settled, and does no longer, would else wait for a step for ever
+	}
 	if t.wanted == wanted {
 		return
 	}

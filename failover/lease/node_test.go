@@ -176,6 +176,21 @@ func TestARefusalThatEndsAtOnceCostsNoRound(t *testing.T) {
 	}
 }
 
+// TestARankThatImprovesCounts: every gateway asks last for a while after its start.
+func TestARankThatImprovesCounts(t *testing.T) {
+	b := newBench(t)
+	b.candidate(peerA, 0)
+	b.candidate(peerB, 1)
+	b.run(200 * time.Millisecond)
+	b.want(peerA)
+	b.candidate(peerB, 0)
+	b.run(200 * time.Millisecond)
+	b.cut[peerA] = true
+	end := b.nodes[peerB].voter.find(2).until
+	b.run(end.Add(Default.Step/8 + 1).Sub(b.now))
+	b.want(peerB)
+}
+
 func TestHandoverToANamedPeer(t *testing.T) {
 	b := newBench(t)
 	b.candidate(peerA, 0)
