@@ -157,7 +157,7 @@ func (p *port) announcements(most int) (frames []drawbridge.Packet) {
 // flushBridge makes a kernel bridge that the segment's interface is a port of forget what it learned there: it would go
 // on sending the overlay's stations to where they were.
 func (p *port) flushBridge() {
-	if i, err := hostnet.Find(p.interfaceName()); err != nil || i.Master == 0 {
+	if i := p.wire.Load(); i == nil || i.Master == 0 {
 		return
 	}
 	path := filepath.Join("/sys/class/net", filepath.Base(p.interfaceName()), "brport", "flush")
@@ -174,13 +174,4 @@ func (p *port) hail() {
 	if own := p.stationAddress(); to != nil && own != (drawbridge.MAC{}) {
 		to.Hail(announce.Frame(own))
 	}
-}
-
-// stationAddress is the port's own; zero when the interface is not there.
-func (p *port) stationAddress() drawbridge.MAC {
-	i, err := hostnet.Find(p.interfaceName())
-	if err != nil {
-		return drawbridge.MAC{}
-	}
-	return i.MAC
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -14,10 +15,28 @@ func (n *Node) followCarriers(ctx context.Context) error {
 	return hostnet.Watch(ctx, func(i hostnet.Interface, gone bool) {
 		for _, p := range n.ports {
 			if p.interfaceName() == i.Name {
+				p.stands(i, gone)
 				p.carrier(i.Carrier && !gone)
 			}
 		}
 	})
+}
+
+// stands keeps what the kernel said of the port's interface last. Who asks the kernel instead waits while any interface
+// of the host is being switched on or off (up to 7 ms were measured), which is when a gateway has to take over.
+func (p *port) stands(i hostnet.Interface, gone bool) {
+	if gone {
+		i = hostnet.Interface{}
+	}
+	p.wire.Store(&i)
+}
+
+// stationAddress is the port's own; zero when the interface is not there.
+func (p *port) stationAddress() drawbridge.MAC {
+	if i := p.wire.Load(); i != nil {
+		return i.MAC
+	}
+	return drawbridge.MAC{}
 }
 
 // carrier takes note of a cable. A gateway whose VLAN is gone gives the segment up at once, so that the other need not

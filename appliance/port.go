@@ -49,22 +49,23 @@ type port struct {
 	kernel  *gate.Kernel   // nil when the gate is soft
 	note    string         // why it is
 
-	usable    atomic.Bool           // the device is open
-	unplugged atomic.Bool           // its interface has no carrier
-	toldEpoch atomic.Uint64         // the epoch that ALONE was last told of
-	heard     chan drawbridge.Frame // what neighbours on a guest port's wire said, for ALONE
-	comparing comparing             // with the ports of other gateways
-	stations  stationsTold          // by the active gateway
-	leaving   leaving               // for maintenance
-	damping   damping               // of leases that were lost
-	preempt   preempting            // where the network wants the preferred gateway to take over
-	rehearsed atomic.Int32          // drills of others that it takes part in
-	drilled   lately                // when a drill on schedule was last begun, here or elsewhere
-	mover     mover                 // who has the segment moved
-	hand      byHand                // what an operator wants
-	regent    atomic.Uint64         // epoch under which the gate is open without a majority; 0: it is not
-	policy    atomic.Uint32         // what becomes of the segment without a majority
-	moving    atomic.Uint64         // epoch of the tenure that is being handed over; 0: none is
+	usable    atomic.Bool                       // the device is open
+	unplugged atomic.Bool                       // its interface has no carrier
+	wire      atomic.Pointer[hostnet.Interface] // as the kernel last described it; nil before
+	toldEpoch atomic.Uint64                     // the epoch that ALONE was last told of
+	heard     chan drawbridge.Frame             // what neighbours on a guest port's wire said, for ALONE
+	comparing comparing                         // with the ports of other gateways
+	stations  stationsTold                      // by the active gateway
+	leaving   leaving                           // for maintenance
+	damping   damping                           // of leases that were lost
+	preempt   preempting                        // where the network wants the preferred gateway to take over
+	rehearsed atomic.Int32                      // drills of others that it takes part in
+	drilled   lately                            // when a drill on schedule was last begun, here or elsewhere
+	mover     mover                             // who has the segment moved
+	hand      byHand                            // what an operator wants
+	regent    atomic.Uint64                     // epoch under which the gate is open without a majority; 0: it is not
+	policy    atomic.Uint32                     // what becomes of the segment without a majority
+	moving    atomic.Uint64                     // epoch of the tenure that is being handed over; 0: none is
 
 	mu       sync.Mutex // guards what follows
 	attached *forwarder.Attached
