@@ -179,10 +179,6 @@ func (n *Node) wholeCause(v *segmentView) string {
 // mayBridge says whether frames of a peer may claim to come from a segment: its certificate must make it a
 // gateway. It is asked when a tenure is new, not for every frame.
 func (n *Node) mayBridge(origin drawbridge.PeerID, _ drawbridge.SegmentID, _ drawbridge.VNI) bool {
-	for _, p := range n.router.Peers() {
-		if p.ID == origin {
-			return p.Roles.Has(secure.Gateway)
-		}
-	}
-	return false
+	roles, known := n.router.Roles(origin)
+	return known && roles.Has(secure.Gateway)
 }

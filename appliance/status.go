@@ -239,6 +239,7 @@ func (n *Node) Peers() []web.Peer {
 	for _, l := range n.router.Links() {
 		traffic[l.ID] = l
 	}
+	n.router.Survey()
 	all := []web.Peer{}
 	for _, p := range n.router.Peers() {
 		w := web.Peer{

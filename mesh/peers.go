@@ -96,9 +96,24 @@ func (r *Router) noteStates(now time.Time) {
 	}
 }
 
-// Peers tells of every known peer, this one first, then by name.
+// Survey asks memberlist what it thinks of everybody, which takes it a moment: whom it suspects is said by Peers for some
+// tenths of a second after that, and by nobody else.
+func (r *Router) Survey() { r.members.survey() }
+
+// Roles are those of a peer; false when it is not known.
+func (r *Router) Roles(id drawbridge.PeerID) (secure.Roles, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rec, known := r.topo.Get(id)
+	if !known {
+		return 0, false
+	}
+	return secure.Roles(rec.Roles), true
+}
+
+// Peers tells of every known peer, this one first, then by name. It waits for nobody: a gateway that takes over asks.
 func (r *Router) Peers() []PeerStatus {
-	membership, live := r.members.survey(), r.liveStates()
+	membership, live := r.members.known(), r.liveStates()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	records := r.topo.Records()

@@ -47,20 +47,30 @@ const (
 	surveyEvery = 200 * time.Millisecond
 )
 
-// survey asks memberlist what it thinks of everybody. It has no call for that, but tells every peer that
-// asks, so we ask as a peer would. Not for use in memberlist's callbacks: it holds its lock then.
-func (m *members) survey() map[drawbridge.PeerID]string {
+// survey asks memberlist what it thinks of everybody, unless that is known. It has no call for that, but tells every peer
+// that asks, so we ask as a peer would: a dozen switches between goroutines. Not for use in memberlist's callbacks: it
+// holds its lock then.
+func (m *members) survey() {
 	now := time.Now()
 	m.mu.Lock()
-	fresh := m.last != nil && now.Sub(m.lastAt) < surveyEvery
+	fresh := m.fresh(now)
 	m.mu.Unlock()
 	if !fresh {
 		m.refresh(now)
 	}
+}
+
+// fresh is called with mu held.
+func (m *members) fresh(now time.Time) bool { return m.last != nil && now.Sub(m.lastAt) < surveyEvery }
+
+// known is what memberlist has told us, and what a survey found out not long ago.
+func (m *members) known() map[drawbridge.PeerID]string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	states := maps.Clone(m.states) // what it has forgotten again, and what we heard if it does not answer
-	maps.Copy(states, m.last)
+	states := maps.Clone(m.states)
+	if m.fresh(time.Now()) {
+		maps.Copy(states, m.last)
+	}
 	return states
 }
 

@@ -235,6 +235,7 @@ func (c *Cluster) describe() (s string) {
 			continue
 		}
 		s += fmt.Sprintf("%s (%s):", p.Host.Name, p.Credentials.ID())
+		p.Router.Survey()
 		for _, q := range p.Router.Peers() {
 			s += fmt.Sprintf(" %s=%s/%s(v%d)", q.Name, q.State, q.Membership, q.Version)
 		}
@@ -248,6 +249,7 @@ func (c *Cluster) describe() (s string) {
 
 // State is what p thinks of q.
 func (p *Peer) State(q *Peer) mesh.PeerStatus {
+	p.Router.Survey()
 	for _, s := range p.Router.Peers() {
 		if s.ID == q.Credentials.ID() {
 			return s
