@@ -238,3 +238,17 @@ func TestStreamMeasuresTheOutage(t *testing.T) {
 		t.Errorf("nothing answered at all: %+v", s)
 	}
 }
+
+func TestStreamMeasuresThePause(t *testing.T) {
+	a := answers{at: map[uint16]time.Time{}}
+	start := time.Now()
+	for _, came := range []struct {
+		seq   uint16
+		after time.Duration
+	}{{0, 1}, {1, 2}, {4, 22}, {2, 23}, {4, 90}, {5, 24}} { // 4 comes again, and that is no answer
+		a.note(came.seq, start.Add(came.after*time.Millisecond))
+	}
+	if s := summarise([]time.Time{start}, a); s.Pause != 20*time.Millisecond || s.Doubled != 1 || s.Late != 1 {
+		t.Errorf("%+v", s)
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ICMP types (RFC 792, RFC 4443 §4).
@@ -27,6 +29,8 @@ type Pinger struct {
 	id     uint16 // ours among all who ping here; the kernel gives every raw socket every reply
 	conn   *net.IPConn
 	packet []byte
+
+	control []byte // what the kernel says besides of a packet
 }
 
 // NewPinger opens a raw socket for IPv4 or IPv6. The caller closes it.
@@ -35,16 +39,29 @@ func (n *Namespace) NewPinger(six bool) (*Pinger, error) {
 	if six {
 		network, local = "ip6:ipv6-icmp", "::"
 	}
-	p := &Pinger{in: n.name, six: six, id: uint16(rand.Uint32()), packet: make([]byte, 2048)}
+	p := &Pinger{in: n.name, six: six, id: uint16(rand.Uint32()), packet: make([]byte, 2048), control: make([]byte, 128)}
 	err := n.Do(func() error {
 		conn, err := net.ListenIP(network, &net.IPAddr{IP: net.ParseIP(local)})
 		p.conn = conn
-		return err
+		return errors.Join(err, stamps(conn))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ping from %s: %w", n.name, err)
 	}
 	return p, nil
+}
+
+// stamps has the kernel note when packets come.
+func stamps(conn *net.IPConn) error {
+	if conn == nil {
+		return nil
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	failed := raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) })
+	return errors.Join(failed, err)
 }
 
 // Close ends it; a Receive that waits returns.
@@ -70,25 +87,50 @@ func (p *Pinger) Send(to netip.Addr, seq uint16, payload int) error {
 
 // Receive waits for an answer until the deadline; os.ErrDeadlineExceeded when there is none.
 func (p *Pinger) Receive(deadline time.Time) (from netip.Addr, seq uint16, err error) {
+	from, seq, _, err = p.receive(deadline)
+	return from, seq, err
+}
+
+// receive also tells when the answer came, by the kernel's watch: whoever reads it may be late.
+func (p *Pinger) receive(deadline time.Time) (from netip.Addr, seq uint16, at time.Time, err error) {
 	if err := p.conn.SetReadDeadline(deadline); err != nil {
-		return from, 0, err
+		return from, 0, at, err
 	}
 	reply := byte(echoReply4)
 	if p.six {
 		reply = echoReply6
 	}
 	for {
-		size, addr, err := p.conn.ReadFromIP(p.packet) // without IPv4 header: net strips it
+		size, control, _, addr, err := p.conn.ReadMsgIP(p.packet, p.control)
 		if err != nil {
-			return from, 0, err
+			return from, 0, at, err
 		}
-		b := p.packet[:size]
+		b := p.payload(p.packet[:size])
 		if len(b) < echoHeader || b[0] != reply || binary.BigEndian.Uint16(b[4:]) != p.id {
 			continue
 		}
 		from, _ = netip.AddrFromSlice(addr.IP)
-		return from.Unmap(), binary.BigEndian.Uint16(b[6:]), nil
+		return from.Unmap(), binary.BigEndian.Uint16(b[6:]), stamped(p.control[:control]), nil
 	}
+}
+
+// payload is what follows the IPv4 header, which a raw socket is given (and which may have options).
+func (p *Pinger) payload(b []byte) []byte {
+	if p.six || len(b) == 0 {
+		return b
+	}
+	return b[min(len(b), int(b[0]&0xf)*4):]
+}
+
+// stamped is the instant in a packet's control messages (SO_TIMESTAMPNS, socket(7)), or now.
+func stamped(control []byte) time.Time {
+	all, err := unix.ParseSocketControlMessage(control)
+	for _, m := range all {
+		if err == nil && m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= 16 {
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		}
+	}
+	return time.Now()
 }
 
 // checksum is the Internet checksum (RFC 1071).
@@ -144,6 +186,7 @@ type Stream struct {
 	Sent     int           `json:"sent"`
 	Answered int           `json:"answered"`
 	Outage   time.Duration `json:"outage_ns"` // the longest time between two requests in a row that were answered
+	Pause    time.Duration `json:"pause_ns"`  // the longest time between two answers
 	Worst    time.Duration `json:"worst_ns"`  // the longest round trip
 	Doubled  int           `json:"doubled"`   // answers that came again
 	Late     int           `json:"late"`      // answers that came behind one to a later request
@@ -171,16 +214,14 @@ func (n *Namespace) Stream(ctx context.Context, to netip.Addr, interval time.Dur
 	stop := make(chan time.Time, 1)
 	go func() { answered <- p.collect(to, stop) }()
 	var sent []time.Time
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for ctx.Err() == nil && len(sent) < streamLimit {
+	steadily(interval, func() bool {
+		if ctx.Err() != nil || len(sent) == streamLimit {
+			return false
+		}
 		sent = append(sent, time.Now())
 		_ = p.Send(to, uint16(len(sent)-1), 0) // unanswered, then
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-		}
-	}
+		return true
+	})
 	stop <- time.Now().Add(drain)
 	return summarise(sent, <-answered), nil
 }
@@ -188,7 +229,9 @@ func (n *Namespace) Stream(ctx context.Context, to netip.Addr, interval time.Dur
 // answers is what came back.
 type answers struct {
 	at            map[uint16]time.Time
-	top           uint16 // the latest request that was answered
+	top           uint16    // the latest request that was answered
+	last          time.Time // when the last one came
+	pause         time.Duration
 	doubled, late int
 }
 
@@ -201,8 +244,8 @@ func (p *Pinger) collect(to netip.Addr, stop <-chan time.Time) answers {
 		case end = <-stop:
 		default:
 		}
-		if from, seq, err := p.Receive(time.Now().Add(askAgain)); err == nil && from == to {
-			a.note(seq, time.Now())
+		if from, seq, at, err := p.receive(time.Now().Add(askAgain)); err == nil && from == to {
+			a.note(seq, at)
 		}
 	}
 	return a
@@ -216,11 +259,14 @@ func (a *answers) note(seq uint16, now time.Time) {
 	if seq < a.top {
 		a.late++
 	}
-	a.at[seq], a.top = now, max(a.top, seq)
+	if !a.last.IsZero() {
+		a.pause = max(a.pause, now.Sub(a.last))
+	}
+	a.at[seq], a.top, a.last = now, max(a.top, seq), now
 }
 
 func summarise(sent []time.Time, got answers) (s Stream) {
-	s.Sent, s.Doubled, s.Late = len(sent), got.doubled, got.late
+	s.Sent, s.Doubled, s.Late, s.Pause = len(sent), got.doubled, got.late, got.pause
 	if len(sent) == 0 {
 		return s
 	}

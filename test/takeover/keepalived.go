@@ -125,18 +125,22 @@ func (k *keepalived) events() []event {
 	}
 }
 
+func (k *keepalived) asks() []ask {
+	return []ask{{"host asks the address", k.host.Name(), shared.Addr()}}
+}
+
 // powerLost takes the master's link down and kills its daemons, as for Drawbridge.
-func (k *keepalived) powerLost(ctx context.Context) (t trial, err error) {
+func (k *keepalived) powerLost(ctx context.Context) ([]trial, error) {
 	m := -1
 	if !until(ctx, routerLimit, func() bool { m = k.master(); return m >= 0 }) {
-		return t, fmt.Errorf("not exactly one router has the address within %v", routerLimit)
+		return nil, fmt.Errorf("not exactly one router has the address within %v", routerLimit)
 	}
 	<-time.After(time.Second) // let the other hear some advertisements
-	t, err = watch(ctx, k.host.Name(), shared.Addr(), func() error {
+	all, err := watch(ctx, k.asks(), func() error {
 		return errors.Join(k.routers[m].Down("eth0"), netlab.KillAll(k.routers[m].Name()))
 	})
 	_ = k.processes[m].Wait() // it was killed, and says so
-	return t, errors.Join(err, k.routers[m].Forget("eth0", shared), k.routers[m].Up("eth0"), k.start(m))
+	return all, errors.Join(err, k.routers[m].Forget("eth0", shared), k.routers[m].Up("eth0"), k.start(m))
 }
 
 func (k *keepalived) close() error {

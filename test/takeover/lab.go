@@ -63,16 +63,28 @@ func (d *ours) events() []event {
 }
 
 // trial watches while the active gateway suffers something, and waits until both are well again.
-func (d *ours) trial(suffer, mend func(ctx context.Context, node string) error) func(context.Context) (trial, error) {
-	return func(ctx context.Context) (t trial, err error) {
+func (d *ours) trial(suffer, mend func(ctx context.Context, node string) error) func(context.Context) ([]trial, error) {
+	return func(ctx context.Context) ([]trial, error) {
 		active, err := d.well(ctx)
 		if err != nil {
-			return t, err
+			return nil, err
 		}
-		to := d.Addresses("host1")[slices.IndexFunc(d.Addresses("host1"), netip.Addr.Is4)]
-		t, err = watch(ctx, d.host("w1").Netns, to, func() error { return suffer(ctx, active) })
-		return t, errors.Join(err, mend(ctx, active))
+		all, err := watch(ctx, d.asks(), func() error { return suffer(ctx, active) })
+		return all, errors.Join(err, mend(ctx, active))
 	}
+}
+
+// asks has both sides ask: whoever asks teaches the way to itself, so the other way needs a guest that never begins.
+func (d *ours) asks() []ask {
+	return []ask{
+		{"guest asks a host", d.host("w1").Netns, d.four("host1")},
+		{"host asks a silent guest", d.host("host1").Netns, d.four("x1")},
+	}
+}
+
+func (d *ours) four(name string) netip.Addr {
+	all := d.Addresses(name)
+	return all[slices.IndexFunc(all, netip.Addr.Is4)]
 }
 
 func (d *ours) host(name string) lab.HostStatus {

@@ -41,12 +41,13 @@ func main() {
 // event is something that happens to the active gateway of a contender, again and again.
 type event struct {
 	contender, name string
-	try             func(ctx context.Context) (trial, error)
+	try             func(ctx context.Context) ([]trial, error) // of each who asks
 }
 
 // contender is something that keeps a gateway available.
 type contender interface {
 	events() []event
+	asks() []ask
 	close() error
 }
 
@@ -97,21 +98,36 @@ func trials(ctx context.Context, o options, c contender) (results []result, err 
 		if !o.wants(e) {
 			continue
 		}
-		r := result{Contender: e.contender, Event: e.name}
-		for range o.trials {
-			t, err := e.try(ctx)
-			if ctx.Err() != nil {
-				return results, ctx.Err()
-			}
-			if err != nil {
-				r.Failed = append(r.Failed, err.Error())
-				fmt.Fprintf(os.Stderr, "%s, %s: %v\n", e.contender, e.name, err)
-				continue
-			}
-			r.Trials = append(r.Trials, t)
+		some, err := e.trials(ctx, o.trials, c.asks())
+		results = append(results, some...)
+		if err != nil {
+			return results, err
 		}
-		fmt.Fprintf(os.Stderr, "%-18s %-24s %s\n", e.contender, e.name, r.line())
-		results = append(results, r)
+	}
+	return results, nil
+}
+
+// trials lets one event happen again and again. The results are of each who asks.
+func (e event) trials(ctx context.Context, most int, asks []ask) (results []result, err error) {
+	for _, a := range asks {
+		results = append(results, result{Contender: e.contender, Event: e.name, Way: a.way})
+	}
+	for range most {
+		all, err := e.try(ctx)
+		if ctx.Err() != nil {
+			return results, ctx.Err()
+		}
+		if err != nil {
+			results[0].Failed = append(results[0].Failed, err.Error())
+			fmt.Fprintf(os.Stderr, "%s, %s: %v\n", e.contender, e.name, err)
+			continue
+		}
+		for i, t := range all {
+			results[i].Trials = append(results[i].Trials, t)
+		}
+	}
+	for _, r := range results {
+		fmt.Fprintln(os.Stderr, r.row(""))
 	}
 	return results, nil
 }

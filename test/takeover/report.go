@@ -6,10 +6,11 @@ import (
 	"slices"
 )
 
-// result is all trials of one event.
+// result is all trials of one event, as one who asked saw them.
 type result struct {
 	Contender string   `json:"contender"`
 	Event     string   `json:"event"`
+	Way       string   `json:"way"`
 	Trials    []trial  `json:"trials"`
 	Failed    []string `json:"failed,omitempty"`
 }
@@ -19,52 +20,49 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
 }
 
-func (r result) outages() (all []float64) {
+// sorted is one figure of every trial, the smallest first.
+func (r result) sorted(of func(trial) float64) (all []float64) {
 	for _, t := range r.Trials {
-		all = append(all, t.Outage)
+		all = append(all, of(t))
 	}
 	slices.Sort(all)
 	return all
 }
 
-func (r result) sums() (lost []float64, doubled, late int) {
+const headings = "%-18s %-24s %-24s %3s %10s %7s %9s %7s %6s %9s %9s %8s %5s\n"
+
+// row is the line of the table; x is the ratio of the medians.
+func (r result) row(x string) string {
+	if len(r.Trials) == 0 {
+		return fmt.Sprintf("%-18s %-24s %-24s   0", r.Contender, r.Event, r.Way)
+	}
+	outage, pause := r.sorted(func(t trial) float64 { return t.Outage }), r.sorted(func(t trial) float64 { return t.Pause })
+	lost := r.sorted(func(t trial) float64 { return float64(t.Lost) })
+	doubled, late := 0, 0
 	for _, t := range r.Trials {
-		lost = append(lost, float64(t.Lost))
 		doubled += t.Doubled
 		late += t.Late
 	}
-	slices.Sort(lost)
-	return lost, doubled, late
-}
-
-func (r result) line() string {
-	if len(r.Trials) == 0 {
-		return fmt.Sprintf("no trial of %d worked", len(r.Failed))
-	}
-	o := r.outages()
-	lost, doubled, late := r.sums()
-	return fmt.Sprintf("n %2d  outage p50 %6.1f  p99 %6.1f ms  lost p50 %3.0f max %3.0f  doubled %d  late %d  failed %d",
-		len(r.Trials), quantile(o, 0.5), quantile(o, 0.99), quantile(lost, 0.5), lost[len(lost)-1], doubled, late, len(r.Failed))
+	return fmt.Sprintf("%-18s %-24s %-24s %3d %10.1f %7.1f %9.1f %7.1f %6s %9.0f %9.0f %8d %5d", r.Contender, r.Event, r.Way, len(r.Trials),
+		quantile(outage, 0.5), quantile(outage, 0.99), quantile(pause, 0.5), quantile(pause, 0.99), x, quantile(lost, 0.5), lost[len(lost)-1], doubled, late)
 }
 
 // report prints a line for each event, with the ratio of its median outage to Drawbridge's for the same event.
 func report(w io.Writer, results []result) {
 	ours := map[string]float64{}
-	fmt.Fprintf(w, "\nOne echo request a millisecond, from a guest of the overlay to a host on the VLAN. x: median outage to Drawbridge's.\n\n")
-	fmt.Fprintf(w, "%-18s %-24s %3s %10s %8s %8s %10s %9s %8s %6s\n", "", "", "n", "p50 ms", "p99 ms", "x", "lost p50", "lost max", "doubled", "late")
+	fmt.Fprintf(w, "\nOne echo request a millisecond. Outage: between two requests in a row that were answered; pause: between two answers.\n")
+	fmt.Fprintf(w, "x: median outage to Drawbridge's in the same event.\n\n")
+	fmt.Fprintf(w, headings, "", "", "", "n", "outage p50", "p99 ms", "pause p50", "p99 ms", "x", "lost p50", "lost max", "doubled", "late")
 	for _, r := range results {
-		if len(r.Trials) == 0 {
-			fmt.Fprintf(w, "%-18s %-24s   0\n", r.Contender, r.Event)
-			continue
+		x := ""
+		if len(r.Trials) > 0 {
+			median := quantile(r.sorted(func(t trial) float64 { return t.Outage }), 0.5)
+			if _, known := ours[r.Event]; !known {
+				ours[r.Event] = median
+			}
+			x = fmt.Sprintf("%.2f", median/ours[r.Event])
 		}
-		o := r.outages()
-		lost, doubled, late := r.sums()
-		median := quantile(o, 0.5)
-		if _, known := ours[r.Event]; !known {
-			ours[r.Event] = median
-		}
-		fmt.Fprintf(w, "%-18s %-24s %3d %10.1f %8.1f %8.2f %10.0f %9.0f %8d %6d\n", r.Contender, r.Event, len(r.Trials),
-			median, quantile(o, 0.99), median/ours[r.Event], quantile(lost, 0.5), lost[len(lost)-1], doubled, late)
+		fmt.Fprintln(w, r.row(x))
 	}
 	for _, r := range results {
 		for _, f := range r.Failed {

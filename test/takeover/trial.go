@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/drawbridge-net/drawbridge/test/netlab"
@@ -16,37 +18,52 @@ const (
 	after  = 1200 * time.Millisecond // how long is watched afterwards; keepalived's default takes a third of it
 )
 
-// trial is what one occurrence cost.
+// ask is one of the streams of requests during a trial.
+type ask struct {
+	way  string // who asks whom
+	from string // namespace
+	to   netip.Addr
+}
+
+// trial is what one occurrence cost those who asked.
 type trial struct {
 	Outage  float64 `json:"outage_ms"` // the longest time between two requests in a row that were answered
+	Pause   float64 `json:"pause_ms"`  // the longest time between two answers: what is kept and then sent on is late, not lost
 	Lost    int     `json:"lost"`
 	Doubled int     `json:"doubled"`
 	Late    int     `json:"late"` // answered behind a later one
 }
 
-// watch asks to from a namespace while something happens, and says what it cost.
-func watch(ctx context.Context, from string, to netip.Addr, happens func() error) (trial, error) {
-	ns, err := netlab.Open(from)
+// watch asks while something happens, and says what that cost each who asked.
+func watch(ctx context.Context, asks []ask, happens func() error) ([]trial, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	all, failed := make([]trial, len(asks)), make([]error, len(asks)+1)
+	var group sync.WaitGroup
+	group.Go(func() {
+		<-time.After(before)
+		failed[len(asks)] = happens()
+		<-time.After(after)
+		cancel()
+	})
+	for i, a := range asks {
+		group.Go(func() {
+			all[i], failed[i] = a.stream(ctx)
+		})
+	}
+	group.Wait()
+	return all, errors.Join(failed...)
+}
+
+func (a ask) stream(ctx context.Context) (trial, error) {
+	ns, err := netlab.Open(a.from)
 	if err != nil {
 		return trial{}, err
 	}
 	defer func() { _ = ns.Close() }()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	happened := make(chan error, 1)
-	go func() {
-		<-time.After(before)
-		happened <- happens()
-		<-time.After(after)
-		cancel()
-	}()
-	s, err := ns.Stream(ctx, to, pace)
-	if err == nil {
-		err = <-happened
-	}
-	return trial{
-		Outage: float64(s.Outage) / float64(time.Millisecond), Lost: s.Sent - s.Answered, Doubled: s.Doubled, Late: s.Late,
-	}, err
+	s, err := ns.Stream(ctx, a.to, pace)
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	return trial{Outage: ms(s.Outage), Pause: ms(s.Pause), Lost: s.Sent - s.Answered, Doubled: s.Doubled, Late: s.Late}, err
 }
 
 // until asks ok every 20 ms, for at most limit.
