@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease/warden"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
@@ -159,7 +160,13 @@ func (v *voter) run(ctx context.Context) error {
 
 // stewardView is what the mesh knows of voters and segments.
 func (n *Node) stewardView(state raftgroup.State) steward.View {
-	v := steward.View{Removed: n.creds.Revocations.Revoked, FloorHeld: -1, TimersHeld: n.timersHeld(&state)}
+	v := steward.View{Removed: map[drawbridge.PeerID]drawbridge.PeerName{}, FloorHeld: -1, TimersHeld: n.timersHeld(&state)}
+	for id, r := range state.Revoked {
+		v.Removed[id] = r.Name
+	}
+	for _, r := range n.creds.Revocations.List() {
+		v.Removed[r.ID] = r.Name
+	}
 	if len(state.Sets.Former) > 0 {
 		if since, ok := n.voter.agent.FloorSince(state.Sets.Former, state.Sets.Floor); ok {
 			v.FloorHeld = gate.Now().Sub(since)

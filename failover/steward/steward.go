@@ -35,10 +35,12 @@ type Wanted struct {
 
 // View is all that the next step follows from.
 type View struct {
-	State    raftgroup.State
-	Voters   []raftgroup.Voter // of the Raft group
-	Members  []Member
-	Removed  func(drawbridge.PeerID) bool // from the network, for good
+	State   raftgroup.State
+	Voters  []raftgroup.Voter // of the Raft group
+	Members []Member
+	// Removed are the peers that were removed from the network for good. The mesh forgets them at once, so they are seldom
+	// among Members.
+	Removed  map[drawbridge.PeerID]drawbridge.PeerName
 	Segments []Wanted
 	// FloorHeld is for how long a majority of the former set is known to have refused all generations below
 	// the floor; negative: it is not known to yet.
@@ -105,20 +107,23 @@ func dropVoter(v View) (Step, bool) {
 	return Step{}, false
 }
 
-// removed finds a voter that is no longer of the network. One of whom the mesh knows nothing stays: it may
-// be away for long.
+// removed finds a voter that is no longer of the network, unless another peer has its name by now. One of whom the mesh
+// knows nothing stays: it may be away for long.
 func (v View) removed(name drawbridge.PeerName) (drawbridge.PeerID, bool) {
-	for id, r := range v.State.Revoked {
-		if r.Name == name && !slices.ContainsFunc(v.Members, func(m Member) bool { return m.Name == name && m.ID != id }) {
+	if slices.ContainsFunc(v.Members, func(m Member) bool { return m.Name == name && !v.gone(m.ID) }) {
+		return 0, false
+	}
+	for id, removed := range v.Removed {
+		if removed == name {
 			return id, true
 		}
 	}
-	for _, m := range v.Members {
-		if m.Name == name && v.Removed(m.ID) {
-			return m.ID, true
-		}
-	}
 	return 0, false
+}
+
+func (v View) gone(id drawbridge.PeerID) bool {
+	_, gone := v.Removed[id]
+	return gone
 }
 
 // addVoter gives a vote to one more peer, or follows one to another address.
@@ -137,7 +142,7 @@ func addVoter(v View) (Step, bool) {
 
 // candidates are the members that may vote, in order of name, so that every leader sees the same.
 func (v View) candidates() []Member {
-	all := slices.DeleteFunc(slices.Clone(v.Members), func(m Member) bool { return m.Address == "" || v.Removed(m.ID) })
+	all := slices.DeleteFunc(slices.Clone(v.Members), func(m Member) bool { return m.Address == "" || v.gone(m.ID) })
 	slices.SortFunc(all, func(a, b Member) int {
 		if a.Name < b.Name {
 			return -1
@@ -152,7 +157,7 @@ func changeSet(v View) (Step, bool) {
 	var set []drawbridge.PeerID
 	for _, voter := range v.Voters {
 		i := slices.IndexFunc(v.Members, func(m Member) bool { return m.Name == voter.Name })
-		if i < 0 || v.Removed(v.Members[i].ID) {
+		if i < 0 || v.gone(v.Members[i].ID) {
 			continue
 		}
 		set = append(set, v.Members[i].ID)
@@ -171,7 +176,7 @@ func changeSet(v View) (Step, bool) {
 func (v View) unknown() (ids []drawbridge.PeerID) {
 	for _, id := range v.State.Sets.Present {
 		known := slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == id })
-		if _, gone := v.State.Revoked[id]; !known && !gone && !v.Removed(id) {
+		if !known && !v.gone(id) {
 			ids = append(ids, id)
 		}
 	}
