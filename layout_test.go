@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"forwarder/descriptor":      {},
 	"forwarder/afpacket":        {"", "forwarder", "forwarder/segment", "forwarder/descriptor"},
 	"forwarder/tap":             {"", "forwarder", "forwarder/segment", "forwarder/descriptor"},
-	"forwarder/kernel":          {"", "failover", "failover/gate"}, // the gate in tests only: ports are given its descriptor
+	"forwarder/kernel":          {"", "failover", "failover/gate", "forwarder/afpacket"}, // gate and socket in tests only: ports are given a descriptor
 	"forwarder/capture":         {"", "forwarder", "forwarder/segment"},
 	"forwarder/porttest":        {"", "forwarder"},
 	"mesh":                      {"", "mesh/..."},

@@ -107,6 +107,9 @@ type Attached struct {
 	answers     storm
 	echoes      echoes
 
+	hushing sync.Mutex // guards hushed, and the order of changes
+	hushed  bool       // the port reads nothing but what neighbours say to each other
+
 	writing sync.Mutex   // held from asking the gate until WriteBatch is over
 	taking  sync.RWMutex // read-held by each pump from asking the holder until its frames are with the mesh
 }

@@ -12,7 +12,13 @@ import (
 
 // Suspend has the switch carry no frame of an overlay from now on, or carry them again. When it returns, what was taken in
 // before has been written and is with the mesh, and nothing follows it. ALONE's frames, and those that Inject is given, go on.
+// Ports that can read nothing else meanwhile, and read everything again before a frame is taken.
 func (s *Switch) Suspend(vni drawbridge.VNI, on bool) {
+	if !on {
+		for _, a := range (*s.ports.Load())[vni] {
+			a.hush(func() bool { return false })
+		}
+	}
 	s.mu.Lock()
 	all := maps.Clone(*s.suspended.Load())
 	if all[vni] = true; !on {
@@ -22,6 +28,37 @@ func (s *Switch) Suspend(vni drawbridge.VNI, on bool) {
 	s.mu.Unlock()
 	for _, a := range (*s.ports.Load())[vni] {
 		a.Quiesce()
+		a.heed()
+	}
+}
+
+// hushable is a port that can leave frames to the kernel which the switch would only drop. Those of neighbours it reads on.
+type hushable interface{ Hush(on bool) error }
+
+// heed has the port read what the switch wants of it now.
+func (a *Attached) heed() {
+	a.hush(func() bool { return a.sw.Suspended(a.cfg.VNI) })
+}
+
+// hush changes what the port reads. A port that cannot be made to read everything again carries nothing: it is closed, so
+// that its owner opens it anew.
+func (a *Attached) hush(wanted func() bool) {
+	p, ok := a.cfg.Port.(hushable)
+	if !ok {
+		return
+	}
+	a.hushing.Lock()
+	defer a.hushing.Unlock()
+	on := wanted()
+	if on == a.hushed {
+		return
+	}
+	switch err := p.Hush(on); {
+	case err == nil:
+		a.hushed = on
+	case !on:
+		a.hushed = false
+		_ = a.cfg.Port.Close()
 	}
 }
 

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -97,4 +98,60 @@ func TestHearingFromAnotherEngine(t *testing.T) {
 	if at(g[1].mac).Port != port.name || sw.Len() != 3 || port.macs.Load() != 2 {
 		t.Errorf("after a move %+v, %d at the port", sw.MACs(), port.macs.Load())
 	}
+}
+
+// TestASuspendedPortIsHushed: frames that the switch would drop are not even read, and all are again before the first is
+// carried.
+func TestASuspendedPortIsHushed(t *testing.T) {
+	f := newFabric(t)
+	n := f.node()
+	p := &hushing{Port: f.wire().guest(n, 7).port}
+	n.sw.all()[0].Detach()
+	p.onHush = func(on bool) {
+		if !on && !n.sw.Suspended(7) {
+			t.Error("frames are carried before the port reads them all")
+		}
+	}
+	n.sw.Suspend(7, true)
+	a, err := n.sw.Attach(PortConfig{Port: p, VNI: 7}) // opened in the meantime
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.sw.Suspend(7, true)
+	if !p.hushed || p.changes != 1 {
+		t.Errorf("hushed %v after %d changes", p.hushed, p.changes)
+	}
+	n.sw.Suspend(8, true)
+	if n.sw.Suspend(7, false); p.hushed || p.changes != 2 {
+		t.Errorf("hushed %v after %d changes", p.hushed, p.changes)
+	}
+	n.sw.Suspend(7, true)
+	if p.err = errors.New("no memory"); a.hushed {
+		n.sw.Suspend(7, false)
+	}
+	if !p.closed {
+		t.Error("a port that stays deaf is not opened anew")
+	}
+}
+
+// hushing is a port that can leave frames to the kernel.
+type hushing struct {
+	Port
+	hushed, closed bool
+	changes        int
+	err            error
+	onHush         func(bool)
+}
+
+func (p *hushing) Hush(on bool) error {
+	if p.onHush(on); p.err != nil {
+		return p.err
+	}
+	p.hushed, p.changes = on, p.changes+1
+	return nil
+}
+
+func (p *hushing) Close() error {
+	p.closed = true
+	return nil
 }

@@ -78,6 +78,14 @@ func New(cfg Config) *Switch {
 
 // Attach adds a port. Frames go to it at once; none are read from it before Run.
 func (s *Switch) Attach(cfg PortConfig) (*Attached, error) {
+	a, err := s.attach(cfg)
+	if err == nil {
+		a.heed()
+	}
+	return a, err
+}
+
+func (s *Switch) attach(cfg PortConfig) (*Attached, error) {
 	a := &Attached{cfg: cfg, sw: s, name: cfg.Port.Name(), gone: make(chan struct{})}
 	a.blocked.Store(cfg.Blocked)
 	if (cfg.Segment != 0) != (cfg.Gate != nil) {

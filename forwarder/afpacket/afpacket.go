@@ -25,7 +25,8 @@ type Config struct {
 	Promiscuous bool
 	// Mark is the SO_MARK of given frames; a gate at the interface's egress judges by it (see failover/gate).
 	Mark uint32
-	// Filter gets the socket before it can receive a frame, to attach a kernel gate that none slips past.
+	// Filter gets the socket before it can receive a frame, to attach a kernel gate that none slips past, and again when
+	// Hush has put another filter in its place.
 	Filter func(fd int) error
 	// Batch is the number of frames per system call, 16 when 0: with super-frames of 64 KiB more is no faster.
 	Batch int
@@ -47,7 +48,8 @@ type Port struct {
 	name    string
 	vlan    uint16
 	plain   bool
-	index   int32 // of the interface; it keeps it through renaming
+	filter  func(fd int) error // that it was opened with; nil: none
+	index   int32              // of the interface; it keeps it through renaming
 	mtu     atomic.Int32
 	down    atomic.Bool // the last read found the interface down
 	file    *descriptor.File
@@ -63,7 +65,7 @@ func Open(c Config) (*Port, error) {
 	if c.VLAN > maxVLAN {
 		return nil, fmt.Errorf("port %s: VLAN %d: want 1 to %d, or 0 for none", c.Interface, c.VLAN, maxVLAN)
 	}
-	p := &Port{name: c.Interface, vlan: c.VLAN}
+	p := &Port{name: c.Interface, vlan: c.VLAN, filter: c.Filter}
 	if c.VLAN != 0 {
 		p.name = fmt.Sprintf("%s.%d", c.Interface, c.VLAN)
 	}
