@@ -1,11 +1,12 @@
 import { useState } from "preact/hooks";
 import { download } from "../api";
 import { kept } from "../download";
+import type { OverlayPath } from "../api";
 import { count } from "../format";
 import { useFeed } from "../live";
 import { whyNot } from "../session";
 import { Icon } from "../ui/icons";
-import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, State } from "../ui/parts";
+import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, State, type Tone } from "../ui/parts";
 import { kindWords } from "../words";
 
 export function About() {
@@ -13,6 +14,7 @@ export function About() {
   const status = useFeed("/status").data;
   if (!version.data || !status) return <Page title="About"><Loading refused={version.refused} /></Page>;
   const v = version.data, d = status.data_path;
+  const notes = d.notes.filter((n) => !d.overlays.some((o) => n.startsWith(`overlay ${o.overlay}: `))); // the list says these
   const dropped = Object.entries(status.drops).filter(([, n]) => n > 0);
   return (
     <Page title="About" lead={`Drawbridge ${v.version} on ${status.name}.`}>
@@ -46,7 +48,8 @@ export function About() {
             <Fact name="Guests' MTU">{status.mtu > 0 ? `${status.mtu}\u202fB` : "no peer is reachable"}</Fact>
             <Fact name="Offloads">{[d.gso && "sends in bulk (GSO)", d.gro && "receives in bulk (GRO)", d.vnet && "super-frames at ports"].filter(Boolean).join(", ") || "none"}</Fact>
           </Facts>
-          {d.notes.length > 0 && <div class="below"><Problems tone="idle" problems={d.notes.map((n) => ({ summary: n }))} /></div>}
+          {d.overlays.length > 0 && <Overlays overlays={d.overlays} />}
+          {notes.length > 0 && <div class="below"><Problems tone="idle" problems={notes.map((n) => ({ summary: n }))} /></div>}
         </Card>
         <Card title="Dropped frames" aside={<span class="aside">since the start</span>}>
           {dropped.length === 0 ? <p><State tone="ok">none</State></p> : <dl class="lines">{dropped.map(([why, n]) => <div key={why}><dt>{kindWords(why)}</dt><dd>{count(n)} frames</dd></div>)}</dl>}
@@ -61,6 +64,26 @@ export function About() {
         </Card>
       </div>
     </Page>
+  );
+}
+
+const carriers: Record<OverlayPath["engine"], [Tone, string]> = { kernel: ["ok", "the kernel"], user: ["warn", "the daemon"], none: ["self", "changing over"] };
+
+/** Overlays are those that the kernel is to carry: by what each is carried here, and why not by the kernel. */
+function Overlays({ overlays }: { overlays: OverlayPath[] }) {
+  return (
+    <div class="below">
+      <h3>Overlays for the kernel</h3>
+      <ul class="steps">
+        {overlays.map((o) => (
+          <li key={o.vni}>
+            <strong>{o.overlay}</strong>
+            <span>VNI {o.vni}, wanted: {o.wanted}</span>
+            <State tone={carriers[o.engine][0]}>{carriers[o.engine][1]}{o.engine === "kernel" ? ", not encrypted" : o.reason && `: ${o.reason}`}</State>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 

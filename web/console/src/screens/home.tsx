@@ -5,6 +5,7 @@ import { now, useFeed, useTick } from "../live";
 import { Ruler } from "../ruler";
 import { Picture } from "../picture";
 import { Age, Card, Empty, Loading, Page, Problems, State, Time } from "../ui/parts";
+import { silent, standing } from "../voters";
 import { carrierTone, chain, levelTone, moves, ownRole, quorumLoss, redundancy, regency } from "../words";
 
 export function Home() {
@@ -12,6 +13,7 @@ export function Home() {
   const segments = useFeed("/segments");
   const peers = useFeed("/peers").data;
   const macs = useFeed("/macs", { }).data;
+  const voters = useFeed("/voters").data;
   const events = useFeed("/events", { watch: undefined });
   if (!status.data || !segments.data || !peers) return <Page title="Home"><Loading refused={status.refused ?? segments.refused} /></Page>;
   const s = status.data;
@@ -20,6 +22,8 @@ export function Home() {
   const last = moves(happened)[0];
   const failing = [
     ...s.problems,
+    ...(voters?.here && !voters.quorum ? [{ summary: "no majority of the voters answers: no gateway may be active", remedy: "start the voters that are silent, and see that they reach each other" }] : []),
+    ...silent(voters).map((v) => ({ summary: `voter ${v.name} does not answer`, remedy: "start it, or make another peer a voter and remove it" })),
     ...segments.data.flatMap((seg) => seg.gateways.filter((g) => g.reasons.length > 0 && !(g.peer === seg.active) && g.mode !== "passive" && !g.ready)
       .map((g) => ({ summary: `${g.peer} could not take over ${seg.name}: ${list(g.reasons)}`, remedy: "" }))),
   ];
@@ -45,6 +49,7 @@ export function Home() {
           {failing.length > 0
             ? <Problems problems={failing} />
             : <p class="quiet-text">Nothing is wrong as far as {s.name} can tell.</p>}
+          {voters?.here && <p class="fine wraps"><State tone={standing(voters).tone}>{standing(voters).text}</State> <a href="/peers">Who decides</a></p>}
         </Card>
         <Card title="What happened" aside={<a class="aside" href="/timeline">timeline</a>}>
           {happened.length === 0

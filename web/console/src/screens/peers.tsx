@@ -11,6 +11,7 @@ import { Gated } from "../ui/form";
 import { Age, Command, Empty, Loading, Page, Problems, State, type Tone } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
 import { toast } from "../ui/toast";
+import { WhoDecides } from "../voters";
 
 const tones: Record<Peer["state"], Tone> = { self: "self", direct: "ok", relayed: "warn", unreachable: "bad", left: "idle" };
 
@@ -69,6 +70,7 @@ export function Peers() {
           <p><a href="/tokens?new=1">Make a token</a></p>
         </Empty>
       )}
+      <div class="below"><WhoDecides /></div>
       {forget && (
         <Confirm
           title={`Remove ${forget.name} from the network?`} verb="Remove" type={forget.name} onClose={() => setForget(undefined)}
