@@ -378,7 +378,7 @@ func (p *kernelPath) forget(match func(forwarder.MAC) bool) {
 		return
 	}
 	_, err := k.Forget(func(s kernel.Station) bool {
-		m := forwarder.MAC{MAC: s.MAC, VNI: p.vni, Segment: s.Segment, Port: names[s.Port]}
+		m := forwarder.MAC{MAC: s.MAC, VNI: p.vni, Where: forwarder.Where{Segment: s.Segment, Port: names[s.Port]}}
 		if s.Port == 0 {
 			m.Peer = peerOf(d, s.Origin)
 		}

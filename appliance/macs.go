@@ -21,16 +21,8 @@ func (n *Node) MACs(f web.MACFilter) []web.MAC {
 	now := time.Now().UTC()
 	all := []web.MAC{}
 	for _, m := range n.sw.MACs() {
-		w := web.MAC{
-			MAC: m.MAC.String(), VNI: uint32(m.VNI), At: web.AtPeer, Port: m.Port, Peer: names[m.Peer],
-			Learned: now.Add(-m.Learned), Seen: now.Add(-m.Seen),
-		}
-		switch {
-		case m.Segment != 0:
-			w.At, w.Segment = web.AtSegment, segments[m.Segment]
-		case m.Port != "":
-			w.At, w.Peer = web.AtPort, string(n.creds.Name)
-		}
+		w := web.MAC{MAC: m.MAC.String(), VNI: uint32(m.VNI), Learned: now.Add(-m.Learned), Seen: now.Add(-m.Seen)}
+		w.At, w.Port, w.Peer, w.Segment = n.macPlace(m.Where, names, segments)
 		if selected(f, &w) {
 			all = append(all, w)
 		}

@@ -182,6 +182,6 @@ func BenchmarkAge(b *testing.B) {
 		c.learn(macKey(i), &place{peer: drawbridge.PeerID(1 + i%10)}, 1)
 	}
 	for b.Loop() {
-		tab.forget(func(_ key, e *entry) bool { return e.seen.Load() > 1 })
+		tab.forget(StepFlushed, 0, func(_ key, e *entry) bool { return e.seen.Load() > 1 })
 	}
 }

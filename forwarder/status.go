@@ -10,13 +10,11 @@ import (
 
 // MAC is one entry of the table, for display.
 type MAC struct {
-	MAC     drawbridge.MAC
-	VNI     drawbridge.VNI
-	Port    string               // the guest port here, or our segment port
-	Peer    drawbridge.PeerID    // the peer that frames go to
-	Segment drawbridge.SegmentID // the segment that it is behind
-	Learned time.Duration        // ago
-	Seen    time.Duration        // ago
+	MAC drawbridge.MAC
+	VNI drawbridge.VNI
+	Where
+	Learned time.Duration // ago
+	Seen    time.Duration // ago
 	Moves   uint32
 }
 
@@ -26,10 +24,9 @@ func (s *Switch) MACs() (all []MAC) {
 	s.table.mu.RLock()
 	for k, e := range s.table.entries {
 		m := MAC{
-			MAC: k.address(), VNI: k.vni, Moves: e.moves.Load(),
+			MAC: k.address(), VNI: k.vni, Where: e.at.Load().where(), Moves: e.moves.Load(),
 			Learned: now - time.Duration(e.learned.Load()), Seen: now - time.Duration(e.seen.Load()),
 		}
-		m.where(e.at.Load())
 		all = append(all, m)
 	}
 	s.table.mu.RUnlock()
@@ -42,31 +39,14 @@ func (s *Switch) MACs() (all []MAC) {
 	return all
 }
 
-func (m *MAC) where(p *place) {
-	switch {
-	case p.port != nil:
-		m.Port = p.port.name
-	case p.segment != nil:
-		m.Segment = p.segment.id
-		m.Peer = p.segment.tenure.Load().active
-		if own := p.segment.port.Load(); own != nil {
-			m.Port = own.name
-		}
-	default:
-		m.Peer = p.peer
-	}
-}
-
 // Len is how many addresses are known.
 func (s *Switch) Len() int { return s.table.len() }
 
 // Flush forgets the addresses for which match says so, and answers how many. The match must not call the
 // switch.
 func (s *Switch) Flush(match func(MAC) bool) int {
-	return s.table.forget(func(k key, e *entry) bool {
-		m := MAC{MAC: k.address(), VNI: k.vni}
-		m.where(e.at.Load())
-		return match(m)
+	return s.table.forget(StepFlushed, s.now(), func(k key, e *entry) bool {
+		return match(MAC{MAC: k.address(), VNI: k.vni, Where: e.at.Load().where()})
 	})
 }
 

@@ -83,11 +83,12 @@ func (s *Switch) Hear(vni drawbridge.VNI, all []Heard) {
 		if at == nil || h.Age >= maxAge || h.MAC.Group() {
 			continue
 		}
-		e, fresh := s.table.insert(keyOf(vni, h.MAC[:], 0), at, now)
+		k := keyOf(vni, h.MAC[:], 0)
+		e, fresh := s.table.insert(k, at, now)
 		if e == nil {
 			continue // no room
 		}
-		if old := e.at.Load(); !fresh && !old.same(at) && !s.table.move(e, old, at, now) {
+		if old := e.at.Load(); !fresh && !old.same(at) && !s.table.move(k, e, old, at, now) {
 			continue
 		}
 		e.seen.Store(int64(now - h.Age))

@@ -136,7 +136,7 @@ func (a *Attached) Detach() {
 		a.segment.port.CompareAndSwap(a, nil)
 	}
 	s.mu.Unlock()
-	s.table.forget(func(_ key, e *entry) bool { return e.at.Load().port == a })
+	s.table.forget(StepGone, s.now(), func(_ key, e *entry) bool { return e.at.Load().port == a })
 }
 
 // all lists the ports. The caller holds s.mu or does not mind a change.
@@ -162,5 +162,5 @@ func (s *Switch) setPorts(change func(map[drawbridge.VNI][]*Attached)) {
 // Age forgets addresses that were silent for too long. It is called now and then, say every ten seconds.
 func (s *Switch) Age() {
 	now := s.now()
-	s.table.forget(func(_ key, e *entry) bool { return now-time.Duration(e.seen.Load()) > maxAge })
+	s.table.forget(StepAged, now, func(_ key, e *entry) bool { return now-time.Duration(e.seen.Load()) > maxAge })
 }

@@ -70,10 +70,11 @@ type table struct {
 	mu      sync.RWMutex // guards what follows
 	entries map[key]*entry
 	peers   map[drawbridge.PeerID]int // how many addresses of each
+	tales   tales
 }
 
 func newTable() table {
-	return table{settle: settle, entries: map[key]*entry{}, peers: map[drawbridge.PeerID]int{}}
+	return table{settle: settle, entries: map[key]*entry{}, peers: map[drawbridge.PeerID]int{}, tales: tales{}}
 }
 
 func (t *table) find(k key) *entry {
@@ -98,12 +99,13 @@ func (t *table) insert(k key, p *place, now time.Duration) (e *entry, learned bo
 	e.seen.Store(int64(now))
 	e.learned.Store(int64(now))
 	t.entries[k] = e
+	t.tales.goesOn(k, StepLearned, p, now)
 	t.count(p, 1)
 	return e, true
 }
 
 // move gives e another place, unless there is no room or somebody else did so already.
-func (t *table) move(e *entry, from, to *place, now time.Duration) (learned bool) {
+func (t *table) move(k key, e *entry, from, to *place, now time.Duration) (learned bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e.gone.Load() || e.at.Load() != from {
@@ -114,6 +116,7 @@ func (t *table) move(e *entry, from, to *place, now time.Duration) (learned bool
 	}
 	t.count(from, -1)
 	t.count(to, 1)
+	t.tales.moved(k, e, to, now)
 	e.at.Store(to)
 	e.seen.Store(int64(now))
 	e.learned.Store(int64(now))
@@ -121,13 +124,14 @@ func (t *table) move(e *entry, from, to *place, now time.Duration) (learned bool
 	return true
 }
 
-// forget removes the entries that match and answers how many they were.
-func (t *table) forget(match func(key, *entry) bool) (n int) {
+// forget removes the entries that match, for a reason that their stories tell, and answers how many they were.
+func (t *table) forget(why string, now time.Duration, match func(key, *entry) bool) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k, e := range t.entries {
 		if match(k, e) {
 			e.gone.Store(true)
+			t.tales.goesOn(k, why, e.at.Load(), now)
 			t.count(e.at.Load(), -1)
 			delete(t.entries, k)
 			n++
@@ -225,5 +229,5 @@ func (c *cache) learn(k key, p *place, now time.Duration) (pass, learned bool) {
 	if now-seen < c.table.settle {
 		return false, true
 	}
-	return true, c.table.move(e, old, p, now)
+	return true, c.table.move(k, e, old, p, now)
 }

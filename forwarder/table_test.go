@@ -2,6 +2,7 @@ package forwarder
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -120,11 +121,11 @@ func TestTheTableHasLimits(t *testing.T) {
 		if pass, learned := u.learn(macKey(c.most), c.at, time.Second); !pass || learned { // by moving it
 			t.Errorf("%s: took one that it has no room for", name)
 		}
-		tab.forget(func(k key, _ *entry) bool { return k == macKey(0) })
+		tab.forget(StepFlushed, 0, func(k key, _ *entry) bool { return k == macKey(0) })
 		if _, learned := u.learn(macKey(c.most), c.at, time.Second); !learned {
 			t.Errorf("%s: no room although one was forgotten", name)
 		}
-		tab.forget(func(key, *entry) bool { return true })
+		tab.forget(StepFlushed, 0, func(key, *entry) bool { return true })
 		if n := int(port.macs.Load()+seg.macs.Load()) + len(tab.peers); n != 0 {
 			t.Errorf("%s: %d left", name, n)
 		}
@@ -184,7 +185,7 @@ func TestACacheForgetsWithTheTable(t *testing.T) {
 	if a.find(macKey(1)) == nil || b.find(macKey(1)) == nil {
 		t.Fatal("not found")
 	}
-	tab.forget(func(key, *entry) bool { return true })
+	tab.forget(StepFlushed, 0, func(key, *entry) bool { return true })
 	if a.find(macKey(1)) != nil || b.find(macKey(1)) != nil {
 		t.Fatal("found after it was forgotten")
 	}
@@ -238,7 +239,7 @@ func TestCachesNeverFindWhatWasForgotten(t *testing.T) {
 		i := round % addresses
 		e, _ := tab.insert(macKey(i), &place{peer: 1}, 1) // or what another has inserted
 		runtime.Gosched()
-		tab.forget(func(k key, _ *entry) bool { return k == macKey(i) })
+		tab.forget(StepFlushed, 0, func(k key, _ *entry) bool { return k == macKey(i) })
 		forgotten[i].Store(e)
 	}
 	close(stop)
@@ -261,7 +262,7 @@ func TestCountsAreRightAfterMovesAndForgetting(t *testing.T) {
 				c.learn(macKey(r.IntN(32)), places[r.IntN(len(places))], now)
 				if i%16 == 0 {
 					one := r.IntN(32)
-					tab.forget(func(k key, _ *entry) bool { return k == macKey(one) })
+					tab.forget(StepFlushed, 0, func(k key, _ *entry) bool { return k == macKey(one) })
 				}
 			}
 		})
@@ -307,5 +308,42 @@ func TestKeysAreWhatTheyWereMadeOf(t *testing.T) {
 	}
 	if keyOf(1, f, 6).address() != address(0x1234) {
 		t.Error("the source is another")
+	}
+}
+
+// The story of an address tells where it was, and is bounded in length and number.
+func TestStoriesTellOfMovesAndAreBounded(t *testing.T) {
+	tab := newTable()
+	c := cache{table: &tab}
+	places := []*place{{peer: 7}, {peer: 8}}
+	k := key{mac: 1, vni: 5}
+	now := time.Second
+	for i := range 3 {
+		c.learn(k, places[i%2], now)
+		now += settle
+	}
+	tab.forget(StepAged, now, func(key, *entry) bool { return true })
+	var told []string
+	for _, s := range tab.tales[k] {
+		told = append(told, fmt.Sprint(s.what, " ", s.Peer))
+	}
+	if want := "[learned 00000007 moved 00000008 moved 00000007 aged 00000007]"; fmt.Sprint(told) != want {
+		t.Errorf("%v, want %v", told, want)
+	}
+	for i := range 3 * maxSteps {
+		c.learn(k, places[i%2], now)
+		now += settle
+	}
+	if n := len(tab.tales[k]); n != maxSteps {
+		t.Errorf("%d steps", n)
+	}
+	for i := range maxStories + 100 {
+		k := key{mac: uint64(100 + i), vni: 5}
+		c.learn(k, places[0], now)
+		c.learn(k, places[1], now+settle)
+	}
+	c.learn(key{mac: 2, vni: 5}, places[0], now)
+	if _, told := tab.tales[key{mac: 2, vni: 5}]; len(tab.tales) != maxStories || told {
+		t.Errorf("%d stories", len(tab.tales))
 	}
 }

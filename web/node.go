@@ -16,6 +16,7 @@ type Node interface {
 	Links() []Link
 	Routes() Routes
 	MACs(MACFilter) []MAC
+	MACStories(mac string) ([]MACStory, error)
 	Ports() []Port
 	Segments() []Segment
 	Voters() Voters

@@ -52,22 +52,6 @@ func (s *server) streamed(path string) {
 	}}
 }
 
-func (s *server) macs() {
-	type input struct { // huma does not look into an embedded type that is not exported
-		Watch bool `query:"watch" doc:"Answer with server-sent events: the whole answer again whenever it has changed"`
-		MACFilter
-	}
-	huma.Register(s.api, operation("get-macs", http.MethodGet, "/macs", "Where every station is", http.StatusUnprocessableEntity),
-		func(_ context.Context, in *input) (*answer[[]MAC], error) {
-			f, err := in.canonical()
-			if err != nil {
-				return nil, s.refusal(err)
-			}
-			return &answer[[]MAC]{complete(s.node.MACs(f))}, nil
-		})
-	s.streamed("/macs")
-}
-
 func (s *server) tokens() {
 	huma.Register(s.api, operation("get-tokens", http.MethodGet, "/tokens", "Invitations, those that ended included", http.StatusServiceUnavailable),
 		func(context.Context, *watch) (*answer[[]Token], error) {

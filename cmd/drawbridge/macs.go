@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,15 +16,28 @@ import (
 
 func (t *tool) macsCommand() *cobra.Command {
 	var f web.MACFilter
+	var find string
+	var limit int
 	cmd := reads(t, &cobra.Command{
 		Use:   "macs",
 		Short: "Where every station is",
 		PreRunE: func(*cobra.Command, []string) error {
 			return checkFilter(&f)
 		},
-	}, reading[[]web.MAC]{path: "macs", query: func() url.Values { return client.Query(f) }, show: showMACs})
+	}, reading[[]web.MAC]{path: "macs", query: func() url.Values {
+		q := client.Query(f)
+		if find != "" {
+			q.Set("find", find)
+		}
+		if limit > 0 {
+			q.Set("limit", strconv.Itoa(limit))
+		}
+		return q
+	}, show: showMACs})
 	t.filterFlags(cmd, &f)
-	cmd.AddCommand(t.flushCommand())
+	cmd.Flags().StringVar(&find, "find", "", "only those with this text in address, port, peer or segment")
+	cmd.Flags().IntVar(&limit, "limit", 0, "the most that are shown; 0: all")
+	cmd.AddCommand(t.flushCommand(), t.storyCommand())
 	return cmd
 }
 
@@ -61,6 +76,45 @@ func showMACs(_ context.Context, _ *client.Client, p *page, macs []web.MAC) erro
 	}
 	p.add(tab, "no addresses")
 	return nil
+}
+
+func (t *tool) storyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "story MAC", Short: "Where a station was before, with time and cause", Args: cobra.ExactArgs(1),
+		Long: "Where a station was before, with time and cause, as far as this peer's table goes back: each move, and each handover of\n" +
+			"the segment behind which it is.",
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		mac, err := drawbridge.ParseMAC(args[0])
+		if err != nil {
+			return usagef("%v", err)
+		}
+		c, err := t.client()
+		if err != nil {
+			return err
+		}
+		stories, err := c.MACStory(cmd.Context(), mac.String())
+		if err != nil {
+			return err
+		}
+		clean(&stories)
+		if t.json {
+			return t.writeValue(stories)
+		}
+		for _, s := range stories {
+			fmt.Fprintf(t.out, "%s in overlay %d\n", s.MAC, s.VNI)
+			for _, step := range s.Steps {
+				at, by := macPlace(web.MAC{At: step.At, Port: step.Port, Peer: step.Peer, Segment: step.Segment})
+				if step.At == web.AtSegment && step.Peer != "" {
+					at += " by " + by
+				}
+				fmt.Fprintf(t.out, "  %s  %-9s  %-28s  %s\n", step.Time.Local().Format(time.DateTime), step.What, at, step.Cause)
+			}
+		}
+		return nil
+	}
+	cmd.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
+	return cmd
 }
 
 // macPlace says where a station is and where its frames go.

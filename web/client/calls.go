@@ -208,3 +208,8 @@ func (c *Client) ChangeRollout(ctx context.Context, word string, r web.ByRequest
 func (c *Client) Restart(ctx context.Context, r web.ByRequest) (o web.Operation, err error) {
 	return o, c.send(ctx, http.MethodPost, "restart", r, &o)
 }
+
+// MACStory asks where a station was before.
+func (c *Client) MACStory(ctx context.Context, mac string) ([]web.MACStory, error) {
+	return get[[]web.MACStory](ctx, c, "macs/"+url.PathEscape(mac)+"/story", nil)
+}

@@ -132,6 +132,16 @@ func (n *Node) MACs(f web.MACFilter) (macs []web.MAC) {
 	return macs
 }
 
+// MACStories implements web.Node: it came from behind office, and office changed hands meanwhile.
+func (n *Node) MACStories(mac string) ([]web.MACStory, error) {
+	at := func(i int) time.Time { return Now.Add(time.Duration(i) * time.Minute) }
+	return []web.MACStory{{MAC: mac, VNI: 1, Steps: []web.MACStep{
+		{Time: at(-50), What: "learned", At: web.AtSegment, Segment: "office", Peer: "b"},
+		{Time: at(-32), What: "repointed", At: web.AtSegment, Segment: "office", Peer: "a", Cause: "switchover by ann"},
+		{Time: at(-4), What: "moved", At: web.AtPort, Port: "tap0", Peer: "a", Cause: "heard there"},
+	}}}, nil
+}
+
 // Events implements web.Node.
 func (n *Node) Events(after uint64) []web.Event { return n.After(after) }
 

@@ -772,6 +772,32 @@ export interface MAC {
   vni: number;
 }
 
+export interface MACStep {
+  /** Where it is from then on, or was until then */
+  at: "port" | "peer" | "segment";
+  /** Why, as far as this peer knows */
+  cause?: string;
+  /** Peer that frames for it go to */
+  peer?: string;
+  /** Port of this peer */
+  port?: string;
+  /** Segment that it is behind */
+  segment?: string;
+  /** When */
+  time: string;
+  /** learned: heard first; moved: heard elsewhere; aged: silent for too long and forgotten; flushed: somebody had it forgotten; gone: its port went away; repointed: another gateway carries the segment that it is behind */
+  what: "learned" | "moved" | "aged" | "flushed" | "gone" | "repointed";
+}
+
+export interface MACStory {
+  /** Address of the station */
+  mac: string;
+  /** Where it was, the oldest first; the last 16 of this peer's table, and what re-pointed it meanwhile */
+  steps: MACStep[];
+  /** Number of the overlay */
+  vni: number;
+}
+
 export interface MaintenanceRequest {
   /** Who asks, for the record */
   by?: string;
@@ -1533,6 +1559,7 @@ export interface Reads {
   "/ipam/suggestion": SubnetSuggestion; // A subnet that no peer has routes to or neighbours in
   "/links": Link[]; // Connections to adjacent peers
   "/macs": MAC[]; // Where every station is
+  "/macs/{mac}/story": MACStory[]; // Where a station was before, and why frames go where they go
   "/oidc": Issuer; // The issuer by which people can log in, too
   "/operations": Operation[]; // What takes its time, the newest first
   "/operations/{id}": Operation; // How an operation stands

@@ -1,17 +1,18 @@
 import { useMemo, useState } from "preact/hooks";
-import { change } from "../api";
-import type { MAC } from "../api";
+import { change, readNamed } from "../api";
+import type { MAC, MACStep } from "../api";
+import { useAnswer } from "../answer";
 import { plural } from "../format";
 import { useFeed } from "../live";
 import { setQuery, usePlace } from "../route";
 import { whyNot } from "../session";
 import { Confirm } from "../ui/dialog";
 import { Gated } from "../ui/form";
-import { Age, Copy, Empty, Loading, Page, Time } from "../ui/parts";
+import { Age, Copy, Empty, Loading, Page, State, Time, type Tone } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
 import { toast } from "../ui/toast";
 
-function whereWords(m: MAC): string {
+function whereWords(m: Pick<MAC, "at" | "port" | "peer" | "segment">): string {
   switch (m.at) {
     case "port": return `here, at port ${m.port ?? "?"}`;
     case "peer": return `at peer ${m.peer ?? "?"}`;
@@ -57,6 +58,7 @@ export function MACs() {
             {narrowed.map(([k, v]) => <button key={k} type="button" class="chip" aria-pressed="true" onClick={() => setQuery({ [k]: undefined })}>{k} {v} <span aria-hidden="true">✕</span><span class="hidden">, remove this filter</span></button>)}
           </div>
         )}
+        detail={(m) => <Story m={m} />}
         actions={(m) => (
           <>
             <Copy text={m.mac} label="Copy address" />
@@ -68,6 +70,33 @@ export function MACs() {
         <Forget what={flush} known={macs.data.length} onClose={() => setFlush(undefined)} />
       )}
     </Page>
+  );
+}
+
+const stepWords: Record<MACStep["what"], [Tone, string]> = {
+  learned: ["ok", "heard first"], moved: ["self", "moved"], repointed: ["self", "handed over"],
+  aged: ["idle", "forgotten"], flushed: ["idle", "forgotten"], gone: ["warn", "port went away"],
+};
+
+/** Story is where a station was before, the newest step first. */
+function Story({ m }: { m: MAC }) {
+  const story = useAnswer(() => readNamed("/macs/{mac}/story", { mac: m.mac }), `story ${m.mac} ${m.learned} ${m.peer}`);
+  const steps = story.data?.find((s) => s.vni === m.vni)?.steps;
+  return (
+    <section class="story">
+      <h3>Where it was</h3>
+      {!steps ? <Loading refused={story.refused} /> : (
+        <ol>
+          {[...steps].reverse().map((s, i) => (
+            <li key={i}>
+              <Time at={s.time} />
+              <State tone={stepWords[s.what][0]}>{stepWords[s.what][1]}</State>
+              <span>{whereWords(s)}{s.at === "segment" && s.peer && <>, by gateway {s.peer}</>}{s.cause && <span class="quiet-text">: {s.cause}</span>}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </section>
   );
 }
 
