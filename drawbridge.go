@@ -89,6 +89,14 @@ func (e Epoch) Generation() uint32 { return uint32(e >> 32) }
 // Ballot is the part that the lease layer counted within the generation.
 func (e Epoch) Ballot() uint32 { return uint32(e) }
 
+// Elections is the bit of a ballot that is set when gateways of the segment have numbered a tenure among themselves, for
+// want of voters (docs/protocol/alone.md). The voters count on from there, so it stays set until their generation changes.
+const Elections = 1 << 31
+
+// Elected reports whether the number goes back to such an election: the lease alone does not keep it from overlapping
+// with the one before.
+func (e Epoch) Elected() bool { return e.Ballot()&Elections != 0 }
+
 func (e Epoch) String() string { return fmt.Sprintf("%d.%d", e.Generation(), e.Ballot()) }
 
 // MAC is an Ethernet address.

@@ -137,7 +137,7 @@ func (u *pump) forward(ps []drawbridge.Packet) {
 // lead makes this peer the segment's gateway in its own eyes, which an open gate entitles it to, unless a
 // newer tenure has been heard of: then the gate is about to be shut.
 func (u *pump) lead(epoch drawbridge.Epoch, n int) bool {
-	if r, ok := u.from.segment.heard(u.sw.cfg.Self, epoch); !ok {
+	if r, ok := u.from.segment.heard(u.sw.cfg.Self, epoch, u.now); !ok {
 		u.from.drops.add(r, n)
 		return false
 	}

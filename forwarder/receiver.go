@@ -62,7 +62,7 @@ func (r *Receiver) accept(h *drawbridge.Header, f drawbridge.Frame) (reason, boo
 	if h.Origin == r.sw.cfg.Self {
 		return dropEcho, false
 	}
-	at, why, ok := r.source(h)
+	at, why, ok := r.source(h, f)
 	if !ok {
 		return why, false
 	}
@@ -77,15 +77,15 @@ func (r *Receiver) accept(h *drawbridge.Header, f drawbridge.Frame) (reason, boo
 const maxPlaces = 4096
 
 // source is where the frame's sender is: at the peer that took it in, or behind the segment that it was
-// captured on, if that was done under the newest tenure that is known.
-func (r *Receiver) source(h *drawbridge.Header) (*place, reason, bool) {
+// captured on, if that was done under the newest tenure that is known, or just before.
+func (r *Receiver) source(h *drawbridge.Header, f drawbridge.Frame) (*place, reason, bool) {
 	if h.Segment != 0 {
 		g, why := r.sw.claimed(h)
 		if g == nil {
 			return nil, why, false
 		}
-		why, ok := g.heard(h.Origin, h.Epoch)
-		return &g.at, why, ok
+		why, ok := g.heard(h.Origin, h.Epoch, r.now)
+		return &g.at, why, ok || why == dropStaleEpoch && g.late(h, f, r.now)
 	}
 	at := r.peers[h.Origin]
 	if at == nil {

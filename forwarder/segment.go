@@ -3,6 +3,7 @@ package forwarder
 import (
 	"maps"
 	"sync/atomic"
+	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 )
@@ -32,12 +33,6 @@ type segment struct {
 	macs   atomic.Int32
 }
 
-// tenure is who bridges a segment, and since which epoch.
-type tenure struct {
-	active drawbridge.PeerID
-	epoch  drawbridge.Epoch
-}
-
 func newSegment(k segmentKey, cfg *Config) *segment {
 	s := &segment{id: k.id, vni: k.vni, cfg: cfg}
 	s.at.segment = s
@@ -47,7 +42,7 @@ func newSegment(k segmentKey, cfg *Config) *segment {
 
 // heard compares the epoch under which a frame was captured with the newest that is known, and follows it
 // if it is newer and its origin may be a gateway. Epoch 0 is no tenure.
-func (s *segment) heard(origin drawbridge.PeerID, epoch drawbridge.Epoch) (r reason, ok bool) {
+func (s *segment) heard(origin drawbridge.PeerID, epoch drawbridge.Epoch, now time.Duration) (r reason, ok bool) {
 	for {
 		t := s.tenure.Load()
 		switch {
@@ -62,7 +57,7 @@ func (s *segment) heard(origin drawbridge.PeerID, epoch drawbridge.Epoch) (r rea
 		case origin != s.cfg.Self && !s.cfg.mayBridge(origin, segmentKey{s.id, s.vni}):
 			return dropNotGateway, false
 		}
-		if s.tenure.CompareAndSwap(t, &tenure{origin, epoch}) {
+		if s.tenure.CompareAndSwap(t, t.next(origin, epoch, now)) {
 			return 0, true
 		}
 	}
@@ -106,7 +101,7 @@ func (s *Switch) SetSegment(id drawbridge.SegmentID, vni drawbridge.VNI, active 
 		if epoch < t.epoch || epoch == t.epoch && (t.active == active || t.active != 0 && active != 0) {
 			return
 		}
-		if g.tenure.CompareAndSwap(t, &tenure{active, epoch}) {
+		if g.tenure.CompareAndSwap(t, t.next(active, epoch, s.now())) {
 			return
 		}
 	}

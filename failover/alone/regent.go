@@ -286,14 +286,13 @@ func (p *port) electAt(self drawbridge.PeerID) time.Duration {
 // nor the voters before they heard of this one. Ballots of elections have their first bit set, the last one tells the
 // two gateways apart.
 func (r *regency) number(highest drawbridge.Epoch, self drawbridge.PeerID) drawbridge.Epoch {
-	const elections = 1 << 31
 	highest = max(highest, r.ballots)
 	generation := max(r.rule.Generation, highest.Generation())
 	round := uint32(0)
 	if highest.Generation() == generation {
-		round = max(highest.Ballot(), elections)&^elections>>1 + 1
+		round = max(highest.Ballot(), drawbridge.Elections)&^drawbridge.Elections>>1 + 1
 	}
-	ballot := elections | round<<1
+	ballot := drawbridge.Elections | round<<1
 	if r.rule.Others[0] < self {
 		ballot |= 1
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/drawbridge-net/drawbridge"
@@ -93,6 +94,39 @@ func (w *world) checkPassage(p *port, f *frame, e drawbridge.Epoch, verb string)
 	default:
 		s.passed, s.passedBy = e, p.n
 	}
+}
+
+// past is a tenure as a peer came to know it.
+type past struct {
+	tenure
+	at int64 // clock
+}
+
+// remember keeps what the switch knows now.
+func (s *forwarder) remember(id drawbridge.SegmentID) {
+	s.pasts[id] = append(s.pasts[id], past{s.tenures[id], s.n.read()})
+}
+
+// checkLate looks at a captured frame that a peer has let in: it is of the newest tenure that the peer knows, or its gateway had
+// the one before, sent it to this peer alone, and the peer has known the newest for lateFor at most.
+func (s *forwarder) checkLate(h *header) {
+	all, w := s.pasts[h.segment], s.n.w
+	if len(all) == 0 || w.plan.Without.Fence {
+		return
+	}
+	newest := all[len(all)-1]
+	first := slices.IndexFunc(all, func(p past) bool { return p.epoch == newest.epoch })
+	switch {
+	case h.epoch == newest.epoch:
+		return
+	case first == 0 || all[first-1].epoch != h.epoch || all[first-1].active != h.origin:
+		w.violated("%s lets a frame of peer %d in under %v and knows %v", s.n.name, h.origin, h.epoch, newest.epoch)
+	case s.n.read()-all[first].at >= lateFor:
+		w.violated("%s lets a frame in under %v, %v after it heard of %v", s.n.name, h.epoch, time.Duration(s.n.read()-all[first].at), newest.epoch)
+	case h.dest == 0:
+		w.violated("%s lets a flood in under %v and knows %v", s.n.name, h.epoch, newest.epoch)
+	}
+	w.late++
 }
 
 // leaseless is when a gate may be open that no lease holds: between the end of a process and its next start nothing

@@ -86,6 +86,11 @@ var troubles = []trouble{
 	}, takeover},
 	{"clock rate", 2, func(w *world) func() { n := w.someNode(); n.clock.setRate(w.now, w.someRate()); return nil }, unhurt},
 	{"wall clock", 1, func(w *world) func() { w.someNode().wall += w.rnd.Int64N(7200) - 3600; return nil }, unhurt},
+	{"busy", 2, func(w *world) func() {
+		n := w.someNode()
+		w.busy(n, w.rnd.Int64N(2*lateFor))
+		return func() { w.busy(n, 0) }
+	}, unhurt + 2*lateFor},
 	{"both forced open", 2, func(w *world) func() { return w.force(w.someGate().segment) }, 0},
 	{"reflection", 1, func(w *world) func() {
 		j := w.someGate().jack

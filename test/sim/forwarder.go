@@ -9,6 +9,7 @@ import (
 const (
 	settle    = 300 * ms // as in forwarder
 	echoesFor = second
+	lateFor   = 20 * ms
 )
 
 // place is where an address is: at a port here, at a peer, or behind a segment.
@@ -28,6 +29,8 @@ type address struct {
 type tenure struct {
 	active drawbridge.PeerID
 	epoch  drawbridge.Epoch
+	before drawbridge.PeerID // who had the epoch just below
+	until  int64             // clock; frames of that one may be late
 }
 
 type echo struct {
@@ -39,6 +42,7 @@ type forwarder struct {
 	n       *node
 	table   [maxStations]address
 	tenures [maxSegments + 1]tenure
+	pasts   [maxSegments + 1][]past
 }
 
 func (s *forwarder) reset(n *node) { *s = forwarder{n: n} }
@@ -176,9 +180,10 @@ func (s *forwarder) delivered(h *header, f *frame) {
 	}
 	here := place{peer: h.origin}
 	if h.segment != 0 {
-		if !s.follows(h.segment, h.origin, h.epoch) {
+		if !s.follows(h.segment, h.origin, h.epoch) && !s.late(h, f) {
 			return
 		}
+		s.checkLate(h)
 		here = place{segment: h.segment}
 	}
 	if !s.learn(f.src, here) {
@@ -233,14 +238,35 @@ func (s *forwarder) follows(id drawbridge.SegmentID, active drawbridge.PeerID, e
 	t := &s.tenures[id]
 	switch {
 	case s.n.w.plan.Without.Fence:
-		*t = tenure{active, e}
+		*t = tenure{active: active, epoch: e}
 		return true
 	case e == 0 || e < t.epoch || e == t.epoch && t.active != active && t.active != 0:
 		return false
 	case e > t.epoch || t.active == 0:
-		*t = tenure{active, e}
+		s.turn(id, active, e)
 	}
 	return true
+}
+
+// turn notes another tenure of a segment, or that the gateway of the known one has come or gone.
+func (s *forwarder) turn(id drawbridge.SegmentID, active drawbridge.PeerID, e drawbridge.Epoch) {
+	t := s.tenures[id]
+	next := tenure{active: active, epoch: e}
+	switch {
+	case e == t.epoch:
+		next.before, next.until = t.before, t.until
+	case t.epoch != 0 && t.active != 0 && e == t.epoch+1 && !e.Elected():
+		next.before, next.until = t.active, s.n.read()+lateFor
+	}
+	s.tenures[id] = next
+	s.remember(id)
+}
+
+// late reports whether a frame of the tenure before was only overtaken.
+func (s *forwarder) late(h *header, f *frame) bool {
+	t, without := s.tenures[h.segment], &s.n.w.plan.Without
+	return (h.epoch+1 == t.epoch && h.origin == t.before || without.LateOrder) && (s.n.read() < t.until || without.LateBound) &&
+		(h.dest != 0 && f.dst != everybody || without.LateAlone)
 }
 
 // tell says who is the gateway of a segment; 0: nobody.
@@ -249,7 +275,7 @@ func (s *forwarder) tell(id drawbridge.SegmentID, active drawbridge.PeerID, e dr
 	if e < t.epoch || e == t.epoch && (t.active == active || t.active != 0 && active != 0) {
 		return
 	}
-	*t = tenure{active, e}
+	s.turn(id, active, e)
 }
 
 // write puts a frame out by a port: the gate is asked again, and what the port heard as an echo is not written.

@@ -64,6 +64,26 @@ func quietParts(w *world) {
 	w.expect(left < 2, "a split segment goes to and fro")
 }
 
+// overtaken moves a segment twice while the frames of its first gateway are late, by more each time.
+func overtaken(w *world) {
+	for d := range int64(12) {
+		open := w.segments[0].open()
+		if len(open) != 1 {
+			return
+		}
+		a := open[0].n
+		b := w.nodes[2-a.id]
+		w.busy(a, 10*ms*d)
+		w.run(200 * ms)
+		a.ports[0].yield(b.id)
+		w.run(5 * ms)
+		w.busy(a, 0)
+		w.run(35 * ms)
+		b.ports[0].yield(a.id)
+		w.run(500 * ms)
+	}
+}
+
 // random is a schedule of some kinds of fault only.
 func random(favourites ...string) func(*world) {
 	return func(w *world) { w.manyAtOnce(12, only(favourites)) }
@@ -92,6 +112,9 @@ var mutants = map[string]mutant{
 	"a promise is forgotten":         {Rules{Promise: true}, forgottenPromise},
 	"nobody is recused":              {Rules{Recusal: true}, quietParts},
 	"ALONE is not asked":             {Rules{Veto: true}, random("guests cabled to the VLAN")},
+	"late frames pass for ever":      {Rules{LateBound: true}, overtaken},
+	"frames of any tenure are late":  {Rules{LateOrder: true}, overtaken},
+	"floods may be late":             {Rules{LateAlone: true}, overtaken},
 	"echoes are believed":            {Rules{Echo: true, Veto: true}, random("guests cabled to the VLAN")},
 }
 

@@ -367,6 +367,21 @@ var rows = []row{
 		lossless: true,
 	},
 	{
+		name: "segment is moved on purpose, peers are late to hear the giver", layer: "handover, late frames", silence: planned + lateFor, lasts: 400,
+		strike: func(w *world, a, b *node) {
+			w.busy(a, 15*ms)
+			w.run(50 * ms)
+			a.ports[0].moveTo(b)
+		},
+		end: func(w *world, a, b *node) { w.busy(a, 0) },
+		after: func(t *testing.T, w *world, _, _ *node) {
+			if w.late == 0 {
+				t.Error("no frame was late")
+			}
+		},
+		lossless: true,
+	},
+	{
 		name: "segment is given up on purpose", layer: "lease", silence: planned,
 		strike: func(_ *world, a, b *node) { a.ports[0].yield(b.id) },
 		end:    func(*world, *node, *node) {},

@@ -5,6 +5,7 @@ type link struct {
 	delay int64
 	loss  float64
 	slow  float64 // probability that a datagram of the leases takes up to a tenth of a second
+	busy  int64   // ns that frames wait for a thread at the far end
 	cut   bool
 	dark  bool // only leases pass: the mesh's port is filtered
 }
@@ -26,10 +27,19 @@ func (w *world) transmit(from, to *node, t thread, hear func()) {
 		return
 	}
 	delay := l.delay + w.rnd.Int64N(30e3)
+	if t == overlay {
+		delay += l.busy
+	}
 	if t == leases && l.slow > 0 && w.rnd.Float64() < l.slow {
 		delay = w.rnd.Int64N(100 * ms)
 	}
 	w.queue.push(w.now+delay, func() { to.enter(t, hear) })
+}
+
+// busy lets the frames of a node wait at every other peer for that long.
+func (w *world) busy(from *node, d int64) {
+	from.others(func(o *node) { w.links[from.index][o.index].busy = d })
+	w.note("frames of %s wait for %d ms", from.name, d/ms)
 }
 
 // cut takes a direction away or gives it back.

@@ -48,6 +48,9 @@ type Rules struct {
 	Promise        bool // a gateway that takes a segment forgets what it promised a moment ago
 	Recusal        bool // a gateway is as good as any that left the segment to another one a moment ago
 	Births         bool // a run takes part in generations from before it began
+	LateBound      bool // frames of the tenure before pass for ever
+	LateOrder      bool // frames of any tenure before may be late, of anybody
+	LateAlone      bool // floods may be late, too
 }
 
 // world is one simulation.
@@ -75,6 +78,7 @@ type world struct {
 	copies      int // most that any frame was written to segments
 	duplicates  int
 	loops       int
+	late        int // frames that were let in under the tenure before
 	tenures     int
 	alarms      []alarm
 	signals     map[string]int
