@@ -38,12 +38,14 @@ const (
 
 // engines is this peer's part in the kernel engine (docs/protocol/kernel.md, "Which engine").
 type engines struct {
-	node *Node
+	node   *Node
+	claims engine.Claims
 
 	// Owned by followEngines.
 	probed  time.Time
 	lacking string           // why this kernel cannot; empty: it can
 	before  []drawbridge.VNI // wanted in the kernel when this run began
+	ways    engine.Patience  // with ways that are no good for the tunnel
 
 	mu        sync.Mutex        // guards what follows
 	known     raftgroup.Engines // number 0: this run has not heard of any
@@ -133,7 +135,7 @@ func (e *engines) reconcile(now time.Time) (next time.Duration) {
 			want.Phase = engine.Idle // the others may be in the kernel
 		}
 		p := e.path(vni)
-		p.lack(e.lacks(vni, slices.Contains(wanted, vni), now), now)
+		p.lack(e.lacks(vni, slices.Contains(wanted, vni), p.reached == engine.Kernel, now), now)
 		p.follow(want, d, now)
 		if p.reached != want.Phase {
 			next = quiet / 3
@@ -203,7 +205,7 @@ func (e *engines) probe(now time.Time) string {
 }
 
 // lacks is why the kernel cannot carry an overlay here; empty: it can.
-func (e *engines) lacks(vni drawbridge.VNI, wanted bool, now time.Time) string {
+func (e *engines) lacks(vni drawbridge.VNI, wanted, carried bool, now time.Time) string {
 	if !wanted {
 		return "not asked for"
 	}
@@ -218,7 +220,7 @@ func (e *engines) lacks(vni drawbridge.VNI, wanted bool, now time.Time) string {
 			return "port " + p.name() + " " + why
 		}
 	}
-	return e.node.underlayLacks()
+	return e.ways.Lasting(e.node.underlayLacks(), carried, now)
 }
 
 // noKernel is why the port is none for the kernel engine.
@@ -380,4 +382,10 @@ func (e *engines) forget(match func(forwarder.MAC) bool) {
 	for _, p := range e.all() {
 		p.forget(match)
 	}
+}
+
+// claimed hears of a new gateway by a frame of its own, and has the kernel turn to it.
+func (n *Node) claimed(id drawbridge.SegmentID, vni drawbridge.VNI, by drawbridge.PeerID, epoch drawbridge.Epoch) {
+	n.engines.claims.Heard(id, vni, engine.Gateway{Peer: by, Epoch: epoch})
+	n.changed.tell()
 }

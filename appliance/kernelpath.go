@@ -202,10 +202,11 @@ func (p *kernelPath) view() engine.View {
 		if s.vni != p.vni {
 			continue
 		}
-		if !n.mayBridge(s.activeID, s.id, s.vni) {
-			s.activeID = 0
+		g := n.engines.claims.Newest(s.id, s.vni, engine.Gateway{Peer: s.activeID, Epoch: s.epoch})
+		if !n.mayBridge(g.Peer, s.id, s.vni) {
+			g.Peer = 0
 		}
-		v.Segments[s.id] = engine.Gateway{Peer: s.activeID, Epoch: s.epoch}
+		v.Segments[s.id] = g
 	}
 	for _, o := range n.router.Peers() {
 		if o.Path == transit.PathUDP && o.Remote.IsValid() {

@@ -112,7 +112,7 @@ func (n *Node) build() (err error) {
 	lay := &overlay{}
 	n.sw = forwarder.New(forwarder.Config{
 		Self: n.creds.ID(), Overlay: lay, Batch: n.cfg.Data.Batch, MayBridge: n.mayBridge, Strayed: n.strayed,
-		Foreign: n.foreignAnswer,
+		Foreign: n.foreignAnswer, Claimed: n.claimed,
 	})
 	if err := n.listen(); err != nil {
 		return err

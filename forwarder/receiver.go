@@ -25,12 +25,13 @@ func (r *Receiver) Deliver(h *drawbridge.Header, p *drawbridge.Packet) {
 	if r.now == 0 {
 		r.now = r.sw.now()
 	}
-	if len((*r.sw.ports.Load())[h.VNI]) == 0 {
-		r.sw.drops.add(dropUnknownVNI, 1)
+	if r.sw.Suspended(h.VNI) {
+		r.claim(h)
+		r.sw.drops.add(dropSuspended, 1)
 		return
 	}
-	if r.sw.Suspended(h.VNI) {
-		r.sw.drops.add(dropSuspended, 1)
+	if len((*r.sw.ports.Load())[h.VNI]) == 0 {
+		r.sw.drops.add(dropUnknownVNI, 1)
 		return
 	}
 	if why, ok := r.accept(h, p.Frame); !ok {
@@ -71,6 +72,23 @@ func (r *Receiver) accept(h *drawbridge.Header, f drawbridge.Frame) (reason, boo
 		r.sw.drops.add(dropMACLimit, 1)
 	}
 	return dropEcho, pass
+}
+
+// claim reads nothing of a frame but whose tenure it was captured under: that holds whichever engine carries the overlay, and
+// is the first that is heard of a new gateway, also by a peer that only relays.
+func (r *Receiver) claim(h *drawbridge.Header) {
+	if h.Segment == 0 || h.Origin == r.sw.cfg.Self {
+		return
+	}
+	g, _ := r.sw.claimed(h)
+	if g == nil {
+		return
+	}
+	before := g.tenure.Load()
+	_, ok := g.heard(h.Origin, h.Epoch, r.now)
+	if ok && g.tenure.Load() != before && r.sw.cfg.Claimed != nil {
+		r.sw.cfg.Claimed(g.id, g.vni, h.Origin, h.Epoch)
+	}
 }
 
 // maxPlaces bounds what a receiver remembers of peers: an origin is only as true as the peers that passed the frame on.

@@ -155,3 +155,34 @@ func (p *hushing) Close() error {
 	p.closed = true
 	return nil
 }
+
+// TestAHailIsHeardWhileSuspended: the frames of the other engine carry no epoch, so the new gateway's own frame must turn
+// those who are in it, and nothing of it is written.
+func TestAHailIsHeardWhileSuspended(t *testing.T) {
+	o := newOffice(t)
+	o.a.open(5)
+	o.host.say(drawbridge.Broadcast, 0)
+	var claims []tenure
+	for _, n := range o.nodes {
+		n.sw.Suspend(7, true)
+	}
+	peer := o.nodes[0].sw
+	peer.cfg.Claimed = func(_ drawbridge.SegmentID, _ drawbridge.VNI, by drawbridge.PeerID, epoch drawbridge.Epoch) {
+		claims = append(claims, tenure{active: by, epoch: epoch})
+	}
+	o.a.gate.Shut()
+	o.b.open(6)
+	for range 2 {
+		o.b.Hail(frame(drawbridge.Broadcast, address(200), 9))
+		o.settle()
+	}
+	if len(claims) != 1 || claims[0].active != 3 || claims[0].epoch != 6 {
+		t.Errorf("heard %+v, want peer 3 since epoch 6, once", claims)
+	}
+	o.guest.expect(9, 0)
+	peer.cfg.MayBridge = func(drawbridge.PeerID, drawbridge.SegmentID, drawbridge.VNI) bool { return false }
+	o.b.open(7)
+	if o.b.Hail(frame(drawbridge.Broadcast, address(200), 9)); len(claims) != 1 {
+		t.Error("whoever claims it draws the segment's traffic")
+	}
+}

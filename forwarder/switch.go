@@ -21,6 +21,9 @@ type Config struct {
 	// configuration say of it; nil: whoever claims it. Without it any peer could draw the traffic of a segment
 	// by claiming a high epoch. It is asked when a frame claims a new tenure, without locks held, and must be quick.
 	MayBridge func(drawbridge.PeerID, drawbridge.SegmentID, drawbridge.VNI) bool
+	// Claimed is told when a frame of a suspended overlay was captured under a tenure that was not known yet, by a peer that
+	// may bridge; nil: nobody is. Goroutines of the mesh call it, and it must not wait.
+	Claimed func(drawbridge.SegmentID, drawbridge.VNI, drawbridge.PeerID, drawbridge.Epoch)
 	// Strayed is shown frames between neighbours that came out of the overlay; nil: nobody is. Goroutines of the mesh
 	// call it. It must not wait, nor keep the frame.
 	Strayed func(drawbridge.Frame)
