@@ -280,6 +280,9 @@ func (n *Node) whyNot(p *port, state *raftgroup.State) (reasons []string) {
 	if s, known := state.Segments[p.segment.Name]; known && len(s.Eligible) > 0 && !slices.Contains(s.Eligible, n.creds.Name) {
 		reasons = append(reasons, "not among the eligible gateways of the segment")
 	}
+	if _, gone := state.Revoked[n.creds.ID()]; gone {
+		reasons = append(reasons, "removed from the network")
+	}
 	if !slices.Contains(state.Sets.Present, n.creds.ID()) {
 		reasons = append(reasons, "not a voter yet")
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	drawbridge "github.com/drawbridge-net/drawbridge"
-	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -95,18 +93,6 @@ func (n *Node) RevokeToken(_ context.Context, id string) error {
 	err = n.tokens.Revoke(t)
 	if errors.Is(err, secure.ErrTokenGone) {
 		return fmt.Errorf("%w: %w", web.ErrNotFound, err)
-	}
-	return err
-}
-
-// Forget implements web.Node.
-func (n *Node) Forget(ctx context.Context, peer string) error {
-	err := n.router.Forget(ctx, drawbridge.PeerName(peer))
-	switch {
-	case errors.Is(err, mesh.ErrUnknownPeer):
-		return fmt.Errorf("peer %s %w", peer, web.ErrNotFound)
-	case errors.Is(err, secure.ErrNoAuthority):
-		return fmt.Errorf("%w: %w", web.ErrConflict, err)
 	}
 	return err
 }

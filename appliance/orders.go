@@ -95,6 +95,10 @@ func (n *Node) serveOrder(from drawbridge.PeerID, conn net.Conn) {
 		n.answerOrder(conn, n.checksOperation(&o))
 		return
 	}
+	if o.Kind == orderQuit {
+		n.serveQuit(from, conn, in, &o)
+		return
+	}
 	if o.Kind == orderUpdate && o.Source == sourceUpload {
 		o.body = io.LimitReader(unhurried{conn, in}, o.Size)
 	}

@@ -136,8 +136,8 @@ func launch(t *testing.T, m machine, disk string, more ...string) *vm {
 		"-serial", "file:" + v.dir + "/serial", "-serial", "unix:" + v.dir + "/shell,server=on,wait=off", "-device", "virtio-rng-pci,addr=2",
 		"-netdev", "user,id=n0,hostfwd=tcp:" + v.console + "-:8630", "-device", nic + ",netdev=n0,addr=4",
 	}
-	if len(m.sockets) == 0 {
-		m.sockets = []string{"user,restrict=on"}
+	if len(m.sockets) == 0 { // not the first card's subnet: whatever the guest sends there could go either way
+		m.sockets = []string{"user,restrict=on,net=10.0.3.0/24"}
 	}
 	for i, s := range m.sockets {
 		args = append(args, "-netdev", fmt.Sprintf("%s,id=n%d", s, i+1), "-device", fmt.Sprintf("%s,netdev=n%d,addr=%d,mac=52:54:00:%s", nic, i+1, i+5, hardware()))
@@ -263,7 +263,7 @@ func (v *vm) hear(pattern string, within time.Duration) (string, error) {
 
 // diagnosis interrupts what the shell does and asks the system what is wrong with it.
 func (v *vm) diagnosis() string {
-	const questions = "systemctl --failed --no-legend --no-pager; systemctl list-jobs --no-pager; drawbridge update status; drawbridge status; journalctl -b --no-pager -n 40 -p notice"
+	const questions = "systemctl --failed --no-legend --no-pager; systemctl list-jobs --no-pager; drawbridge update status; drawbridge status; timedatectl timesync-status; journalctl -b --no-pager -n 40 -p notice"
 	if _, err := fmt.Fprintf(v.shell, "\x03\n%s; echo E''ND=$?\n", questions); err != nil {
 		return "the shell is gone: " + err.Error()
 	}

@@ -71,8 +71,9 @@ func (t *tool) factoryResetCommand() *cobra.Command {
 		Use:     "factory-reset",
 		Aliases: []string{"reset"},
 		Short:   "Forget identity, keys, users and configuration of this appliance at its next start",
-		Long: "Forget identity, keys, users and configuration of this appliance at its next start. Its segments are handed over first, and it\n" +
-			"takes no other; without anybody to take them nothing is done, unless --force says so.",
+		Long: "Forget identity, keys, users and configuration of this appliance at its next start. First its segments are handed over,\n" +
+			"and the others remove it from the network, each within 30 s. Where that cannot be done nothing is, unless --force says so: nobody\n" +
+			"takes the segments or answers, or without its vote those that are left could decide nothing.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !yes {
 				return usagef("identity and keys would be lost: add --yes")
@@ -93,45 +94,65 @@ func (t *tool) factoryResetCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
-	cmd.Flags().BoolVar(&force, "force", false, "although the segments could not be handed over")
+	cmd.Flags().BoolVar(&force, "force", false, "although segments could not be handed over, or the others cannot remove this peer")
 	return cmd
 }
 
-// leaveFor bounds how long a reset waits for others to take the segments over: a gateway that has just started listens for some
-// seconds before it is ready.
+// leaveFor bounds each part of leaving: others take the segments over, of whom a gateway that has just started listens for some
+// seconds before it is ready, and then the voters part with this peer.
 const leaveFor = 30 * time.Second
 
-// leave hands the segments of this peer over for good. A daemon that does not run has none.
+// leave hands the segments of this peer over for good, and has the others remove it from the network. By force it is reset although
+// that cannot be done.
 func (t *tool) leave(ctx context.Context, force bool) error {
-	ctx, cancel := context.WithTimeout(ctx, leaveFor)
-	defer cancel()
+	err := t.quit(ctx)
+	if err == nil {
+		return nil
+	}
+	if !force {
+		return fmt.Errorf("%w: add --force to reset this peer nevertheless", err)
+	}
+	fmt.Fprintln(t.err, err)
+	fmt.Fprintln(t.out, "the others may still count on this peer: remove it there with drawbridge peers forget and its name")
+	return nil
+}
+
+func (t *tool) quit(ctx context.Context) error {
 	c, err := t.client()
 	if err != nil {
 		return err
 	}
 	s, err := c.Status(ctx)
 	if _, away := errors.AsType[*client.UnreachableError](err); away {
-		fmt.Fprintln(t.err, "the daemon does not answer, so it has no segment to hand over")
-		return nil
-	}
-	if err == nil && slices.Contains(s.Roles, "gateway") {
-		err = t.giveUp(ctx, c, s.Name)
+		if !isSetUp() {
+			return nil // nobody knows it
+		}
+		return errors.New("the daemon does not answer, so this peer cannot leave its network")
 	}
 	if err != nil {
-		err = fmt.Errorf("the segments were not handed over: %w", err)
-		if !force {
-			return fmt.Errorf("%w: add --force to reset this peer nevertheless", err)
+		return err
+	}
+	if slices.Contains(s.Roles, "gateway") {
+		if err := t.giveUp(ctx, c, s.Name); err != nil {
+			return fmt.Errorf("the segments were not handed over: %w", err)
 		}
-		fmt.Fprintln(t.err, err)
 	}
-	if s.Name != "" {
-		fmt.Fprintf(t.out, "the others still count on this peer: remove it there with drawbridge peers forget %s\n", clean1(s.Name))
+	if s.Peers.Total == 0 {
+		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, leaveFor)
+	defer cancel()
+	if err := c.Forget(ctx, s.Name); err != nil {
+		return fmt.Errorf("the others did not remove this peer: %w", err)
+	}
+	fmt.Fprintf(t.out, "%s has left the network\n", clean1(s.Name))
 	return nil
 }
 
 // giveUp sends a gateway into maintenance, and waits until that has ended.
 func (t *tool) giveUp(ctx context.Context, c *client.Client, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, leaveFor)
+	defer cancel()
 	o, err := c.Maintain(ctx, name, web.MaintenanceRequest{On: true, By: caller()})
 	if err == nil && o.State == web.OperationRunning {
 		o, err = t.follow(ctx, c, o)

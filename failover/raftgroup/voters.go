@@ -168,6 +168,15 @@ func (g *Group) RemoveVoter(ctx context.Context, name drawbridge.PeerName) error
 	return err
 }
 
+// Survives refuses a group without a peer in which those that answer would be no majority. Any voter can tell.
+func (g *Group) Survives(ctx context.Context, without drawbridge.PeerName) error {
+	m, err := g.members()
+	if err != nil {
+		return err
+	}
+	return g.survive(ctx, m.without(without))
+}
+
 // survive refuses a set of voters of whom no majority answers.
 func (g *Group) survive(ctx context.Context, voters []Voter) error {
 	alive := make([]bool, len(voters))
