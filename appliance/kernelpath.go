@@ -51,6 +51,8 @@ type kernelPath struct {
 type installed struct {
 	attached *forwarder.Attached
 	port     kernel.Port
+	storm    int            // limit of its floods
+	counted  kernel.Traffic // that the switch was told of
 }
 
 // lack notes why the kernel cannot carry the overlay here. What failed is tried again after a while.
@@ -152,8 +154,11 @@ func (p *kernelPath) enter(want engine.Overlay, d engine.Decisions, now time.Tim
 	p.reach(engine.Kernel, now)
 }
 
-// close has the kernel end.
+// close has the kernel end. What it cannot tell of the last second's frames is not counted.
 func (p *kernelPath) close() {
+	for _, q := range p.node.ports {
+		_ = p.account(q)
+	}
 	p.mu.Lock()
 	k := p.kernel
 	p.kernel, p.ports = nil, map[*port]installed{}
@@ -180,6 +185,9 @@ func (p *kernelPath) maintain(d engine.Decisions, now time.Time) error {
 			continue
 		}
 		if err := p.serve(q, d); err != nil {
+			return fmt.Errorf("port %s: %w", q.name(), err)
+		}
+		if err := p.account(q); err != nil {
 			return fmt.Errorf("port %s: %w", q.name(), err)
 		}
 	}
@@ -246,7 +254,32 @@ func (p *kernelPath) serve(q *port, d engine.Decisions) error {
 	if err := p.kernel.AddPort(k); err != nil {
 		return err
 	}
-	p.install(q, installed{attached, k})
+	p.install(q, installed{attached: attached, port: k})
+	return nil
+}
+
+// account has the kernel limit the floods of a port as the switch would, and the switch count what the kernel has carried.
+func (p *kernelPath) account(q *port) error {
+	p.mu.Lock()
+	i, serves := p.ports[q]
+	p.mu.Unlock()
+	if !serves {
+		return nil
+	}
+	if limit := i.attached.StormLimit(); limit != i.storm {
+		if err := p.kernel.SetStormLimit(i.port.Ifindex, limit); err != nil {
+			return err
+		}
+		i.storm = limit
+	}
+	all, err := p.kernel.Traffic(i.port.Ifindex)
+	if err != nil {
+		return err
+	}
+	t := all.Since(i.counted)
+	i.attached.Carried(t.RxFrames, t.RxBytes, t.TxFrames, t.TxBytes)
+	i.counted = all
+	p.install(q, i)
 	return nil
 }
 

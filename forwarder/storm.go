@@ -38,6 +38,9 @@ func (s *Switch) stormLimit(vni drawbridge.VNI) int64 {
 	return stormRate
 }
 
+// StormLimit is how many frames the port may flood in a second.
+func (a *Attached) StormLimit() int { return int(a.stormRate.Load()) }
+
 // mayFlood takes a token for one frame.
 func (a *Attached) mayFlood(now time.Duration) bool {
 	rate := a.stormRate.Load()

@@ -71,6 +71,14 @@ type Heard struct {
 	Port *Attached // a guest port here; nil: elsewhere
 }
 
+// Carried adds to the port's counts what the other engine has carried there.
+func (a *Attached) Carried(rxFrames, rxBytes, txFrames, txBytes uint64) {
+	a.rxFrames.Add(rxFrames)
+	a.rxBytes.Add(rxBytes)
+	a.txFrames.Add(txFrames)
+	a.txBytes.Add(txBytes)
+}
+
 // Hear notes what the other engine heard in a suspended overlay, so that whoever asks the switch for stations finds them, and
 // the switch knows them when it takes the overlay back. Unlike what Teach is told, it moves an address.
 func (s *Switch) Hear(vni drawbridge.VNI, all []Heard) {

@@ -18,9 +18,9 @@ const (
 
 // attachment is the programs of one interface.
 type attachment struct {
-	link     netlink.Link
-	programs map[string]*ebpf.Program
-	filters  []*netlink.BpfFilter
+	*copied
+	link    netlink.Link
+	filters []*netlink.BpfFilter
 }
 
 // hook is where a program hangs on an interface.
@@ -37,7 +37,7 @@ func (e *Engine) attach(link netlink.Link, c constants, gate *ebpf.Map, hooks ..
 		names = append(names, h.program)
 	}
 	a = &attachment{link: link}
-	if a.programs, err = e.copyOf(c, gate, names...); err != nil {
+	if a.copied, err = e.copyOf(c, gate, names...); err != nil {
 		return nil, fmt.Errorf("interface %s: %w", link.Attrs().Name, err)
 	}
 	if err := classify(e.links, link); err != nil {
@@ -93,12 +93,4 @@ func gone(err error) error {
 		}
 	}
 	return err
-}
-
-func (a *attachment) close() error {
-	var errs []error
-	for _, p := range a.programs {
-		errs = append(errs, p.Close())
-	}
-	return errors.Join(errs...)
 }

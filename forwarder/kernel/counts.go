@@ -7,17 +7,17 @@ import "fmt"
 var countNames = [...]string{
 	"short_frame", "bad_source", "link_local", "echo", "stale_epoch", "split_horizon", "gate_shut", "no_active_gateway",
 	"told_too_big", "port_refused", "misdirected", "unknown_peer", "wrong_parent", "hop_limit", "tunnel_refused",
-	"not_renewed",
+	"not_renewed", "storm",
 	"captured", "received", "relayed", "injected", "sent", "lost_events",
 }
 
-// traffic is how many counters at the end of the list are no drops.
-const traffic = 6
+// notDrops is how many counters at the end of the list are none.
+const notDrops = 6
 
 // Drops are the counters of frames that went nowhere.
 func (e *Engine) Drops() (map[string]uint64, error) {
 	all, err := e.Counters()
-	for _, name := range countNames[len(countNames)-traffic:] {
+	for _, name := range countNames[len(countNames)-notDrops:] {
 		delete(all, name)
 	}
 	return all, err

@@ -29,9 +29,11 @@ const (
 	mapEvents     = "events"
 	mapLife       = "life"
 	mapGate       = "gate"
+	mapTraffic    = "traffic"
+	mapStorm      = "storm"
 )
 
-// shared are the maps that all copies of the programs have in common. The gate is each port's own.
+// shared are the maps that all copies of the programs have in common. Gate, traffic and storm are each port's own.
 var shared = []string{mapMACs, mapPeers, mapNeighbours, mapSegments, mapTree, mapLocal, mapCounts, mapEvents, mapLife}
 
 // object reads dataplane, once: a copy of the programs for each interface is made from the same.
@@ -43,9 +45,26 @@ var object = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
 	return spec, nil
 })
 
+// copied is programs with constants of their own, and the maps that no other copy has.
+type copied struct {
+	programs map[string]*ebpf.Program
+	own      map[string]*ebpf.Map
+}
+
+func (c *copied) close() error {
+	var errs []error
+	for _, p := range c.programs {
+		errs = append(errs, p.Close())
+	}
+	for _, m := range c.own {
+		errs = append(errs, m.Close())
+	}
+	return errors.Join(errs...)
+}
+
 // copyOf loads programs with constants of their own, over the shared maps and the given gate; without one, over a
 // gate that nobody opens.
-func (e *Engine) copyOf(c constants, gate *ebpf.Map, names ...string) (map[string]*ebpf.Program, error) {
+func (e *Engine) copyOf(c constants, gate *ebpf.Map, names ...string) (*copied, error) {
 	spec := e.spec.Copy()
 	if err := spec.Variables["interface"].Set(c); err != nil {
 		return nil, fmt.Errorf("constants of the kernel programs: %w", err)
@@ -60,11 +79,14 @@ func (e *Engine) copyOf(c constants, gate *ebpf.Map, names ...string) (map[strin
 		return nil, fmt.Errorf("load %v: %w: %s", names, ErrNotSupported, verdict(err))
 	}
 	defer coll.Close()
-	programs := map[string]*ebpf.Program{}
+	made := &copied{map[string]*ebpf.Program{}, map[string]*ebpf.Map{}}
 	for _, name := range names {
-		programs[name] = coll.DetachProgram(name)
+		made.programs[name] = coll.DetachProgram(name)
 	}
-	return programs, nil
+	for _, name := range []string{mapTraffic, mapStorm} {
+		made.own[name] = coll.DetachMap(name)
+	}
+	return made, nil
 }
 
 // verdict is the error with the whole of the verifier's log, if it has one.

@@ -34,7 +34,7 @@ func TestLayoutsAreThoseOfThePrograms(t *testing.T) {
 	spec, err := object()
 	must(t, err)
 	for name, value := range map[string]any{
-		"mac": mac{}, "place": place{}, "peer": peer{}, "segment": segment{}, "children": children{}, "port": port{}, "ports": ports{}, "constants": constants{},
+		"mac": mac{}, "place": place{}, "peer": peer{}, "segment": segment{}, "children": children{}, "port": port{}, "ports": ports{}, "constants": constants{}, "traffic": traffic{}, "storm": storm{},
 	} {
 		var c *btf.Struct
 		must(t, spec.Types.TypeByName(name, &c))
@@ -44,7 +44,7 @@ func TestLayoutsAreThoseOfThePrograms(t *testing.T) {
 			continue
 		}
 		for i, m := range c.Members {
-			if f := typ.Field(i); uintptr(m.Offset.Bytes()) != f.Offset || !strings.EqualFold(m.Name, f.Name) && m.Name != "b" && m.Name != "zero" {
+			if f := typ.Field(i); uintptr(m.Offset.Bytes()) != f.Offset || !strings.EqualFold(strings.ReplaceAll(m.Name, "_", ""), f.Name) && m.Name != "b" && m.Name != "zero" {
 				t.Errorf("%s: field %d is %s at %d in C, %s at %d in Go", name, i, m.Name, m.Offset.Bytes(), f.Name, f.Offset)
 			}
 		}

@@ -96,7 +96,8 @@ func (d *dry) load(t testing.TB) {
 	c := constants{Ifindex: dryGuestPort, Self: dryGuests, Tunnel: nowhere + 2, Settle: uint64(300 * time.Millisecond)}
 	ps, err := d.e.copyOf(c, nil, "from_port", "from_context")
 	check(t, err)
-	d.guest, d.mesh = ps["from_port"], ps["from_context"]
+	d.guest, d.mesh = ps.programs["from_port"], ps.programs["from_context"]
+	d.e.ports = map[int]*attachment{dryGuestPort: {copied: ps}}
 	fd, err := unix.Dup(d.gate.Memory())
 	check(t, err)
 	m, err := ebpf.NewMapFromFD(fd)
@@ -105,7 +106,8 @@ func (d *dry) load(t testing.TB) {
 	c.Ifindex, c.Self, c.Segment, c.Gated = drySegmentPort, drySegment, uint32(theSegment), 1
 	ps, err = d.e.copyOf(c, m, "from_port", "to_port")
 	check(t, err)
-	d.segment, d.out = ps["from_port"], ps["to_port"]
+	d.segment, d.out = ps.programs["from_port"], ps.programs["to_port"]
+	d.e.ports[drySegmentPort] = &attachment{copied: ps}
 }
 
 // skb is struct __sk_buff up to cb (linux/bpf.h); the kernel wants what it does not take to be zero.

@@ -65,6 +65,14 @@ type ports struct {
 	Port [maxPorts]port
 }
 
+type traffic struct {
+	RxFrames, RxBytes, TxFrames, TxBytes uint64
+}
+
+type storm struct {
+	Each, Burst, Full uint64
+}
+
 type constants struct {
 	Ifindex, Self, Segment, Tunnel, Gated, Zero uint32
 	Settle                                      uint64

@@ -134,12 +134,14 @@ int from_context(struct __sk_buff *skb)
 	return arrived(skb, skb->cb[0], skb->cb[1], skb->cb[2]);
 }
 
-// flood_clamped is flood; a SYN to an address that is not known is told what fits everybody.
-static __always_inline int flood_clamped(struct __sk_buff *skb, const struct header *h)
+// flood_clamped is flood within the port's limit; a SYN to an address that is not known is told what fits everybody.
+static __always_inline int flood_clamped(struct __sk_buff *skb, const struct header *h, __u64 now)
 {
 	__u32 self = interface.self;
 	struct peer *p = bpf_map_lookup_elem(&peers, &self);
 
+	if (!may_flood(now))
+		return host(STORM);
 	if (p)
 		clamp(skb, h, p->mtu);
 	return flood(skb);
@@ -173,9 +175,10 @@ int from_port(struct __sk_buff *skb)
 	if (same(&h.dst, &interface.mac))
 		return TC_ACT_UNSPEC;
 	count(CAPTURED);
+	came(skb);
 	to = h.dst.b[0] & 1 ? NULL : bpf_map_lookup_elem(&macs, &h.dst);
 	if (!to)
-		return flood_clamped(skb, &h);
+		return flood_clamped(skb, &h, here.seen);
 	if ((interface.segment && to->segment == interface.segment) || to->port == interface.ifindex)
 		return drop(SPLIT_HORIZON);
 	target = to->origin;
@@ -192,7 +195,7 @@ int from_port(struct __sk_buff *skb)
 	}
 	p = bpf_map_lookup_elem(&peers, &target);
 	if (!p || !(p->flags & PRESENT))
-		return flood_clamped(skb, &h);
+		return flood_clamped(skb, &h, here.seen);
 	if (too_big(skb, &h, p->mtu))
 		return punt(skb, p->mtu);
 	clamp(skb, &h, p->mtu);
@@ -207,6 +210,7 @@ int to_port(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC; // the host's own, and ALONE
 	if (!gate_open())
 		return drop(GATE_SHUT);
+	went(skb);
 	return TC_ACT_UNSPEC;
 }
 

@@ -39,6 +39,34 @@ static __always_inline __u32 outer_tag(struct __sk_buff *skb)
 	return skb->vlan_present ? 4 : 0;
 }
 
+static __always_inline struct traffic *port_traffic(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&traffic, &zero);
+}
+
+// came and went count frames of the port: a super-frame is one, as in user space.
+static __always_inline void came(struct __sk_buff *skb)
+{
+	struct traffic *t = port_traffic();
+
+	if (!t)
+		return;
+	t->rx_frames++;
+	t->rx_bytes += skb->len + outer_tag(skb);
+}
+
+static __always_inline void went(struct __sk_buff *skb)
+{
+	struct traffic *t = port_traffic();
+
+	if (!t)
+		return;
+	t->tx_frames++;
+	t->tx_bytes += skb->len + outer_tag(skb);
+}
+
 static __always_inline int same(const struct mac *a, const volatile struct mac *b)
 {
 	return *(__u64 *)a == *(volatile __u64 *)b;

@@ -19,7 +19,7 @@
 // Reasons and other counts. The order is that of countNames in counts.go.
 enum {
 	SHORT, BAD_SOURCE, LINK_LOCAL, ECHO, STALE_EPOCH, SPLIT_HORIZON, GATE_SHUT, NO_GATEWAY, TOO_BIG, PORT_REFUSED,
-	MISDIRECTED, UNKNOWN_PEER, WRONG_PARENT, HOP_LIMIT, TUNNEL_REFUSED, NOT_RENEWED,
+	MISDIRECTED, UNKNOWN_PEER, WRONG_PARENT, HOP_LIMIT, TUNNEL_REFUSED, NOT_RENEWED, STORM,
 	CAPTURED, RECEIVED, RELAYED, INJECTED, SENT, LOST_EVENTS,
 	COUNTS,
 };
@@ -77,6 +77,18 @@ struct ports {
 // cell is failover.Cell.
 struct cell {
 	__u64 until, epoch, fence, passed, refused, last, hold, reserved;
+};
+
+// traffic is what crossed one port.
+struct traffic {
+	__u64 rx_frames, rx_bytes, tx_frames, tx_bytes;
+};
+
+// storm is a token bucket, as in forwarder/storm.go: ns of CLOCK_MONOTONIC_COARSE.
+struct storm {
+	__u64 each;  // for one frame; 0: no limit
+	__u64 burst; // how far ahead full may be
+	__u64 full;  // when the bucket will be full again
 };
 
 struct learned {
@@ -142,6 +154,10 @@ struct {
 	__type(value, struct cell);
 	__uint(max_entries, 1);
 } gate SEC(".maps");
+
+// Each port's own, as its gate is.
+MAP(traffic, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct traffic, 1);
+MAP(storm, BPF_MAP_TYPE_ARRAY, __u32, struct storm, 1);
 
 static __always_inline void count(__u32 what)
 {

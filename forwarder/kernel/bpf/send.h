@@ -112,6 +112,25 @@ static __always_inline int flood_ports(struct __sk_buff *skb, __u32 except, __u3
 	return TC_ACT_SHOT;
 }
 
+// may_flood takes a token. Two processors may take the same one: the limit is exact to so many frames at once.
+static __always_inline int may_flood(__u64 now)
+{
+	__u32 zero = 0;
+	struct storm *s = bpf_map_lookup_elem(&storm, &zero);
+	__u64 full;
+
+	if (!s || !s->each)
+		return 1;
+	full = *(volatile __u64 *)&s->full;
+	if (full < now)
+		full = now;
+	full += s->each;
+	if (full - now > s->burst)
+		return 0;
+	*(volatile __u64 *)&s->full = full;
+	return 1;
+}
+
 // flood sends a port's frame along this peer's tree and to the other ports, and leaves the original to the host.
 static __always_inline int flood(struct __sk_buff *skb)
 {
