@@ -244,6 +244,7 @@ func (n *Node) Run(ctx context.Context) error {
 		start("comparing wires", n.compareWires)
 		start("address space", n.decideAddresses)
 		start("roll-out", n.roll)
+		start("word of the roll-out", n.tellRollouts)
 		start("choice of engines", n.decideEngines)
 	} else {
 		start("choice of engines", n.fetchEngines)

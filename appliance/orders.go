@@ -78,6 +78,7 @@ func (n *Node) handleMoves() {
 	n.router.Register(strayChannel, strayNews{n})
 	n.router.Register(comparisonChannel, wireReports{n})
 	n.router.Register(flushedChannel, flushAnswers{n})
+	n.router.Register(rolloutsChannel, rolloutNews{n})
 }
 
 // serveOrder carries out what another peer asks for, and tells it how that stands.
@@ -195,6 +196,10 @@ func (n *Node) carryOut(op *operation, o *order) {
 		err = n.maintain(n.life, op, o)
 	case orderUpdate:
 		err = n.update(n.life, op, o)
+	case orderResumeRollout:
+		_, err = n.resumeRollout(o.By)
+	case orderAbortRollout:
+		_, err = n.abortRollout(o.By)
 	default:
 		err = fmt.Errorf("order %q is not known here: this peer runs other software", o.Kind)
 	}

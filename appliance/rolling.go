@@ -30,6 +30,7 @@ const rollEvery = time.Second
 // rolling is this peer's part in coordinating a roll-out.
 type rolling struct {
 	wake chan struct{}
+	told toldRollouts
 
 	mu      sync.Mutex // guards what follows
 	present *rollout.Rollout
@@ -98,6 +99,9 @@ func (n *Node) rollOn(ctx context.Context, seen map[string]rollout.Seen) {
 	n.rolling.mu.Lock()
 	r := n.rolling.present
 	logged, state := len(r.Log), r.State
+	if other, found := n.rival(r); found {
+		r.Pause("a roll-out that "+other+" coordinates runs, too: abort one of them", time.Now())
+	}
 	do := r.Next(seen, time.Now())
 	var err error
 	if do.Do != rollout.DoNothing || len(r.Log) != logged || r.State != state {
@@ -271,30 +275,10 @@ func (n *Node) unwellVoter(id drawbridge.PeerID) []string {
 	return []string{"it has no vote yet"}
 }
 
-// Rollout implements web.Node.
-func (n *Node) Rollout() (web.Rollout, error) {
-	n.rolling.mu.Lock()
-	defer n.rolling.mu.Unlock()
-	return n.rolloutView()
-}
-
-// Rollouts implements web.Node.
-func (n *Node) Rollouts() []web.Rollout {
-	r, err := n.Rollout()
-	if err != nil {
-		return nil
-	}
-	return []web.Rollout{r}
-}
-
-// rolloutView is called with rolling.mu held.
-func (n *Node) rolloutView() (web.Rollout, error) {
-	r := n.rolling.present
-	if r == nil {
-		return web.Rollout{}, fmt.Errorf("a roll-out on this peer %w; each peer knows those that it coordinates", web.ErrNotFound)
-	}
+// viewRollout is a roll-out as the API shows it.
+func viewRollout(r *rollout.Rollout, coordinator string) web.Rollout {
 	v := web.Rollout{
-		ID: r.ID, Coordinator: string(n.creds.Name), By: r.By, Source: r.Source, Want: r.Want, State: r.State, Reason: r.Reason,
+		ID: r.ID, Coordinator: coordinator, By: r.By, Source: r.Source, Want: r.Want, State: r.State, Reason: r.Reason,
 		Waits: r.Waits, Started: r.Started.UTC(),
 	}
 	if !r.Ended.IsZero() {
@@ -307,6 +291,16 @@ func (n *Node) rolloutView() (web.Rollout, error) {
 	for _, l := range r.Log {
 		v.Log = append(v.Log, web.RolloutLine{Time: l.Time.UTC(), Peer: l.Peer, Text: l.Text})
 	}
+	return v
+}
+
+// rolloutView is called with rolling.mu held.
+func (n *Node) rolloutView() (web.Rollout, error) {
+	if n.rolling.present == nil {
+		return web.Rollout{}, fmt.Errorf("a roll-out %w: none was begun", web.ErrNotFound)
+	}
+	v := viewRollout(n.rolling.present, string(n.creds.Name))
+	v.Here = true
 	return v, nil
 }
 
@@ -328,6 +322,9 @@ func (n *Node) StartRollout(_ context.Context, q web.RolloutRequest) (web.Rollou
 	r, err := rollout.New(newID(), q.By, q.Source, q.Want, names, time.Now())
 	if err != nil {
 		return web.Rollout{}, fmt.Errorf("%w: %w", web.ErrInvalid, err)
+	}
+	if o, goesOn := n.otherRollout(); goesOn {
+		return web.Rollout{}, fmt.Errorf("%w: a roll-out that %s coordinates is %s: let it end, or abort it first", web.ErrConflict, o.Coordinator, o.State)
 	}
 	n.rolling.mu.Lock()
 	defer n.rolling.mu.Unlock()
@@ -396,11 +393,28 @@ func (n *Node) checkSource(q *web.RolloutRequest) error {
 
 // ResumeRollout implements web.Node.
 func (n *Node) ResumeRollout(by string) (web.Rollout, error) {
+	if r, elsewhere, err := n.askCoordinator(orderResumeRollout, by); elsewhere {
+		return r, err
+	}
+	return n.resumeRollout(by)
+}
+
+func (n *Node) resumeRollout(by string) (web.Rollout, error) {
+	if o, goesOn := n.otherRollout(); goesOn && o.State == rollout.Running {
+		return web.Rollout{}, fmt.Errorf("%w: a roll-out that %s coordinates runs: let it end, or abort it first", web.ErrConflict, o.Coordinator)
+	}
 	return n.changeRollout(func(r *rollout.Rollout) error { return r.Resume(by, time.Now()) })
 }
 
 // AbortRollout implements web.Node.
 func (n *Node) AbortRollout(by string) (web.Rollout, error) {
+	if r, elsewhere, err := n.askCoordinator(orderAbortRollout, by); elsewhere {
+		return r, err
+	}
+	return n.abortRollout(by)
+}
+
+func (n *Node) abortRollout(by string) (web.Rollout, error) {
 	return n.changeRollout(func(r *rollout.Rollout) error { return r.Abort(by, time.Now()) })
 }
 

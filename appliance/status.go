@@ -138,6 +138,7 @@ func (n *Node) drops() map[string]uint64 {
 	}
 	add(n.plane.Drops())
 	add(n.router.Drops())
+	add(n.rolling.told.drops())
 	add(n.sw.Drops())
 	for _, p := range n.engines.all() {
 		add(p.drops())
@@ -200,6 +201,7 @@ func (n *Node) problems(self *mesh.PeerStatus, others []mesh.PeerStatus) []web.P
 	all = append(all, n.policyProblems()...)
 	all = append(all, n.wireProblems()...)
 	all = append(all, n.engineProblems()...)
+	all = append(all, n.rolloutProblems()...)
 	return append(all, n.takeoverProblems()...)
 }
 

@@ -8,10 +8,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// Roller brings new software to the peers one after the other. The peer that is asked coordinates it.
+// Roller brings new software to the peers one after the other. The peer that is asked to start coordinates it, and everybody knows of it.
 type Roller interface {
-	Rollout() (Rollout, error) // ErrNotFound: there was none
-	Rollouts() []Rollout       // none, or the one above
+	Rollout() (Rollout, error) // the first of Rollouts; ErrNotFound: there is none
+	Rollouts() []Rollout       // of all peers
 	StartRollout(ctx context.Context, r RolloutRequest) (Rollout, error)
 	ResumeRollout(by string) (Rollout, error)
 	AbortRollout(by string) (Rollout, error)
@@ -26,7 +26,12 @@ const SourceRestart = "restart"
 // Rollout is a rolling update, present or last.
 type Rollout struct {
 	ID          string        `json:"id" doc:"Sixteen hexadecimal digits"`
-	Coordinator string        `json:"coordinator" doc:"Peer that carries it out, and where it is resumed or aborted"`
+	Coordinator string        `json:"coordinator" doc:"Peer that carries it out"`
+	Here        bool          `json:"here" doc:"Whether that is this peer; if not, all this is as the coordinator told last"`
+	AgeS        float64       `json:"age_s,omitempty" doc:"Seconds since the coordinator told, when this peer does not coordinate it"`
+	Silent      bool          `json:"silent,omitempty" doc:"The coordinator has told nothing for 10 s although it is not over: how it stands is not known"`
+	Remedy      string        `json:"remedy,omitempty" doc:"What to do when the coordinator is silent"`
+	LeftOut     int           `json:"left_out,omitempty" doc:"Peers that are not listed because the coordinator could not tell of so many"`
 	By          string        `json:"by,omitempty" doc:"Who asked"`
 	Source      string        `json:"source" doc:"Where peers take the software from; restart: what is on their disks; or the https address of a bundle"`
 	Want        string        `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever it has then"`
@@ -38,6 +43,9 @@ type Rollout struct {
 	Peers       []RolloutPeer `json:"peers" doc:"Those that are updated"`
 	Log         []RolloutLine `json:"log" doc:"What happened, the oldest first"`
 }
+
+// Over reports whether nothing will happen in it any more.
+func (r *Rollout) Over() bool { return r.State == "done" || r.State == "aborted" }
 
 // RolloutPeer is one of the peers that are updated.
 type RolloutPeer struct {
@@ -76,20 +84,20 @@ func (s *server) rollouts() {
 	give := func(r Rollout, err error) (*out, error) {
 		return &out{complete(r)}, s.refusal(err)
 	}
-	huma.Register(s.api, operation("get-rollout", http.MethodGet, "/rollout", "The rolling update that this peer carries out, or its last one", missing),
+	huma.Register(s.api, operation("get-rollout", http.MethodGet, "/rollout", "The rolling update that goes on, whichever peer coordinates it, or the last one", missing),
 		func(context.Context, *struct{}) (*out, error) { return give(s.node.Rollout()) })
-	read(s, "rollouts", "The same as a list, which is empty when there was none", s.node.Rollouts)
+	read(s, "rollouts", "The roll-outs that are known, one for each peer that coordinates or coordinated one: what goes on first", s.node.Rollouts)
 	start := operation("start-rollout", http.MethodPost, "/rollout", "Update peers one after the other: passive gateways first, a planned switchover before an active one", invalid, missing, conflict, later)
 	start.DefaultStatus = http.StatusAccepted
 	huma.Register(s.api, start, func(ctx context.Context, in *answer[RolloutRequest]) (*out, error) {
 		in.Body.By = author(ctx, in.Body.By)
 		return give(s.node.StartRollout(ctx, in.Body))
 	})
-	huma.Register(s.api, operation("resume-rollout", http.MethodPost, "/rollout/resume", "Go on with a rolling update that is paused", missing, conflict),
+	huma.Register(s.api, operation("resume-rollout", http.MethodPost, "/rollout/resume", "Go on with a rolling update that is paused; the peer that coordinates it is asked", missing, conflict),
 		func(ctx context.Context, in *answer[ByRequest]) (*out, error) {
 			return give(s.node.ResumeRollout(author(ctx, in.Body.By)))
 		})
-	huma.Register(s.api, operation("abort-rollout", http.MethodPost, "/rollout/abort", "End a rolling update; peers that are updated stay so", missing, conflict),
+	huma.Register(s.api, operation("abort-rollout", http.MethodPost, "/rollout/abort", "End a rolling update; the peer that coordinates it is asked, and peers that are updated stay so", missing, conflict),
 		func(ctx context.Context, in *answer[ByRequest]) (*out, error) {
 			return give(s.node.AbortRollout(author(ctx, in.Body.By)))
 		})

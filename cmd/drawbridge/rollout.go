@@ -16,8 +16,8 @@ func (t *tool) rolloutCommand() *cobra.Command {
 		Use:   "rollout",
 		Short: "Update peers one after the other without losing a frame",
 		Long: "Update peers one after the other without losing a frame: passive gateways first, a planned switchover before an active\n" +
-			"one is touched, and nobody while somebody else is not well. The peer that is asked coordinates it, a voter; what it\n" +
-			"has done is on its disk.",
+			"one is touched, and nobody while somebody else is not well. The peer that is asked to start coordinates it, a voter;\n" +
+			"what it has done is on its disk. It tells everybody: status, resume and abort may be asked of any peer.",
 		Args: cobra.NoArgs,
 	}
 	start := &cobra.Command{
@@ -109,7 +109,14 @@ func (t *tool) followRollout(ctx context.Context, c *client.Client, r web.Rollou
 }
 
 func (t *tool) showRollout(r *web.Rollout) {
-	fmt.Fprintf(t.out, "Roll-out %s, coordinated by %s: %s\n", r.ID, r.Coordinator, r.State)
+	told := ""
+	if !r.Here && r.AgeS > 0 && !r.Over() {
+		told = fmt.Sprintf(", as it told %s ago", time.Duration(r.AgeS)*time.Second)
+	}
+	fmt.Fprintf(t.out, "Roll-out %s, coordinated by %s: %s%s\n", r.ID, r.Coordinator, r.State, told)
+	if r.Silent {
+		fmt.Fprintf(t.out, "  %s is silent, how it stands now is not known: %s\n", r.Coordinator, r.Remedy)
+	}
 	if r.Reason != "" {
 		fmt.Fprintf(t.out, "  %s\n", r.Reason)
 	}
@@ -126,7 +133,10 @@ func (t *tool) showRollout(r *web.Rollout) {
 		}
 		fmt.Fprintln(t.out, line)
 	}
-	if r.State == "paused" {
+	if r.LeftOut > 0 {
+		fmt.Fprintf(t.out, "  and %d more, which %s lists\n", r.LeftOut, r.Coordinator)
+	}
+	if r.State == "paused" && !r.Silent {
 		fmt.Fprintln(t.out, "Resume it with `drawbridge rollout resume`, or end it with `drawbridge rollout abort`.")
 	}
 }

@@ -30,6 +30,24 @@ func TestARollOutIsResumedEndedAndStarted(t *testing.T) {
 	n.awaitAsked(b, `rollout [a b] all=false from "restart" by alice`)
 }
 
+func TestASilentCoordinatorIsTold(t *testing.T) {
+	n, b := look(t)
+	b.open("/update")
+	b.awaitText("main", "w, told 3\u202fs ago")
+	n.Change(func(v *webtest.Values) {
+		r := webtest.Rolled
+		r.Silent, r.AgeS, r.State, r.Reason, r.LeftOut, r.Remedy = true, 34, "running", "", 12, "start w again"
+		v.Rollouts = []web.Rollout{r}
+	})
+	b.awaitText("main", "w is silent")
+	b.awaitText("main", "has told nothing for 34\u202fs")
+	b.awaitText("main", "0 of 14 peers updated")
+	for _, theme := range []string{"light", "dark"} {
+		b.theme(theme)
+		b.accessible("a roll-out whose coordinator is silent, " + theme)
+	}
+}
+
 func TestWhoDoesNotCoordinateSaysWhoDoes(t *testing.T) {
 	n, b := look(t)
 	n.Change(func(v *webtest.Values) { v.Rollouts, v.Status.Roles = []web.Rollout{}, []string{"gateway"} })

@@ -8,7 +8,7 @@ import (
 
 // Rolled is a roll-out that waits for somebody.
 var Rolled = web.Rollout{
-	ID: "00112233445566aa", Coordinator: "w", By: "ann", Source: web.SourceRestart, State: "paused",
+	ID: "00112233445566aa", Coordinator: "w", AgeS: 3, By: "ann", Source: web.SourceRestart, State: "paused",
 	Reason: "b: vlan: listening", Started: Now,
 	Peers: []web.RolloutPeer{{Name: "a", Step: "waiting", Since: Now}, {Name: "b", Step: "verify", Since: Now, From: "1.0", To: "1.1"}},
 	Log:   []web.RolloutLine{{Time: Now, Peer: "b", Text: "is next"}},

@@ -24,7 +24,7 @@ func sample() Values {
 			DataPath: web.DataPath{Engine: "user", GSO: true, GRO: true, Vnet: true, Gate: web.GateHard, Cipher: "aes-128-gcm", Notes: []string{}, Overlays: []web.OverlayPath{
 				{Overlay: "office", VNI: 1, Wanted: "auto", Engine: web.EngineUser, Reason: "b: port eth1 has a soft gate"}, {Overlay: "lab", VNI: 7, Wanted: "kernel", Engine: web.EngineKernel},
 			}},
-			MTU:      1400, Peers: web.PeerCount{Total: 5, Direct: 3, Relayed: 1, Unreachable: 1}, MACs: 3,
+			MTU: 1400, Peers: web.PeerCount{Total: 5, Direct: 3, Relayed: 1, Unreachable: 1}, MACs: 3,
 			Drops: map[string]uint64{"echo": 3, "no_route": 1204}, Ready: true,
 			Problems: []web.Problem{{Summary: "peer z is unreachable", Remedy: "start it, or remove it with drawbridge peers forget z"}},
 		},

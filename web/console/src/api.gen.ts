@@ -1035,20 +1035,30 @@ export interface RefusedSubnet {
 }
 
 export interface Rollout {
+  /** Seconds since the coordinator told, when this peer does not coordinate it */
+  age_s?: number;
   /** Who asked */
   by?: string;
-  /** Peer that carries it out, and where it is resumed or aborted */
+  /** Peer that carries it out */
   coordinator: string;
   /** When it ended */
   ended?: string;
+  /** Whether that is this peer; if not, all this is as the coordinator told last */
+  here: boolean;
   /** Sixteen hexadecimal digits */
   id: string;
+  /** Peers that are not listed because the coordinator could not tell of so many */
+  left_out?: number;
   /** What happened, the oldest first */
   log: RolloutLine[];
   /** Those that are updated */
   peers: RolloutPeer[];
   /** Why it is paused or aborted */
   reason?: string;
+  /** What to do when the coordinator is silent */
+  remedy?: string;
+  /** The coordinator has told nothing for 10 s although it is not over: how it stands is not known */
+  silent?: boolean;
   /** Where peers take the software from; restart: what is on their disks; or the https address of a bundle */
   source: string;
   /** When it began */
@@ -1565,8 +1575,8 @@ export interface Reads {
   "/operations/{id}": Operation; // How an operation stands
   "/peers": Peer[]; // All peers of the network, this one first
   "/ports": Port[]; // Attachments of this peer
-  "/rollout": Rollout; // The rolling update that this peer carries out, or its last one
-  "/rollouts": Rollout[]; // The same as a list, which is empty when there was none
+  "/rollout": Rollout; // The rolling update that goes on, whichever peer coordinates it, or the last one
+  "/rollouts": Rollout[]; // The roll-outs that are known, one for each peer that coordinates or coordinated one: what goes on first
   "/routes": Routes; // How frames leave this peer
   "/segments": Segment[]; // Segments and who bridges them, the same on every peer
   "/segments/{segment}/gate": SegmentGate; // How this peer's gate of a segment stands
@@ -1620,8 +1630,8 @@ export interface Changes {
   "POST /ports/{name}/clear": { takes: ClearRequest; gives: void }; // Let a port listen again that ALONE blocked; what is still on the wire blocks it again
   "POST /restart": { takes: ByRequest; gives: Operation }; // Start this peer's daemon again; its segments are handed over first
   "POST /rollout": { takes: RolloutRequest; gives: Rollout }; // Update peers one after the other: passive gateways first, a planned switchover before an active one
-  "POST /rollout/abort": { takes: ByRequest; gives: Rollout }; // End a rolling update; peers that are updated stay so
-  "POST /rollout/resume": { takes: ByRequest; gives: Rollout }; // Go on with a rolling update that is paused
+  "POST /rollout/abort": { takes: ByRequest; gives: Rollout }; // End a rolling update; the peer that coordinates it is asked, and peers that are updated stay so
+  "POST /rollout/resume": { takes: ByRequest; gives: Rollout }; // Go on with a rolling update that is paused; the peer that coordinates it is asked
   "POST /segments/{segment}/drill": { takes: DrillRequest; gives: Operation }; // Rehearse a switchover there and back, and measure it
   "POST /segments/{segment}/gate": { takes: GateRequest; gives: SegmentGate }; // Open or shut this peer's gate by hand, in mode active-manual
   "POST /segments/{segment}/mode": { takes: ModeRequest; gives: SegmentMode }; // Change this peer's part in a segment until it stops

@@ -4,14 +4,14 @@ import { useAnswer } from "../answer";
 import { change, changeForFile, read } from "../api";
 import type { Operation, Peer, Rollout, RolloutPeer, Update as SlotsNow, UpdateSlot } from "../api";
 import { keep } from "../download";
-import { list, natural, plural } from "../format";
+import { duration, list, natural, plural } from "../format";
 import { useFeed } from "../live";
 import { Progress } from "../operation";
 import { may, who, whyNot } from "../session";
 import { Confirm, Dialog } from "../ui/dialog";
 import { FormDialog, Gated, NewPassword } from "../ui/form";
 import { Icon } from "../ui/icons";
-import { Age, Card, Command, Fact, Facts, Loading, Page, State, Time, type Tone } from "../ui/parts";
+import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, State, Time, type Tone } from "../ui/parts";
 import { toast } from "../ui/toast";
 
 type Asked = "start" | "resume" | "abort" | "restart" | "backup";
@@ -132,17 +132,23 @@ const states: Record<Rollout["state"], [Tone, string]> = { running: ["self", "ru
 const over = (r: Rollout): boolean => r.state === "done" || r.state === "aborted";
 
 function RollOut({ r, voter, peers, ask }: { r?: Rollout; voter: boolean; peers: Peer[]; ask: (a: Asked) => void }) {
-  const why = whyNot("admin") ?? (voter ? undefined : "A voter coordinates roll-outs, as it knows of all decisions");
+  const why = whyNot("admin"), whyNoStart = why ?? (voter ? undefined : "A voter coordinates roll-outs, as it knows of all decisions");
   const done = r?.peers.filter((p) => p.step === "updated").length ?? 0;
+  const total = (r?.peers.length ?? 0) + (r?.left_out ?? 0);
   const voters = peers.filter((p) => p.roles.includes("voter")).map((p) => p.name);
   return (
-    <Card title="Roll-out" aside={r ? <State tone={states[r.state][0]}>{states[r.state][1]}</State> : <State tone="idle">none</State>}>
+    <Card title="Roll-out" aside={!r ? <State tone="idle">none</State> : r.silent ? <State tone="bad">{r.coordinator} is silent</State> : <State tone={states[r.state][0]}>{states[r.state][1]}</State>}>
       {!r ? <p class="quiet-text">Install the new package on every peer first, without starting it again. Then start here, and each peer changes over in its turn.</p> : (
         <>
           <label class="field">
-            <span>{done} of {plural(r.peers.length, "peer")} updated</span>
-            <progress max={r.peers.length} value={done} />
+            <span>{done} of {plural(total, "peer")} updated</span>
+            <progress max={total} value={done} />
           </label>
+          {r.silent && (
+            <div class="notice below"><Problems tone="bad" problems={[{
+              summary: `${r.coordinator} coordinates it and has told nothing for ${duration((r.age_s ?? 0) * 1000)}. This is how it stood then: ${states[r.state][1]}.`, remedy: r.remedy,
+            }]} /></div>
+          )}
           {r.reason && <p class="notice below"><Icon name="warn" size={18} /> <span>{r.reason}</span></p>}
           {r.waits && r.state === "running" && <p class="quiet-text" role="status">Waits for: {r.waits}</p>}
           <ul class="steps below">
@@ -154,9 +160,10 @@ function RollOut({ r, voter, peers, ask }: { r?: Rollout; voter: boolean; peers:
               </li>
             ))}
           </ul>
+          {r.left_out && <p class="fine">{plural(r.left_out, "more peer")} on the console of {r.coordinator}.</p>}
           <div class="below">
             <Facts>
-              <Fact name="Coordinated by">{r.coordinator}</Fact>
+              <Fact name="Coordinated by">{r.coordinator}{r.here ? ", this node" : !over(r) && r.age_s !== undefined && !r.silent && <>, told {duration(r.age_s * 1000)} ago</>}</Fact>
               <Fact name="Asked for by">{r.by || "nobody named"}</Fact>
               <Fact name="Began"><Time at={r.started} /></Fact>
               {r.ended && <Fact name="Ended"><Time at={r.ended} /></Fact>}
@@ -172,11 +179,11 @@ function RollOut({ r, voter, peers, ask }: { r?: Rollout; voter: boolean; peers:
         </>
       )}
       <div class="card-tools">
-        {r?.state === "paused" && <Gated primary why={why} onClick={() => ask("resume")}><Icon name="play" size={18} /> Resume…</Gated>}
-        {r && !over(r) && <Gated danger why={why} onClick={() => ask("abort")}>End it…</Gated>}
-        {(!r || over(r)) && <Gated primary={!r} why={why} onClick={() => ask("start")}><Icon name="play" size={18} /> Start a roll-out…</Gated>}
+        {r?.state === "paused" && !r.silent && <Gated primary why={why} onClick={() => ask("resume")}><Icon name="play" size={18} /> Resume…</Gated>}
+        {r && !over(r) && !r.silent && <Gated danger why={why} onClick={() => ask("abort")}>End it…</Gated>}
+        {(!r || over(r) || r.silent) && <Gated primary={!r} why={whyNoStart} onClick={() => ask("start")}><Icon name="play" size={18} /> Start a roll-out…</Gated>}
       </div>
-      {!voter && <p class="fine">This peer is no voter and coordinates none. Open the console of {list(voters) || "a voter"}.</p>}
+      {!voter && <p class="fine">This peer is no voter and coordinates none. Open the console of {list(voters) || "a voter"} to start one.</p>}
     </Card>
   );
 }

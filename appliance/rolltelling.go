@@ -1,0 +1,279 @@
+package appliance
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/rollout"
+	"github.com/drawbridge-net/drawbridge/mesh"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// rolloutsChannel is the name under which a peer that coordinates a roll-out tells everybody of it.
+const rolloutsChannel = "rollouts"
+
+const (
+	tellRollout     = 2 * time.Second  // while it is not over, changed or not
+	tellOver        = 15 * time.Second // afterwards, for those that did not hear of the end
+	coordinatorMute = 10 * time.Second // a coordinator that tells nothing for so long has fallen silent
+)
+
+// toldRollouts are the roll-outs that others coordinate, one for each: there is no more in a peer's memory than there are peers.
+type toldRollouts struct {
+	mu   sync.Mutex // guards what follows
+	told map[drawbridge.PeerID]toldRollout
+	bad  uint64
+}
+
+type toldRollout struct {
+	rollout.Told
+	at time.Duration // by elapsed
+}
+
+// tellRollouts tells everybody of the roll-out that this peer coordinates: at once when it is at another step, and now and then.
+func (n *Node) tellRollouts(ctx context.Context) error {
+	tick := time.NewTicker(rollEvery)
+	defer tick.Stop()
+	var last []byte
+	var at time.Duration
+	for {
+		if msg, over := n.ownRollout(); msg != nil {
+			every := tellRollout
+			if over {
+				every = tellOver
+			}
+			if now := n.elapsed(); !bytes.Equal(msg, last) || now-at >= every {
+				if err := n.router.Broadcast(rolloutsChannel, msg); err != nil {
+					n.log.Debug("a roll-out was not told", "err", err)
+				}
+				last, at = msg, now
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// ownRollout is the roll-out of this peer as others are told of it; nil: none.
+func (n *Node) ownRollout() (msg []byte, over bool) {
+	n.rolling.mu.Lock()
+	defer n.rolling.mu.Unlock()
+	if r := n.rolling.present; r != nil {
+		return r.Tell(mesh.MaxBroadcast), r.Over()
+	}
+	return nil, false
+}
+
+// rolloutNews is the channel on which others tell.
+type rolloutNews struct{ node *Node }
+
+var _ mesh.Channel = rolloutNews{}
+
+// Receive keeps what another peer told. Voters coordinate roll-outs, and nobody else is listened to.
+func (c rolloutNews) Receive(from drawbridge.PeerID, msg []byte) {
+	n, t := c.node, &c.node.rolling.told
+	told, err := rollout.ParseTold(msg)
+	if roles, known := n.router.Roles(from); err == nil && (!known || !roles.Has(secure.Voter)) {
+		err = errors.New("the peer is no voter")
+	}
+	t.mu.Lock()
+	defer n.changed.tell()
+	defer t.mu.Unlock()
+	if err != nil {
+		t.bad++
+		n.log.Debug("word of a roll-out was not understood", "peer", from, "err", err)
+		return
+	}
+	if t.told == nil {
+		t.told = map[drawbridge.PeerID]toldRollout{}
+	}
+	t.told[from] = toldRollout{told, n.elapsed()}
+}
+
+// State is for those that were away when it was told.
+func (c rolloutNews) State() []byte {
+	msg, _ := c.node.ownRollout()
+	return msg
+}
+
+// Merge takes the same from another peer.
+func (c rolloutNews) Merge(from drawbridge.PeerID, state []byte) {
+	if len(state) > 0 {
+		c.Receive(from, state)
+	}
+}
+
+// drops counts what was told and not understood.
+func (t *toldRollouts) drops() map[string]uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.bad == 0 {
+		return nil
+	}
+	return map[string]uint64{"rollouts: malformed": t.bad}
+}
+
+// all are those that peers of the network told of.
+func (t *toldRollouts) all() map[drawbridge.PeerID]toldRollout {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := map[drawbridge.PeerID]toldRollout{}
+	for id, r := range t.told {
+		out[id] = r
+	}
+	return out
+}
+
+// rolloutsElsewhere are the roll-outs that others coordinate.
+func (n *Node) rolloutsElsewhere() (all []web.Rollout) {
+	names, now := n.names(), n.elapsed()
+	for id, t := range n.rolling.told.all() {
+		if names[id] == "" || id == n.creds.ID() {
+			continue
+		}
+		v := viewRollout(&t.Rollout, names[id])
+		v.AgeS, v.LeftOut = (now - t.at).Seconds(), t.LeftOut
+		if !t.Over() && now-t.at >= coordinatorMute {
+			v.Silent = true
+			v.Remedy = fmt.Sprintf("start %s again: it goes on where it was, or waits for `drawbridge rollout resume`; "+
+				"if it is gone for good, begin anew on another voter: `drawbridge rollout start`", v.Coordinator)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// Rollouts implements web.Node: what goes on comes first, then what began last.
+func (n *Node) Rollouts() []web.Rollout {
+	all := n.rolloutsElsewhere()
+	n.rolling.mu.Lock()
+	if r := n.rolling.present; r != nil {
+		v := viewRollout(r, string(n.creds.Name))
+		v.Here = true
+		all = append(all, v)
+	}
+	n.rolling.mu.Unlock()
+	slices.SortFunc(all, func(a, b web.Rollout) int {
+		return cmp.Or(cmp.Compare(precedence(&a), precedence(&b)), b.Started.Compare(a.Started), cmp.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+// precedence orders roll-outs by what an operator has to know first.
+func precedence(r *web.Rollout) int {
+	switch {
+	case r.Over():
+		return 3
+	case r.Silent:
+		return 2
+	case r.State == rollout.Paused:
+		return 1
+	}
+	return 0
+}
+
+// Rollout implements web.Node.
+func (n *Node) Rollout() (web.Rollout, error) {
+	all := n.Rollouts()
+	if len(all) == 0 {
+		return web.Rollout{}, fmt.Errorf("a roll-out %w: none was begun, or everybody has forgotten it", web.ErrNotFound)
+	}
+	return all[0], nil
+}
+
+// otherRollout is a roll-out of another peer that is not over, if that peer is heard of.
+func (n *Node) otherRollout() (web.Rollout, bool) {
+	for _, r := range n.rolloutsElsewhere() {
+		if !r.Over() && !r.Silent {
+			return r, true
+		}
+	}
+	return web.Rollout{}, false
+}
+
+// rival is a roll-out for which r has to pause: two at once would each take its own peer for the only one that is touched.
+func (n *Node) rival(r *rollout.Rollout) (coordinator string, found bool) {
+	names, now := n.names(), n.elapsed()
+	for id, t := range n.rolling.told.all() {
+		if now-t.at < coordinatorMute && id != n.creds.ID() && r.Yields(&t.Rollout) {
+			return names[id], true
+		}
+	}
+	return "", false
+}
+
+// rolloutProblems are roll-outs that wait for an operator.
+func (n *Node) rolloutProblems() (all []web.Problem) {
+	for _, r := range n.Rollouts() {
+		switch {
+		case r.Over():
+		case r.Silent:
+			all = append(all, web.Problem{
+				Summary: fmt.Sprintf("%s coordinates a roll-out and has told nothing of it for %s", r.Coordinator, time.Duration(r.AgeS)*time.Second), Remedy: r.Remedy,
+			})
+		case r.State == rollout.Paused:
+			all = append(all, web.Problem{Summary: fmt.Sprintf("the roll-out of %s is paused: %s", r.Coordinator, r.Reason), Remedy: "drawbridge rollout resume, or abort"})
+		}
+	}
+	return all
+}
+
+// Kinds of orders about a roll-out, to the peer that coordinates it.
+const (
+	orderResumeRollout = "resume-rollout"
+	orderAbortRollout  = "abort-rollout"
+)
+
+// rolloutPatience is how long the coordinator may take to answer.
+const rolloutPatience = 10 * time.Second
+
+// askCoordinator has the peer that coordinates the roll-out which goes on change it. false: that is this peer, or none goes on.
+func (n *Node) askCoordinator(kind, by string) (web.Rollout, bool, error) {
+	r, err := n.Rollout()
+	if err != nil || r.Here || r.Over() || n.coordinates() {
+		return web.Rollout{}, false, nil
+	}
+	if r.Silent {
+		return web.Rollout{}, true, fmt.Errorf("%w: %s coordinates the roll-out and is silent: %s", web.ErrConflict, r.Coordinator, r.Remedy)
+	}
+	ctx, cancel := context.WithTimeout(n.life, rolloutPatience)
+	defer cancel()
+	if err := n.rollOrder(ctx, &order{Kind: kind, By: by, To: r.Coordinator}, r.Coordinator); err != nil {
+		return web.Rollout{}, true, fmt.Errorf("%w: %s coordinates the roll-out: %w", web.ErrConflict, r.Coordinator, err)
+	}
+	r, err = n.toldSince(ctx, n.elapsed())
+	return r, true, err
+}
+
+// toldSince waits for the word of the coordinator on what it was asked for.
+func (n *Node) toldSince(ctx context.Context, asked time.Duration) (web.Rollout, error) {
+	for {
+		watch := n.changed.watch()
+		if r, err := n.Rollout(); err != nil || time.Duration(r.AgeS*float64(time.Second)) < n.elapsed()-asked {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return n.Rollout()
+		case <-watch:
+		}
+	}
+}
+
+// coordinates reports whether a roll-out of this peer is not over.
+func (n *Node) coordinates() bool {
+	n.rolling.mu.Lock()
+	defer n.rolling.mu.Unlock()
+	return n.rolling.present != nil && !n.rolling.present.Over()
+}
