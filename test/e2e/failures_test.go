@@ -31,11 +31,12 @@ type failure struct {
 	quiet   bool     // no gate moves
 	copies  int      // of one broadcast that one host may get while it lasts; 0: one
 	policy  string   // of quorum loss; empty: close
+	lasts   time.Duration
 }
 
 // signal is an event by which somebody notices.
 type signal struct {
-	who  string // A, B, W, X, or any
+	who  string // A, B, C, W, X, or any
 	kind string
 	text string // in the event's text or reason
 }
@@ -52,12 +53,17 @@ type field struct {
 	j      *journals
 	halt   *stallWatch
 	a, b   string // names of A and B
+	c      string // and of a third gateway, if there is one
 	policy string
 	from   time.Time
 }
 
-// watched is the time that a fault lasts at least: longer than a term, a listening port and the rhythm of readiness.
-const watched = 1200 * time.Millisecond
+// watched is the time that a fault lasts at least: longer than a term, a listening port and the rhythm of readiness. elected is
+// longer than it takes gateways without voters to elect one of themselves (docs/protocol/alone.md).
+const (
+	watched = 1200 * time.Millisecond
+	elected = 2500 * time.Millisecond
+)
 
 // field builds a lab and follows its events.
 func newField(t *testing.T, name, topology string) *field {
@@ -68,13 +74,15 @@ func newField(t *testing.T, name, topology string) *field {
 	return &field{bed: b, t: t, j: b.follow(t), halt: watchStalls(t)}
 }
 
-// node is the name of a lab's node that a row calls A, B, W or X.
+// node is the name of a lab's node that a row calls A, B, C, W or X.
 func (f *field) node(who string) string {
 	switch who {
 	case "A":
 		return f.a
 	case "B":
 		return f.b
+	case "C":
+		return f.c
 	}
 	return strings.ToLower(who)
 }
@@ -103,10 +111,14 @@ func (f *field) calm(t *testing.T) {
 		if s.Active == nil || len(s.Gateways) < 2 {
 			return false
 		}
-		f.a, f.b = *s.Active, ""
+		f.a, f.b, f.c = *s.Active, "", ""
 		for _, g := range s.Gateways {
-			if g.Peer != f.a && f.b == "" {
+			switch {
+			case g.Peer == f.a:
+			case f.b == "":
 				f.b = g.Peer
+			default:
+				f.c = g.Peer
 			}
 			if !g.Ready && g.Gate != web.GateOpen {
 				return false
@@ -179,7 +191,7 @@ func (f *field) as(want string) bool {
 // settle lets the fault last, and looks whether the effect does.
 func (f *field) settle(r failure) {
 	f.t.Helper()
-	<-time.After(watched - time.Since(f.from))
+	<-time.After(max(r.lasts, watched) - time.Since(f.from))
 	if !f.as(r.active) && !f.stalled() {
 		f.t.Errorf("%s is not active any more while it lasts, but %s:\n%s", r.active, f.holder(), f.told())
 	}
@@ -228,10 +240,10 @@ func (f *field) noticed(s signal, layer string) {
 // calmAgain waits until everything is as it was before, whoever is active.
 func (f *field) calmAgain(t *testing.T) {
 	t.Helper()
-	a, b := f.a, f.b
+	a, b, c := f.a, f.b, f.c
 	f.calm(t)
 	f.reach(t, 0)
-	f.a, f.b = a, b
+	f.a, f.b, f.c = a, b, c
 }
 
 // check looks at what no fault may do.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-net/drawbridge/appliance/lab"
+	"github.com/drawbridge-net/drawbridge/test/netlab"
 )
 
 // pairAndWitness is where most rows happen: two gateways and a witness are the voters; x has a guest, and no part in the failover.
@@ -188,6 +189,37 @@ var failures = []failure{
 		signals: []signal{{"W", "alone", "guest_on_segment"}},
 	},
 	{
+		name: "active gateway cannot send to the VLAN", layer: "ALONE, comparison", active: "B",
+		strike: func(f *field) { f.oneWay("A", netlab.In, true) }, mend: func(f *field) { f.oneWay("A", netlab.In, false); f.restart("A") },
+		signals: []signal{{"A", "left_to_better", "does not arrive"}, {"B", "gate_open", ""}},
+	},
+	{
+		name: "active gateway cannot hear the VLAN", layer: "ALONE, comparison", active: "B",
+		strike: func(f *field) { f.oneWay("A", netlab.Out, true) }, mend: func(f *field) { f.oneWay("A", netlab.Out, false); f.restart("A") },
+		signals: []signal{{"A", "left_to_better", "hears nothing"}, {"B", "gate_open", ""}},
+	},
+	{
+		name: "passive gateway cannot send to the VLAN", layer: "ALONE, comparison", active: "A", quiet: true,
+		strike: func(f *field) { f.oneWay("B", netlab.In, true) }, mend: func(f *field) { f.oneWay("B", netlab.In, false) },
+		signals: []signal{{"A", "wire_one_way", "other_mute"}},
+	},
+	{
+		name: "passive gateway cannot hear the VLAN", layer: "ALONE, comparison", active: "A", quiet: true,
+		strike: func(f *field) { f.oneWay("B", netlab.Out, true) }, mend: func(f *field) { f.oneWay("B", netlab.Out, false) },
+		signals: []signal{{"A", "wire_one_way", "other_deaf"}},
+	},
+	{
+		name: "another network on the VLAN, while a port of the passive gateway comes up", layer: "ALONE", active: "A", quiet: true,
+		strike: func(f *field) {
+			f.patch("vlan", f.another(), "vlan")
+			f.cut("B", "office")
+			f.noticed(signal{"B", "carrier_lost", ""}, "port") // the kernel does not tell of a shorter one
+			f.heal("B", "office")
+		},
+		mend:    func(f *field) { f.unpatch("vlan"); f.unblock("B") },
+		signals: []signal{{"A", "alone", "another Drawbridge network"}, {"B", "alone", "foreign_network"}},
+	},
+	{
 		name: "VLAN splits between the gateways, and heals", layer: "ALONE", active: "A", quiet: true,
 		strike: func(f *field) { f.split(true) }, mend: func(f *field) { f.split(false) },
 	},
@@ -222,10 +254,16 @@ func TestFailureTable(t *testing.T) {
 	f := newField(t, "table", pairAndWitness)
 	f.reach(t, 0)
 	f.twoSwitches()
-	for _, r := range failures {
-		t.Run(r.name, func(t *testing.T) { r.run(t, f) })
-	}
+	f.each(t, failures)
 	for name, why := range elsewhere {
 		t.Logf("not here: %s: %s", name, why)
+	}
+}
+
+// each lets rows happen one after the other.
+func (f *field) each(t *testing.T, rows []failure) {
+	t.Helper()
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) { r.run(t, f) })
 	}
 }

@@ -129,6 +129,48 @@ func (f *field) clear(who, port string) {
 	f.do(f.api(f.node(who)).ClearPort(within(f.t, reachLimit), port, web.ClearRequest{By: "test"}))
 }
 
+// oneWay has the switch drop what comes from a gateway's port (In), or what goes to it (Out). The carrier stays.
+func (f *field) oneWay(who string, d netlab.Direction, on bool) {
+	f.t.Helper()
+	f.in("vlan", func(n *netlab.Namespace) error {
+		if on {
+			return n.Fault(f.at(who), d, netlab.Silent(slotDeaf))
+		}
+		return n.Mend(f.at(who), d, slotDeaf)
+	})
+}
+
+// restart ends a daemon and starts it: it then knows nothing of what it has done before.
+func (f *field) restart(who string) { f.t.Helper(); f.kill(who); f.start(who) }
+
+// unblock takes every verdict of ALONE on a gateway's ports back.
+func (f *field) unblock(who string) {
+	f.t.Helper()
+	ports, err := f.api(f.node(who)).Ports(within(f.t, reachLimit))
+	f.do(err)
+	for _, p := range ports {
+		if p.Blocked != "" {
+			f.clear(who, p.Name)
+		}
+	}
+}
+
+// patch plugs a cable between two switches of the lab, or of two labs.
+func (f *field) patch(one, otherLab, other string) {
+	f.t.Helper()
+	f.in(one, func(n *netlab.Namespace) error {
+		return inside(otherLab, other, func(o *netlab.Namespace) error {
+			return errors.Join(netlab.Wire(netlab.End{In: n, Name: "patch"}, netlab.End{In: o, Name: "patch"}),
+				n.Attach("patch", "br0"), o.Attach("patch", "br0"))
+		})
+	})
+}
+
+func (f *field) unpatch(one string) {
+	f.t.Helper()
+	f.in(one, func(n *netlab.Namespace) error { return n.Remove("patch") })
+}
+
 // aloneGroup is the address that most hellos go to (docs/protocol/alone.md, "Frame").
 var aloneGroup = drawbridge.MAC{0x03, 0x44, 0x42, 0x41, 0x4c, 0x4f}
 
