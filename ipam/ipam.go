@@ -70,7 +70,7 @@ var (
 	ErrOutside   = errors.New("the address is outside")
 	ErrExhausted = errors.New("no free address within reach")
 	ErrKept      = errors.New("the space cannot be given away")
-	ErrUnable    = errors.New("this peer may not use its address space now")
+	ErrUnable    = errors.New("not possible at present")
 	ErrUnknown   = errors.New("no such allocation")
 	ErrDecisions = errors.New("these decisions contradict themselves")
 )
