@@ -134,7 +134,7 @@ func (l Layout) pseudo(f drawbridge.Frame, length int) uint64 {
 	if l.IPv6 {
 		addresses = f[l.Network+8 : l.Network+40]
 	}
-	return sum(addresses, uint64(length)+uint64(l.Protocol))
+	return drawbridge.InternetSum(uint64(length)+uint64(l.Protocol), addresses)
 }
 
 func (l Layout) putChecksum(f drawbridge.Frame, value uint16) {

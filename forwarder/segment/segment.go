@@ -84,7 +84,7 @@ func settleSuper(p *drawbridge.Packet) error {
 		HeaderLen: uint16(l.Payload), ChecksumStart: uint16(l.Transport), ChecksumOffset: l.checksumOffset(),
 	}
 	if o.Flags == 0 { // somebody summed the whole super-frame; no segment can use that
-		l.putChecksum(p.Frame, fold(l.pseudo(p.Frame, len(p.Frame)-l.Transport)))
+		l.putChecksum(p.Frame, drawbridge.FoldSum(l.pseudo(p.Frame, len(p.Frame)-l.Transport)))
 	}
 	*o = field
 	return nil

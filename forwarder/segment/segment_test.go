@@ -67,7 +67,7 @@ func (s shape) build(v6 bool) drawbridge.Packet {
 		panic(fmt.Sprintf("%v: parsed %+v, transport at %d", s, l, at))
 	}
 	p.Offload.ChecksumStart, p.Offload.ChecksumOffset = uint16(at), l.checksumOffset()
-	l.putChecksum(p.Frame, fold(l.pseudo(p.Frame, len(transport))))
+	l.putChecksum(p.Frame, drawbridge.FoldSum(l.pseudo(p.Frame, len(transport))))
 	return p
 }
 
@@ -479,6 +479,6 @@ func BenchmarkSum(b *testing.B) {
 	buf := make([]byte, 1460)
 	b.SetBytes(int64(len(buf)))
 	for b.Loop() {
-		sum(buf, 0)
+		drawbridge.InternetSum(0, buf)
 	}
 }

@@ -103,7 +103,7 @@ func (l Layout) patchNetwork(f drawbridge.Frame, index int) {
 	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
 	binary.BigEndian.PutUint16(ip[4:], binary.BigEndian.Uint16(ip[4:])+uint16(index))
 	binary.BigEndian.PutUint16(ip[10:], 0)
-	binary.BigEndian.PutUint16(ip[10:], ^fold(sum(f[l.Network:l.Transport], 0)))
+	binary.BigEndian.PutUint16(ip[10:], drawbridge.InternetChecksum(drawbridge.InternetSum(0, f[l.Network:l.Transport])))
 }
 
 // patchTransport does the same for TCP or UDP; at is where the segment's payload lay in the super-frame's. The
@@ -122,5 +122,5 @@ func (l Layout) patchTransport(f drawbridge.Frame, at int, last bool) {
 		}
 	}
 	l.putChecksum(f, 0)
-	l.putChecksum(f, finish(sum(header, l.pseudo(f, len(header)))))
+	l.putChecksum(f, drawbridge.TransportChecksum(drawbridge.InternetSum(l.pseudo(f, len(header)), header)))
 }

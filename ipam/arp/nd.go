@@ -113,17 +113,6 @@ func frameND(to, own drawbridge.MAC, src, dst netip.Addr, kind, flags byte, targ
 
 // checksumICMPv6 sums a message behind the pseudo-header of RFC 8200 §8.1; 0 for one whose checksum is right.
 func checksumICMPv6(addresses, message []byte) uint16 {
-	sum := uint32(len(message)) + protoICMPv6
-	for _, part := range [2][]byte{addresses, message} {
-		for ; len(part) >= 2; part = part[2:] {
-			sum += uint32(binary.BigEndian.Uint16(part))
-		}
-		if len(part) == 1 {
-			sum += uint32(part[0]) << 8
-		}
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
+	sum := drawbridge.InternetSum(uint64(len(message))+protoICMPv6, addresses)
+	return drawbridge.InternetChecksum(drawbridge.InternetSum(sum, message))
 }

@@ -110,7 +110,7 @@ func parse4(p drawbridge.Packet) (d datagram, o Outcome) {
 	if binary.BigEndian.Uint16(b[6:])&0x3fff != 0 {
 		return d, Fragmented
 	}
-	if fold(sum(0, b[:head])) != 0 {
+	if drawbridge.InternetChecksum(drawbridge.InternetSum(0, b[:head])) != 0 {
 		return d, BadChecksum
 	}
 	d.src, d.dst, d.hops = p.Frame.Src(), p.Frame.Dst(), b[8]
@@ -127,7 +127,7 @@ func (d *datagram) udp(addresses, b []byte, owed bool) Outcome {
 	}
 	b = b[:size]
 	none := len(addresses) == 8 && b[6] == 0 && b[7] == 0 // only IPv4 may go without
-	if !owed && !none && fold(sum(uint32(size)+protoUDP, addresses, b)) != 0 {
+	if !owed && !none && drawbridge.InternetChecksum(sum(size, protoUDP, addresses, b)) != 0 {
 		return BadChecksum
 	}
 	d.ports = [2]uint16{binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])}
@@ -151,7 +151,7 @@ func parse6(p drawbridge.Packet) (d datagram, o Outcome) {
 	if b[6] == protoUDP {
 		return d, d.udp(b[8:40], m, owed(p))
 	}
-	if !owed(p) && fold(sum(uint32(size)+uint32(b[6]), b[8:40], m)) != 0 {
+	if !owed(p) && drawbridge.InternetChecksum(sum(size, b[6], b[8:40], m)) != 0 {
 		return d, BadChecksum
 	}
 	d.payload = m
@@ -174,11 +174,11 @@ func (d datagram) frame() drawbridge.Frame {
 	binary.BigEndian.PutUint16(ip[2:], uint16(size))
 	copy(ip[12:], d.from.AsSlice())
 	copy(ip[16:], d.to.AsSlice())
-	binary.BigEndian.PutUint16(ip[10:], fold(sum(0, ip[:headerIPv4])))
+	binary.BigEndian.PutUint16(ip[10:], drawbridge.InternetChecksum(drawbridge.InternetSum(0, ip[:headerIPv4])))
 	f = append(f, d.payload...)
 	u := f[drawbridge.MinFrame+headerIPv4:]
 	d.header(u)
-	putSum(u[6:], fold(sum(uint32(len(u))+protoUDP, ip[12:20], u)))
+	binary.BigEndian.PutUint16(u[6:], drawbridge.TransportChecksum(sum(len(u), protoUDP, ip[12:20], u)))
 	return f[:max(minFrame, len(f))]
 }
 
@@ -205,34 +205,15 @@ func (d datagram) frame6(next byte, at int) drawbridge.Frame {
 	copy(ip[24:], d.to.AsSlice())
 	f = append(f, d.payload...)
 	m := f[drawbridge.MinFrame+headerIPv6:]
-	putSum(m[at:], fold(sum(uint32(len(m))+uint32(next), ip[8:40], m)))
+	binary.BigEndian.PutUint16(m[at:], drawbridge.TransportChecksum(sum(len(m), next, ip[8:40], m)))
 	return f
 }
 
-// putSum writes a checksum; 0 means none, so it is written as its other form (RFC 768).
-func putSum(b []byte, s uint16) {
-	if s == 0 {
-		s = 0xffff
-	}
-	binary.BigEndian.PutUint16(b, s)
-}
-
-// sum adds up the 16-bit words of the parts (RFC 1071); all but the last have an even length.
-func sum(s uint32, parts ...[]byte) uint32 {
+// sum adds up the parts behind a pseudo-header's length and protocol (RFC 8200 §8.1); all but the last have an even length.
+func sum(size int, protocol byte, parts ...[]byte) uint64 {
+	acc := uint64(size) + uint64(protocol)
 	for _, b := range parts {
-		for ; len(b) >= 2; b = b[2:] {
-			s += uint32(binary.BigEndian.Uint16(b))
-		}
-		if len(b) == 1 {
-			s += uint32(b[0]) << 8
-		}
+		acc = drawbridge.InternetSum(acc, b)
 	}
-	return s
-}
-
-func fold(s uint32) uint16 {
-	for s > 0xffff {
-		s = s>>16 + s&0xffff
-	}
-	return ^uint16(s)
+	return acc
 }

@@ -194,11 +194,11 @@ func tcpFrame(payload, mss int) drawbridge.Packet {
 	binary.BigEndian.PutUint16(ip[2:], uint16(40+payload))
 	binary.BigEndian.PutUint16(ip[4:], 1000)
 	copy(ip[12:], []byte{10, 0, 0, 1, 10, 0, 0, 2})
-	binary.BigEndian.PutUint16(ip[10:], ^fold(add(0, ip)))
+	binary.BigEndian.PutUint16(ip[10:], drawbridge.InternetChecksum(drawbridge.InternetSum(0, ip)))
 	tcp := f[34:]
 	binary.BigEndian.PutUint32(tcp[4:], 5000)
 	tcp[12], tcp[13] = 5<<4, 0x18
-	binary.BigEndian.PutUint16(tcp[16:], fold(add(0, ip[12:20])+6+uint32(20+payload)))
+	binary.BigEndian.PutUint16(tcp[16:], drawbridge.FoldSum(drawbridge.InternetSum(uint64(26+payload), ip[12:20])))
 	for i := range payload {
 		f[54+i] = byte(i * 13)
 	}
@@ -290,10 +290,10 @@ func checkRuns(t *testing.T, whole drawbridge.Packet, runs []got) {
 func checkHeaders(t *testing.T, p *drawbridge.Packet) {
 	t.Helper()
 	ip := p.Frame[14:34]
-	if fold(add(0, ip)) != 0xffff || int(binary.BigEndian.Uint16(ip[2:])) != len(p.Frame)-14 {
+	if drawbridge.InternetChecksum(drawbridge.InternetSum(0, ip)) != 0 || int(binary.BigEndian.Uint16(ip[2:])) != len(p.Frame)-14 {
 		t.Errorf("IP header is wrong: % x", ip)
 	}
-	if want := fold(add(0, ip[12:20]) + 6 + uint32(len(p.Frame)-34)); binary.BigEndian.Uint16(p.Frame[50:]) != want {
+	if want := drawbridge.FoldSum(drawbridge.InternetSum(uint64(len(p.Frame)-28), ip[12:20])); binary.BigEndian.Uint16(p.Frame[50:]) != want {
 		t.Errorf("pseudo-header sum %x, want %x", p.Frame[50:52], want)
 	}
 }

@@ -65,21 +65,21 @@ func shorten(f []byte, o *drawbridge.Offload, offset, segments int, hasFirst, ha
 		return false
 	}
 	transport := len(f) - start
-	var sum uint32
+	var sum uint64
 	switch etherType {
 	case 0x0800:
 		ip := f[at:start]
 		binary.BigEndian.PutUint16(ip[2:], uint16(len(f)-at))
 		binary.BigEndian.PutUint16(ip[4:], binary.BigEndian.Uint16(ip[4:])+uint16(segments))
 		ip[10], ip[11] = 0, 0
-		binary.BigEndian.PutUint16(ip[10:], ^fold(add(0, ip)))
-		sum = add(0, ip[12:20])
+		binary.BigEndian.PutUint16(ip[10:], drawbridge.InternetChecksum(drawbridge.InternetSum(0, ip)))
+		sum = drawbridge.InternetSum(0, ip[12:20])
 	case 0x86dd:
 		if start < at+40 {
 			return false
 		}
 		binary.BigEndian.PutUint16(f[at+4:], uint16(len(f)-at-40))
-		sum = add(0, f[at+8:at+40])
+		sum = drawbridge.InternetSum(0, f[at+8:at+40])
 	default:
 		return false
 	}
@@ -92,11 +92,11 @@ func shorten(f []byte, o *drawbridge.Offload, offset, segments int, hasFirst, ha
 		if !hasFirst {
 			t[13] &^= tcpCWR
 		}
-		binary.BigEndian.PutUint16(t[16:], fold(sum+6+uint32(transport)))
+		binary.BigEndian.PutUint16(t[16:], drawbridge.FoldSum(sum+6+uint64(transport)))
 		return true
 	}
 	binary.BigEndian.PutUint16(t[4:], uint16(transport))
-	binary.BigEndian.PutUint16(t[6:], fold(sum+17+uint32(transport)))
+	binary.BigEndian.PutUint16(t[6:], drawbridge.FoldSum(sum+17+uint64(transport)))
 	return true
 }
 
@@ -109,39 +109,7 @@ func completeChecksum(p *drawbridge.Packet) bool {
 	if at+2 > len(p.Frame) {
 		return false
 	}
-	sum := ^fold(add(0, p.Frame[start:]))
-	if sum == 0 && p.Offload.ChecksumOffset == 6 {
-		sum = 0xffff // 0 says "no checksum" in UDP (RFC 768)
-	}
-	binary.BigEndian.PutUint16(p.Frame[at:], sum)
+	binary.BigEndian.PutUint16(p.Frame[at:], drawbridge.TransportChecksum(drawbridge.InternetSum(0, p.Frame[start:])))
 	p.Offload = drawbridge.Offload{}
 	return true
-}
-
-// add adds b to a one's complement sum (RFC 1071).
-func add(sum uint32, b []byte) uint32 {
-	wide := uint64(sum)
-	for len(b) >= 4 {
-		wide += uint64(binary.BigEndian.Uint32(b))
-		b = b[4:]
-	}
-	for len(b) >= 2 {
-		wide += uint64(binary.BigEndian.Uint16(b))
-		b = b[2:]
-	}
-	if len(b) == 1 {
-		wide += uint64(b[0]) << 8
-	}
-	for wide > 0xffffffff {
-		wide = wide&0xffffffff + wide>>32
-	}
-	return uint32(fold(uint32(wide)))
-}
-
-// fold brings a sum to 16 bits.
-func fold(sum uint32) uint16 {
-	for sum > 0xffff {
-		sum = sum&0xffff + sum>>16
-	}
-	return uint16(sum)
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/drawbridge-net/drawbridge"
 )
 
 // ICMP types (RFC 792, RFC 4443 §4).
@@ -133,20 +135,8 @@ func stamped(control []byte) time.Time {
 	return time.Now()
 }
 
-// checksum is the Internet checksum (RFC 1071).
-func checksum(b []byte) uint16 {
-	var sum uint32
-	for ; len(b) > 1; b = b[2:] {
-		sum += uint32(b[0])<<8 | uint32(b[1])
-	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
-}
+// checksum is the Internet checksum of one stretch of octets.
+func checksum(b []byte) uint16 { return drawbridge.InternetChecksum(drawbridge.InternetSum(0, b)) }
 
 // askAgain is how long Ping waits before it repeats: lost requests, and the first ones while tables are empty.
 const askAgain = 100 * time.Millisecond
