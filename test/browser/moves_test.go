@@ -86,7 +86,7 @@ func TestTheDetailsOfAnAddressTellItsStory(t *testing.T) {
 		b.theme(theme)
 		b.open("/macs?open=1-02:00:00:00:00:01")
 		b.awaitText(".story li:nth-child(1)", "moved")
-		b.awaitText(".story li:nth-child(2)", "handed over")
+		b.awaitText(".story li:nth-child(2)", "re-pointed")
 		b.awaitText(".story li:nth-child(2)", "behind segment office, by gateway a: switchover by ann")
 		b.awaitText(".story li:nth-child(3)", "heard first")
 		b.accessible("the story of an address, " + theme)

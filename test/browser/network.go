@@ -30,6 +30,7 @@ type Network struct {
 	cut    atomic.Bool
 	frozen atomic.Pointer[time.Duration] // by the node's clock
 	bare   atomic.Bool                   // no subnet is configured
+	slow   atomic.Bool                   // a bundle that is sent never arrives
 
 	session atomic.Pointer[Session]
 }
@@ -51,6 +52,11 @@ func (n *Network) answers(options ...web.Option) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.cut.Load() {
 			panic(http.ErrAbortHandler)
+		}
+		if n.slow.Load() && r.URL.Path == "/api/v1/update/bundle" {
+			_, _ = io.Copy(io.Discard, r.Body)
+			<-r.Context().Done()
+			return
 		}
 		if who := n.session.Load(); who != nil && (!who.LoggedIn && strings.HasPrefix(r.URL.Path, "/api/") || r.URL.Path == "/api/v1/session") {
 			n.door(w, r, *who)

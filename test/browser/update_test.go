@@ -21,6 +21,7 @@ func TestARollOutIsResumedEndedAndStarted(t *testing.T) {
 	n.awaitAsked(b, "resume by alice")
 	b.click("button", "End it…")
 	b.click("dialog footer button.danger", "End it")
+	b.await("the answer", `!document.querySelector("dialog")`) // the toast of before may still be there
 	n.awaitAsked(b, "abort by alice")
 	n.Change(func(v *webtest.Values) { v.Rollouts = nil })
 	b.awaitText("main", "Install the new package on every peer first")

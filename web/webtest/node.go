@@ -43,6 +43,7 @@ type Values struct {
 	Capture  []byte // what a capture writes
 	Bundle   []byte // the diagnostics
 	Rollouts []web.Rollout
+	Slots    web.Update
 	Moves    Moves
 	Alerts   Alerts
 	Silent   string // a peer that does not answer about the configuration

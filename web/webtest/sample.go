@@ -14,6 +14,7 @@ func sample() Values {
 	active := "a"
 	return Values{
 		Moves:   sampleMoves(),
+		Slots:   sampleSlots(),
 		Alerts:  sampleAlerts(),
 		Version: web.Version{Version: "1.2.3", Go: "go1.26.0", OS: "linux/amd64", Kernel: "6.12.0"},
 		Status: web.Status{

@@ -7,10 +7,15 @@ import (
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
-var slots = web.Update{Appliance: true, Running: "a", Next: "a", Slots: []web.UpdateSlot{{Name: "a", Release: &Now, Standing: "good"}, {Name: "b", Standing: "empty"}}}
+func sampleSlots() web.Update {
+	return web.Update{Appliance: true, Running: "a", Next: "a", Slots: []web.UpdateSlot{{Name: "a", Release: &Now, Standing: "good"}, {Name: "b", Standing: "empty"}}}
+}
 
 // Update implements web.Node.
-func (n *Node) Update(context.Context) (web.Update, error) { return slots, n.read().Failure }
+func (n *Node) Update(context.Context) (web.Update, error) {
+	v := n.read()
+	return v.Slots, v.Failure
+}
 
 // UploadUpdate implements web.Node.
 func (n *Node) UploadUpdate(_ context.Context, r web.UpdateRequest, bundle io.Reader, size int64) (web.Operation, error) {
@@ -28,7 +33,7 @@ func (n *Node) FetchUpdate(_ context.Context, r web.FetchRequest) (web.Operation
 
 // RollbackUpdate implements web.Node.
 func (n *Node) RollbackUpdate(_ context.Context, by string) (web.Update, error) {
-	return slots, n.note("roll the update back by %s", by)
+	return n.read().Slots, n.note("roll the update back by %s", by)
 }
 
 // RestartMachine implements web.Node.

@@ -89,7 +89,8 @@ export async function change<C extends keyof Changes>(
 ): Promise<Changes[C]["gives"]> {
   const answer = await send(what, body, names, headers);
   if (!answer.ok) throw await refusalOf(answer);
-  return answer.status === 204 ? (undefined as Changes[C]["gives"]) : answer.json();
+  const text = await answer.text(); // 202 and 204 may have none
+  return text === "" ? (undefined as Changes[C]["gives"]) : JSON.parse(text);
 }
 
 /** changeForFile does something whose answer is a file. */
@@ -110,6 +111,25 @@ export async function upload<C extends keyof Changes>(what: C, file: Blob, query
   const answer = await fetch(address(path, query), { method, headers: { "Content-Type": "text/plain" }, body: file });
   if (!answer.ok) throw await refusalOf(answer);
   return answer.json();
+}
+
+/** uploadLarge is the same for a file that takes its time. fetch does not tell how far a body is; this does. */
+export function uploadLarge<C extends keyof Changes>(what: C, file: Blob, query: Query, told: (done: number) => void, signal: AbortSignal): Promise<Changes[C]["gives"]> {
+  const [method, path] = what.split(" ") as [string, keyof Reads];
+  const request = new XMLHttpRequest();
+  return new Promise((done, refuse) => {
+    request.open(method, address(path, query));
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.onprogress = (e) => told(e.loaded);
+    request.onerror = () => refuse(new TypeError("unreachable"));
+    request.onabort = () => refuse(new DOMException("stopped", "AbortError"));
+    request.onload = () => {
+      if (request.status < 300) done(JSON.parse(request.responseText));
+      else void refusalOf(new Response(request.responseText, { status: request.status, statusText: request.statusText })).then(refuse);
+    };
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
 }
 
 /** said turns whatever was thrown into a sentence. */

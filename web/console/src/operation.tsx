@@ -1,6 +1,6 @@
 // What takes its time: the checks before it, its steps, and what came of it.
 import type { Check, Operation } from "./api";
-import { count, milliseconds } from "./format";
+import { bytes, count, milliseconds, percent } from "./format";
 import { useFeed } from "./live";
 import { State } from "./ui/parts";
 import { kindWords } from "./words";
@@ -18,6 +18,20 @@ export function Checks({ checks }: { checks: Check[] }) {
   );
 }
 
+const progressWords: Record<string, string> = {
+  receive: "The bundle comes here", fetch: "The bundle is fetched", verify: "Every byte is verified, nothing is written yet", write: "The bundle is written to the idle slot",
+};
+
+/** Done is how much of something is done, in bytes. Of what has no known size there is no bar that fills. */
+export function Done({ words, done, total }: { words: string; done: number; total: number }) {
+  return (
+    <label class="field">
+      <span>{words}: {total > 0 ? `${percent(done / total)} of ${bytes(total)}` : bytes(done)}</span>
+      {total > 0 ? <progress max={total} value={done} /> : <progress />}
+    </label>
+  );
+}
+
 /** Progress follows an operation from when it began. */
 export function Progress({ begun }: { begun: Operation }) {
   const o = useFeed("/operations").data?.find((x) => x.id === begun.id) ?? begun;
@@ -29,6 +43,7 @@ export function Progress({ begun }: { begun: Operation }) {
         {o.state === "failed" && <State tone="bad">{o.outcome || "failed"}</State>}
         {o.state === "refused" && <State tone="warn">Nothing was done{o.outcome && <>: {o.outcome}</>}</State>}
       </p>
+      {o.state === "running" && o.progress && <Done words={progressWords[o.progress.step] ?? o.progress.step} done={o.progress.done} total={o.progress.total} />}
       {o.state === "refused" && <Checks checks={o.checks.filter((c) => !c.ok)} />}
       {o.handover && (
         <div class="counts">

@@ -74,7 +74,7 @@ export function MACs() {
 }
 
 const stepWords: Record<MACStep["what"], [Tone, string]> = {
-  learned: ["ok", "heard first"], moved: ["self", "moved"], repointed: ["self", "handed over"],
+  learned: ["ok", "heard first"], moved: ["self", "moved"], repointed: ["self", "re-pointed"],
   aged: ["idle", "forgotten"], flushed: ["idle", "forgotten"], gone: ["warn", "port went away"],
 };
 
@@ -83,7 +83,7 @@ function Story({ m }: { m: MAC }) {
   const story = useAnswer(() => readNamed("/macs/{mac}/story", { mac: m.mac }), `story ${m.mac} ${m.learned} ${m.peer}`);
   const steps = story.data?.find((s) => s.vni === m.vni)?.steps;
   return (
-    <section class="story">
+    <div class="story">
       <h3>Where it was</h3>
       {!steps ? <Loading refused={story.refused} /> : (
         <ol>
@@ -96,7 +96,7 @@ function Story({ m }: { m: MAC }) {
           ))}
         </ol>
       )}
-    </section>
+    </div>
   );
 }
 

@@ -1,8 +1,7 @@
 // What runs where, new software for all peers one after the other, and a backup before that.
 import { useState } from "preact/hooks";
-import { useAnswer } from "../answer";
-import { change, changeForFile, read } from "../api";
-import type { Operation, Peer, Rollout, RolloutPeer, Update as SlotsNow, UpdateSlot } from "../api";
+import { change, changeForFile } from "../api";
+import type { Operation, Peer, Rollout, RolloutPeer } from "../api";
 import { keep } from "../download";
 import { duration, list, natural, plural } from "../format";
 import { useFeed } from "../live";
@@ -13,12 +12,12 @@ import { FormDialog, Gated, NewPassword } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, State, Time, type Tone } from "../ui/parts";
 import { toast } from "../ui/toast";
+import { Slots } from "./update/slots";
 
 type Asked = "start" | "resume" | "abort" | "restart" | "backup";
 
 export function Update() {
   const status = useFeed("/status"), peers = useFeed("/peers"), rollouts = useFeed("/rollouts");
-  const slots = useAnswer(() => read("/update"), "slots", 60_000);
   const [asked, ask] = useState<Asked>();
   const [restarting, setRestarting] = useState<Operation>();
   if (!status.data || !peers.data || !rollouts.data) return <Page title="Update"><Loading refused={status.refused ?? peers.refused ?? rollouts.refused} /></Page>;
@@ -29,9 +28,9 @@ export function Update() {
       <div class="grid">
         <div class="stack">
           <Versions peers={peers.data} />
-          {slots.data && <Slots u={slots.data} />}
+          <Slots here={name} peers={peers.data} />
           <Backup name={name} ask={ask} />
-          <Card title={`Restart of peer ${name}`}>
+          <Card title={`Restart of the daemon of ${name}`}>
             <p class="quiet-text">Ends the daemon in order and starts it with the software and the node file that are on its disk. What it is active for is handed over first.</p>
             <div class="card-tools"><Gated danger why={whyNot("admin")} onClick={() => ask("restart")}>Restart {name}…</Gated></div>
           </Card>
@@ -87,37 +86,6 @@ function Versions({ peers }: { peers: Peer[] }) {
           </li>
         ))}
       </ul>
-    </Card>
-  );
-}
-
-const standings: Record<UpdateSlot["standing"], [Tone, string]> = {
-  empty: ["idle", "empty"], good: ["ok", "good"], trial: ["self", "on trial: it has yet to show that it is healthy"], failed: ["bad", "never became healthy"],
-};
-
-/** Slots are the appliance's two systems. A package has none, and says how it is updated instead. */
-function Slots({ u }: { u: SlotsNow }) {
-  if (!u.appliance) {
-    return (
-      <Card title="System slots" aside={<State tone="idle">none</State>}>
-        <p class="quiet-text">This node runs from a package, and not from the appliance image: {u.reason || "update it with its package manager"}.</p>
-      </Card>
-    );
-  }
-  return (
-    <Card title="System slots" aside={u.failure ? <State tone="bad">the last update was given up</State> : undefined}>
-      {u.failure && <p class="notice"><Icon name="bad" size={18} /> <span>{u.failure}</span></p>}
-      <ul class="steps">
-        {u.slots.map((s) => (
-          <li key={s.name}>
-            <strong>Slot {s.name}</strong>
-            <span>{s.release ? <Time at={s.release} /> : "nothing in it"}<small class="quiet-text">{[s.name === u.running && " runs", s.name === u.next && " starts next"].filter(Boolean).join(",")}</small></span>
-            <State tone={standings[s.standing][0]}>{standings[s.standing][1]}</State>
-          </li>
-        ))}
-      </ul>
-      <p class="fine">Install a signed bundle in the idle slot, on the peer:</p>
-      <Command>drawbridge update FILE</Command>
     </Card>
   );
 }
