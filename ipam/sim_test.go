@@ -300,10 +300,20 @@ func (s *sim) answered(b *box, a Answer) {
 			s.fail("%v is given to %s by %v while %s has it", a.Addr, r.Owner, me, g.owner)
 		}
 	}
+	s.counts(r.Owner, a.Addr)
 	if s.guests[a.Addr] == nil {
 		s.guests[a.Addr] = map[Holder]guest{}
 	}
 	s.guests[a.Addr][me] = guest{owner: r.Owner, until: a.Until}
+}
+
+// counts has an owner count on one address and no other: a host that is told another one uses that.
+func (s *sim) counts(owner string, on netip.Addr) {
+	for a, holders := range s.guests {
+		if a != on {
+			maps.DeleteFunc(holders, func(_ Holder, g guest) bool { return g.owner == owner })
+		}
+	}
 }
 
 func (s *sim) fail(format string, args ...any) {
