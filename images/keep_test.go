@@ -225,7 +225,7 @@ func TestKeeping(t *testing.T) {
 	v := launch(t, machine{rtc: "2026-01-01T00:00:00"}, disk, medium(t, map[string]string{"drawbridge.toml": calm, "network": "home\n", "10-ntp.network": ntp}))
 	v.booted()
 	v.expect(untilGood, "END=0")
-	v.expect("until timedatectl show -P NTPSynchronized | grep -q yes; do sleep 1; done; date -u +%F", time.Now().UTC().Format(time.DateOnly))
+	v.expect("until timedatectl show -p NTPSynchronized --value | grep -q yes; do sleep 1; done; date -u +%F", time.Now().UTC().Format(time.DateOnly))
 	v.expect("ls /usr/sbin/sshd /usr/bin/sshd /usr/sbin/dropbear 2>/dev/null | wc -l; ss -Hltn | grep -c ':22 '", "^0\n0\n")
 	v.expect("grep ^root: /etc/shadow; grep -c -v ':[!*]' /etc/shadow", "root:!(.|\n)*^0\n")
 	// Debian's cloud kernel has no driver of a watchdog in hardware; the one of the hw variant is in TestHardware.
