@@ -48,28 +48,24 @@ func lockDir(path string) (*stateDir, error) {
 		defer f.Close()
 		return nil, lockedError(path, f, err)
 	}
-	if err := signLock(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
+	signLock(f)
 	return &stateDir{path: path, lock: f}, nil
 }
 
-// signLock leaves our process id for whoever finds the lock taken.
-func signLock(f *os.File) error {
-	if err := f.Truncate(0); err != nil {
-		return fmt.Errorf("state directory lock: %w", err)
-	}
-	if _, err := fmt.Fprintf(f, "%d\n", os.Getpid()); err != nil {
-		return fmt.Errorf("state directory lock: %w", err)
-	}
-	return nil
+// lockSize is that of any process id with a line's end.
+const lockSize = 20
+
+// signLock leaves our process id for whoever finds the lock taken, over the last one's: on a full disk a block that is given up
+// is not to be had again. Without it the lock holds all the same, so a full disk keeps no peer from starting.
+func signLock(f *os.File) {
+	_, _ = fmt.Fprintf(f, "%-*d\n", lockSize-1, os.Getpid())
 }
 
 func lockedError(path string, f *os.File, err error) error {
 	if !errors.Is(err, syscall.EWOULDBLOCK) {
 		return fmt.Errorf("lock state directory %s: %w", path, err)
 	}
-	var pid [20]byte
+	var pid [lockSize]byte
 	n, _ := f.ReadAt(pid[:], 0) // an empty file: the owner has not written yet
 	return fmt.Errorf("state directory %s is held by process %s: stop it, or ask it over its socket: %w",
 		path, strings.TrimSpace(string(pid[:n])), ErrLocked)
