@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/drawbridge-net/drawbridge/forwarder"
@@ -39,10 +40,6 @@ func (p *port) works() (*forwarder.Attached, error) {
 	if p.attached == nil {
 		return nil, fmt.Errorf("port %s does not work, so there is nothing to capture: %w", p.name(), web.ErrUnavailable)
 	}
-	if p.node.sw.Suspended(p.vni()) {
-		return nil, fmt.Errorf("%w: the kernel engine carries the overlay of port %s and shows nobody its frames: run tcpdump -i %s on this host, or say engine = \"user\" in the network configuration first",
-			web.ErrConflict, p.name(), p.interfaceName())
-	}
 	return p.attached, nil
 }
 
@@ -61,6 +58,13 @@ func (n *Node) record(ctx context.Context, p *port, a *forwarder.Attached, r web
 	defer a.Capture(tap, r.Where == web.BeforeGate)()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if slices.Contains(n.inKernel(), p.vni()) && p.noKernel() == "" {
+		unwatch, err := p.watchKernel(tap, r.Where == web.BeforeGate)
+		if err != nil {
+			return err
+		}
+		defer unwatch()
+	}
 	go n.noteEvents(ctx, p, tap)
 	go func() { // the port that is recorded may be opened anew without us
 		select {

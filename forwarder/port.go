@@ -128,11 +128,11 @@ func (a *Attached) permit() (drawbridge.Epoch, bool) {
 func (a *Attached) write(ps []drawbridge.Packet, floods []bool) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	a.show(&a.before, Outbound, ps)
 	if a.sw.Suspended(a.cfg.VNI) {
 		a.drops.add(dropSuspended, len(ps))
 		return
 	}
+	a.show(&a.before, Outbound, ps)
 	if h := a.holder.Load(); h != nil {
 		if ps = h.Injected(ps, floods); len(ps) == 0 {
 			return
@@ -208,7 +208,7 @@ func (a *Attached) show(side *atomic.Pointer[[]*watcher], d Direction, ps []draw
 	}
 }
 
-// Capture shows frames of the port to t until the returned function is called: what the gate let through,
+// Capture shows frames of the port that the switch carries to t until the returned function is called: what the gate let through,
 // or with beforeGate also what it stops, in both directions.
 func (a *Attached) Capture(t Tap, beforeGate bool) (stop func()) {
 	side, w := &a.after, &watcher{t}

@@ -93,7 +93,6 @@ func (u *pump) take(ps []drawbridge.Packet) {
 		a.drops.add(dropPort, len(ps))
 		return
 	}
-	a.show(&a.before, Inbound, ps)
 	a.taking.RLock()
 	defer a.taking.RUnlock()
 	if u.sw.Suspended(a.cfg.VNI) {
@@ -101,6 +100,7 @@ func (u *pump) take(ps []drawbridge.Packet) {
 		a.drops.add(dropSuspended, len(ps))
 		return
 	}
+	a.show(&a.before, Inbound, ps)
 	if h := a.holder.Load(); h != nil {
 		if ps = h.Captured(ps); len(ps) == 0 {
 			return

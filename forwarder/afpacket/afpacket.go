@@ -28,6 +28,9 @@ type Config struct {
 	// Filter gets the socket before it can receive a frame, to attach a kernel gate that none slips past, and again when
 	// Hush has put another filter in its place.
 	Filter func(fd int) error
+	// Leaving, if it is not 0, turns the port round, for a recording: it reads the frames with this mark that leave the
+	// interface, after all that may drop them there, and nothing that arrives. It has no other filter.
+	Leaving uint32
 	// Batch is the number of frames per system call, 16 when 0: with super-frames of 64 KiB more is no faster.
 	Batch int
 	// Buffer is the size in bytes of each of the socket's two queues, 8 MiB when 0: about 10,000 small frames or 120
@@ -99,6 +102,9 @@ func (p *Port) prepare(fd int, c Config) error {
 	if err := setOptions(fd, c); err != nil {
 		return err
 	}
+	if c.Leaving != 0 {
+		c.Filter = func(fd int) error { return attach(fd, leaving(c.Leaving)) }
+	}
 	if c.Filter != nil {
 		if err := c.Filter(fd); err != nil {
 			return fmt.Errorf("attach the filter: %w", err)
@@ -120,6 +126,10 @@ func (p *Port) prepare(fd int, c Config) error {
 // setOptions does not set PACKET_QDISC_BYPASS, which would skip a gate at the egress, and makes no transmit ring: its
 // pages are shared with receivers that drivers such as veth no longer account for, which corrupts frames silently.
 func setOptions(fd int, c Config) error {
+	ignore := 1
+	if c.Leaving != 0 {
+		ignore = 0
+	}
 	buffer := c.Buffer
 	if buffer <= 0 {
 		buffer = defaultBuffer
@@ -129,7 +139,7 @@ func setOptions(fd int, c Config) error {
 		level, opt, value int
 	}{
 		{"learn stripped VLAN tags (PACKET_AUXDATA)", unix.SOL_PACKET, unix.PACKET_AUXDATA, 1},
-		{"ignore frames that leave (PACKET_IGNORE_OUTGOING, Linux 4.20)", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1},
+		{"ignore frames that leave (PACKET_IGNORE_OUTGOING, Linux 4.20)", unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, ignore},
 		{"mark sent frames (needs CAP_NET_ADMIN)", unix.SOL_SOCKET, unix.SO_MARK, int(c.Mark)},
 	} {
 		if err := unix.SetsockoptInt(fd, o.level, o.opt, o.value); err != nil {

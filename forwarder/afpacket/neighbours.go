@@ -77,3 +77,15 @@ func neighbours() []bpf.Instruction {
 		bpf.RetConstant{Val: 0},
 		bpf.RetConstant{Val: 1<<32 - 1})
 }
+
+// leaving lets through what leaves the interface with a mark.
+func leaving(mark uint32) []bpf.Instruction {
+	return []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.PACKET_OUTGOING, SkipTrue: 3},
+		bpf.LoadExtension{Num: bpf.ExtMark},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: mark, SkipTrue: 1},
+		bpf.RetConstant{Val: 1<<32 - 1},
+		bpf.RetConstant{Val: 0},
+	}
+}

@@ -58,6 +58,19 @@ func TestTheFirstFilterComesBack(t *testing.T) {
 	}
 }
 
+// TestLeaving: a recording of what an engine gives out sees its frames, and neither the host's own nor what arrives.
+func TestLeaving(t *testing.T) {
+	a, b := pair(t, Config{Mark: 7}, Config{})
+	out, own := open(t, Config{Interface: "v0", Leaving: 7}), open(t, Config{Interface: "v0"})
+	give(t, own, porttest.Numbered(1))
+	give(t, b, porttest.Numbered(2))
+	tagged := porttest.Tagged(porttest.Numbered(3), 0x8100, 9)
+	give(t, a, tagged, porttest.Numbered(4))
+	got := takeN(t, out, 2)
+	same(t, "with the mark", got[0], tagged)
+	same(t, "with the mark", got[1], porttest.Numbered(4))
+}
+
 // silent takes all that it is given.
 type silent struct{ forwarder.Port }
 

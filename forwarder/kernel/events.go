@@ -31,7 +31,7 @@ func (e *Engine) Run(ctx context.Context, l Listener) error {
 		return fmt.Errorf("socket for answers: %w", os.NewSyscallError("socket", err))
 	}
 	defer unix.Close(out)
-	if err := unix.SetsockoptInt(out, unix.SOL_SOCKET, unix.SO_MARK, mark); err != nil {
+	if err := unix.SetsockoptInt(out, unix.SOL_SOCKET, unix.SO_MARK, Mark); err != nil {
 		return fmt.Errorf("socket for answers: %w", os.NewSyscallError("setsockopt", err))
 	}
 	var record ringbuf.Record

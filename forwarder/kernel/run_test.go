@@ -183,7 +183,7 @@ func TestOnlyMarkedFramesNeedTheGate(t *testing.T) {
 	for _, c := range []struct {
 		open          bool
 		mark, verdict uint32
-	}{{false, mark, shot}, {false, 0, unspec}, {true, mark, unspec}, {true, 0, unspec}} {
+	}{{false, Mark, shot}, {false, 0, unspec}, {true, Mark, unspec}, {true, 0, unspec}} {
 		d.gate.Shut()
 		if c.open {
 			d.gate.Open(1, gate.Now().Add(time.Hour))
@@ -257,7 +257,7 @@ func FuzzPrograms(f *testing.F) {
 				t.Errorf("a flood of no parent moved: %v", rose)
 			}
 		}
-		if verdict, _ := d.run(t, d.out, frame, skb{Mark: mark}); (verdict == unspec) != open {
+		if verdict, _ := d.run(t, d.out, frame, skb{Mark: Mark}); (verdict == unspec) != open {
 			t.Errorf("verdict %d on the way out, gate open: %v", verdict, open)
 		}
 	})

@@ -8,8 +8,8 @@ import (
 
 // The maps' layouts, as bpf/maps.h has them: host byte order, but for addresses.
 
-// mark is on every frame that the engine injects. "DBGK" in ASCII.
-const mark = 0x4442474b
+// Mark is on every frame that the engine injects. "DBGK" in ASCII.
+const Mark = 0x4442474b
 
 // Flags of a peer.
 const (

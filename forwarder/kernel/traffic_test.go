@@ -45,7 +45,7 @@ func TestTraffic(t *testing.T) {
 	f := dryFrame(guest(1), guest(7))
 	d.run(t, d.guest, f, skb{})
 	d.run(t, d.segment, dryFrame(guest(1), guest(8)), skb{}) // the gate is shut
-	d.run(t, d.out, f, skb{Mark: mark})
+	d.run(t, d.out, f, skb{Mark: Mark})
 	want := func(port int, want Traffic) {
 		t.Helper()
 		if got, err := d.e.Traffic(port); err != nil || got != want {
@@ -55,7 +55,7 @@ func TestTraffic(t *testing.T) {
 	want(dryGuestPort, Traffic{RxFrames: 1, RxBytes: uint64(len(f))})
 	want(drySegmentPort, Traffic{})
 	d.gate.Open(1, gate.Now().Add(time.Hour))
-	d.run(t, d.out, f, skb{Mark: mark})
+	d.run(t, d.out, f, skb{Mark: Mark})
 	d.run(t, d.out, f, skb{}) // of the host
 	want(drySegmentPort, Traffic{TxFrames: 1, TxBytes: uint64(len(f))})
 	if got := (Traffic{5, 6, 7, 8}).Since(Traffic{1, 2, 3, 4}); got != (Traffic{4, 4, 4, 4}) {

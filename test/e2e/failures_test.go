@@ -55,6 +55,7 @@ type field struct {
 	a, b   string // names of A and B
 	c      string // and of a third gateway, if there is one
 	policy string
+	engine string // what the configuration says of the overlay's engine; empty: nothing
 	from   time.Time
 }
 
@@ -146,6 +147,9 @@ func (r failure) run(t *testing.T, f *field) {
 	t.Helper()
 	f.calm(t)
 	f.setPolicy(cmp.Or(r.policy, "close"))
+	if f.engine != "" {
+		f.everywhereInKernel(t)
+	}
 	count := f.count(t)
 	f.from = time.Now()
 	r.strike(f)
@@ -304,11 +308,12 @@ func (f *field) kill(who string) {
 
 func (f *field) start(who string) { f.do(lab.Start(f.t.Context(), f.Name, f.node(who))) }
 
-// policyOf is a configuration with what becomes of the segment without a majority.
+// policyOf is a configuration with an engine, and what becomes of the segment without a majority.
 const policyOf = `
 [[overlay]]
 name = "main"
 vni = 1
+%s
 
 [[segment]]
 name = "office"
@@ -322,7 +327,7 @@ func (f *field) setPolicy(policy string) {
 	if f.policy == policy {
 		return
 	}
-	v, err := f.api(observer).PutConfig(within(f.t, reachLimit), "*", "", web.ConfigChange{Text: fmt.Sprintf(policyOf, policy)})
+	v, err := f.api(observer).PutConfig(within(f.t, reachLimit), "*", "", web.ConfigChange{Text: fmt.Sprintf(policyOf, f.engine, policy)})
 	f.do(err)
 	f.policy = policy
 	eventually(f.t, reachLimit, "every gateway goes by the policy "+policy, func() bool {
