@@ -262,3 +262,38 @@ func FuzzPrograms(f *testing.F) {
 		}
 	})
 }
+
+// TestOvertaken: of two gates that are open, by force or because a clock is wrong, one carries: that of the newer tenure, or of
+// the gateway that was known first. A new tenure of our own need not wait for the tables.
+func TestOvertaken(t *testing.T) {
+	d := newDry(t)
+	f := dryFrame(guest(1), guest(2))
+	other := Peer{MaySend: true, Segment: theSegment, Epoch: 5, Remote: netip.MustParseAddr("192.0.2.1"), Via: dryFirst, Parent: dryFirst}
+	for _, c := range []struct {
+		epoch   drawbridge.Epoch
+		gateway Short
+		out, in uint32
+	}{{4, dryGateway, shot, unspec}, {5, dryGateway, shot, unspec}, {6, dryGateway, unspec, redirect}, {4, drySegment, unspec, redirect}, {4, 0, unspec, redirect}} {
+		table := Table{
+			Peers: map[Short]Peer{
+				drySegment: {Local: true, MaySend: true, Segment: theSegment, Epoch: 5}, dryGateway: other,
+				dryFirst: {MaySend: true, Remote: other.Remote, Via: dryFirst, Parent: dryFirst, MTU: 1450},
+			},
+			Gateways: map[drawbridge.SegmentID]Short{theSegment: c.gateway},
+		}
+		if c.gateway == 0 {
+			table.Gateways = nil
+		}
+		must(t, d.e.Apply(table), d.e.SetMAC(guest(1), Place{Origin: dryFirst}))
+		d.gate.Shut()
+		if !d.gate.Open(c.epoch, gate.Now().Add(time.Hour)) {
+			t.Fatal("the gate does not open")
+		}
+		if verdict, _ := d.run(t, d.out, f, skb{Mark: Mark}); verdict != c.out {
+			t.Errorf("out under %d beside attachment %d: verdict %d, want %d", c.epoch, c.gateway, verdict, c.out)
+		}
+		if verdict, _ := d.run(t, d.segment, f, skb{}); verdict != c.in {
+			t.Errorf("in under %d beside attachment %d: verdict %d, want %d", c.epoch, c.gateway, verdict, c.in)
+		}
+	}
+}

@@ -20,7 +20,7 @@ type Peer struct {
 	Local   bool                 // it is here
 	MaySend bool                 // guests, or the active gateway of Segment; frames of others are of a tenure that is over
 	Segment drawbridge.SegmentID // what it is attached to; 0: guests
-	Epoch   drawbridge.Epoch     // tenure under which it may send, for display
+	Epoch   drawbridge.Epoch     // tenure under which it may send
 	Remote  netip.Addr           // of the next hop in the underlay
 	Via     Short                // next hop; its own number, if it is the guests' attachment of a neighbour
 	Parent  Short                // neighbour whose copies of its floods are taken

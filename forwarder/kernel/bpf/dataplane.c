@@ -170,6 +170,8 @@ int from_port(struct __sk_buff *skb)
 		return host(NOT_RENEWED);
 	if (interface.gated && !gate_open())
 		return host(GATE_SHUT);
+	if (overtaken())
+		return host(STALE_EPOCH);
 	if (learn(&h.src, &here))
 		return drop(ECHO);
 	if (same(&h.dst, &interface.mac))
@@ -210,6 +212,8 @@ int to_port(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC; // the host's own, and ALONE
 	if (!gate_open())
 		return drop(GATE_SHUT);
+	if (overtaken())
+		return drop(STALE_EPOCH);
 	went(skb);
 	return TC_ACT_UNSPEC;
 }

@@ -51,7 +51,7 @@ struct peer {
 	__u32 parent;  // short id of the neighbour that its floods come from
 	__u32 mtu;     // largest frame that fits unfragmented
 	__u32 zero;
-	__u64 epoch;   // tenure under which it may send, for display
+	__u64 epoch;   // tenure under which it may send
 };
 
 struct segment {
@@ -206,4 +206,26 @@ static __always_inline int gate_open(void)
 	__sync_fetch_and_add(&c->passed, 1);
 	*(volatile __u64 *)&c->last = now;
 	return 1;
+}
+
+// overtaken reports whether another gateway of the port's segment is known under a newer tenure, or under the same one: then this
+// gate is about to be shut, or open against all rules. forwarder.Attached.mayWrite is the same.
+static __always_inline int overtaken(void)
+{
+	__u32 zero = 0, id = interface.segment;
+	struct segment *s;
+	struct peer *p;
+	struct cell *c;
+
+	if (!id)
+		return 0;
+	s = bpf_map_lookup_elem(&segments, &id);
+	if (!s || !s->gateway)
+		return 0;
+	id = s->gateway;
+	p = bpf_map_lookup_elem(&peers, &id);
+	c = bpf_map_lookup_elem(&gate, &zero);
+	if (!p || !c || p->flags & LOCAL)
+		return 0;
+	return *(volatile __u64 *)&c->epoch <= p->epoch;
 }
