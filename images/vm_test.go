@@ -263,7 +263,7 @@ func (v *vm) hear(pattern string, within time.Duration) (string, error) {
 
 // diagnosis interrupts what the shell does and asks the system what is wrong with it.
 func (v *vm) diagnosis() string {
-	const questions = "systemctl --failed --no-legend --no-pager; systemctl list-jobs --no-pager; drawbridge update status; drawbridge status; timedatectl timesync-status; journalctl -b --no-pager -n 40 -p notice"
+	const questions = "systemctl --failed --no-legend --no-pager; systemctl list-jobs --no-pager; drawbridge update status; drawbridge status; timedatectl timesync-status; journalctl -b --no-pager -n 20 -p notice; journalctl -b --no-pager -n 20 -u drawbridge"
 	if _, err := fmt.Fprintf(v.shell, "\x03\n%s; echo E''ND=$?\n", questions); err != nil {
 		return "the shell is gone: " + err.Error()
 	}
