@@ -11,8 +11,8 @@ import (
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
-// noticedLimit is how long the peers may go on sending to a gateway that is gone: in the kernel they hear of its successor by
-// the news of the mesh alone, which busy hosts tell late.
+// noticedLimit is how long the peers may go on sending to a gateway that is gone: they turn at the first frame of its successor,
+// when their daemons get a turn to write the tables, which on busy hosts is late.
 const noticedLimit = 5 * time.Second
 
 // carried counts the broadcasts of a guest and of a host on the VLAN while something happens.
