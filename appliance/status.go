@@ -201,6 +201,7 @@ func (n *Node) problems(self *mesh.PeerStatus, others []mesh.PeerStatus) []web.P
 	all = append(all, n.policyProblems()...)
 	all = append(all, n.wireProblems()...)
 	all = append(all, n.engineProblems()...)
+	all = append(all, n.loopProblems()...)
 	all = append(all, n.rolloutProblems()...)
 	return append(all, n.takeoverProblems()...)
 }

@@ -166,6 +166,7 @@ func (u *pump) frame(p *drawbridge.Packet, epoch drawbridge.Epoch) {
 	if !pass {
 		a.drops.add(dropEcho, 1)
 		a.echoes.note(f, u.now)
+		u.sw.circled(a.cfg.VNI, f, at, u.now)
 		return
 	}
 	if !learned {

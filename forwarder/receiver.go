@@ -71,6 +71,9 @@ func (r *Receiver) accept(h *drawbridge.Header, f drawbridge.Frame) (reason, boo
 	if !learned {
 		r.sw.drops.add(dropMACLimit, 1)
 	}
+	if !pass {
+		r.sw.circled(h.VNI, f, at, r.now)
+	}
 	return dropEcho, pass
 }
 

@@ -47,9 +47,10 @@ type Switch struct {
 	cfg Config
 	now func() time.Duration
 
-	table table
-	drops drops
-	pumps atomic.Uint32 // made so far
+	table   table
+	drops   drops
+	circles circles
+	pumps   atomic.Uint32 // made so far
 
 	// Replaced whole under mu, read without.
 	segments  atomic.Pointer[map[segmentKey]*segment]

@@ -69,7 +69,7 @@ func describe(t *testing.T, url string) (doc openapi) {
 // requests has one good request per operation; a new operation without one fails the test.
 var requests = map[string]struct{ path, body string }{
 	"get-version": {"/version", ""}, "get-status": {"/status", ""}, "get-peers": {"/peers", ""}, "get-links": {"/links", ""},
-	"get-routes": {"/routes", ""}, "get-macs": {"/macs?vni=1&find=0&limit=10", ""}, "get-mac-story": {"/macs/02-00-00-00-00-01/story", ""}, "get-ports": {"/ports", ""}, "get-segments": {"/segments", ""}, "get-voters": {"/voters", ""},
+	"get-routes": {"/routes", ""}, "get-macs": {"/macs?vni=1&find=0&limit=10", ""}, "get-mac-story": {"/macs/02-00-00-00-00-01/story", ""}, "get-ports": {"/ports", ""}, "get-segments": {"/segments", ""}, "get-voters": {"/voters", ""}, "get-loops": {"/loops", ""},
 	"get-subnets": {"/ipam/subnets", ""}, "get-addresses": {"/ipam/addresses?everywhere=true", ""}, "get-address": {"/ipam/addresses/10.43.0.17", ""},
 	"allocate-address": {"/ipam/allocate", `{"owner":"printer"}`}, "release-address": {"/ipam/release", `{"address":"10.43.0.17"}`},
 	"export-addresses": {"/ipam/export", ""}, "import-addresses": {"/ipam/import", "address,owner\n10.43.0.17,printer\n"},
@@ -202,7 +202,7 @@ func TestNilListsAreEmpty(t *testing.T) {
 		*v = webtest.Values{Peers: []web.Peer{{Name: "a"}}, Segments: []web.Segment{{Gateways: []web.Gateway{{}}}}}
 	})
 	url := serve(t, n)
-	for _, name := range []string{"status", "peers", "links", "routes", "macs", "ports", "segments", "voters", "events", "tokens"} {
+	for _, name := range []string{"status", "peers", "links", "routes", "macs", "ports", "segments", "voters", "loops", "events", "tokens"} {
 		_, text := call(t, http.MethodGet, url+"/api/v1/"+name, "", "")
 		if strings.Contains(strings.ReplaceAll(text, `"active":null`, ""), "null") {
 			t.Errorf("%s: %s", name, text)

@@ -20,6 +20,7 @@ type Node interface {
 	Ports() []Port
 	Segments() []Segment
 	Voters() Voters
+	Loops() Loops
 	Ready() Readiness
 
 	// Events are those that are kept with an ID above after, oldest first. A Journal keeps them.

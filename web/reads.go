@@ -27,6 +27,7 @@ func (s *server) reads() {
 	read(s, "ports", "Attachments of this peer", s.node.Ports)
 	read(s, "segments", "Segments and who bridges them, the same on every peer", s.node.Segments)
 	read(s, "voters", "The group that decides, and who of it answers", s.node.Voters)
+	read(s, "loops", "Frames that come round, and between which ports", s.node.Loops)
 	s.macs()
 	s.tokens()
 }

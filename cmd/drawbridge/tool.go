@@ -102,7 +102,7 @@ func (t *tool) root() *cobra.Command {
 		&cobra.Group{ID: groupAct, Title: "Act:"}, &cobra.Group{ID: groupTry, Title: "Try out:"},
 	)
 	add(root, groupSetup, t.initCommand(), t.tokenCommand(), t.joinCommand(), t.runCommand())
-	add(root, groupLook, t.statusCommand(), t.peersCommand(), t.segmentsCommand(), t.votersCommand(), t.portsCommand(), t.routesCommand(), t.macsCommand(), t.eventsCommand(), t.alertsCommand())
+	add(root, groupLook, t.statusCommand(), t.peersCommand(), t.segmentsCommand(), t.votersCommand(), t.portsCommand(), t.routesCommand(), t.macsCommand(), t.loopsCommand(), t.eventsCommand(), t.alertsCommand())
 	add(root, groupAct, t.configCommand(), t.ipamCommand(), t.switchoverCommand(), t.maintenanceCommand(), t.drillCommand(), t.flushEverywhereCommand(), t.captureCommand())
 	add(root, groupSetup, t.usersCommand(), t.certificateCommand(), t.doctorCommand(), t.diagCommand())
 	add(root, groupLook, t.auditCommand())

@@ -53,6 +53,7 @@ var Rules = []Rule{
 	{http.MethodGet, "/api/v1/ports", Viewer},
 	{http.MethodGet, "/api/v1/segments", Viewer},
 	{http.MethodGet, "/api/v1/voters", Viewer},
+	{http.MethodGet, "/api/v1/loops", Viewer},
 	{http.MethodGet, "/api/v1/events", Viewer},
 	{http.MethodGet, "/api/v1/alerts", Viewer},
 	{http.MethodPost, "/api/v1/alerts", Operator}, // acknowledging, and testing a sink

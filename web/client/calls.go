@@ -35,6 +35,11 @@ func (c *Client) Voters(ctx context.Context) (web.Voters, error) {
 	return get[web.Voters](ctx, c, "voters", nil)
 }
 
+// Loops asks which frames come round.
+func (c *Client) Loops(ctx context.Context) (web.Loops, error) {
+	return get[web.Loops](ctx, c, "loops", nil)
+}
+
 // Routes asks how frames leave the peer.
 func (c *Client) Routes(ctx context.Context) (web.Routes, error) {
 	return get[web.Routes](ctx, c, "routes", nil)

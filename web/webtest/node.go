@@ -35,6 +35,7 @@ type Values struct {
 	Links    []web.Link
 	Routes   web.Routes
 	Voters   web.Voters
+	Loops    web.Loops
 	MACs     []web.MAC
 	Ports    []web.Port
 	Segments []web.Segment
@@ -107,6 +108,9 @@ func (n *Node) Peers() []web.Peer { return n.read().Peers }
 
 // Links implements web.Node.
 func (n *Node) Links() []web.Link { return n.read().Links }
+
+// Loops implements web.Node.
+func (n *Node) Loops() web.Loops { return n.read().Loops }
 
 // Voters implements web.Node.
 func (n *Node) Voters() web.Voters { return n.read().Voters }

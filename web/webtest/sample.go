@@ -44,6 +44,13 @@ func sample() Values {
 			{Peer: "b", Up: true, Path: "udp", Remote: "192.0.2.2:6630", Dialled: true, Since: ago(75 * time.Hour), RTT: 0.42, Jitter: 0.05, MTU: 1400, GSO: true, GRO: true, KeyAgeS: 12, Problems: []web.Problem{}, Traffic: web.Traffic{RxFrames: 1200, RxBytes: 1_300_000, TxFrames: 90, TxBytes: 8000}},
 			{Peer: "x", Up: true, Path: "tcp", Remote: "198.51.100.9:50122", Since: ago(40 * time.Second), RTT: 25, Jitter: 4, MTU: 1400, KeyAgeS: 40, Problems: []web.Problem{{Summary: "UDP is blocked", Remedy: "let UDP port 6630 through"}}},
 		},
+		Loops: web.Loops{
+			Circling: true, Remedy: "something beside this network joins port tap0 and segment office: look for a cable between them",
+			Circles: []web.Circle{{
+				Source: "52:54:00:00:00:02", Destination: "ff:ff:ff:ff:ff:ff", Type: "0806", VNI: 1, Heard: web.LoopEnd{At: web.AtPort, Port: "tap0", Peer: "a"},
+				Known: web.LoopEnd{At: web.AtSegment, Port: "eth1.42", Peer: "a", Segment: "office"}, Circling: true, Count: 4210, PerSecond: 70.1, Since: ago(time.Minute), Last: Now,
+			}},
+		},
 		Voters: web.Voters{
 			Here: true, Leader: "a", Generation: 3, Quorum: true,
 			Voters: []web.Voter{

@@ -292,6 +292,31 @@ export interface Check {
   value: string;
 }
 
+export interface Circle {
+  /** Whether it goes round just now */
+  circling: boolean;
+  /** How many copies came in since it began */
+  count: number;
+  /** Address that it is for */
+  destination: string;
+  /** Where the copies come in */
+  heard: LoopEnd;
+  /** Where the station itself speaks */
+  known: LoopEnd;
+  /** When the last one came in */
+  last: string;
+  /** The same for each second from the first copy to the last, of one second at least */
+  per_second: number;
+  /** When the first one came in */
+  since: string;
+  /** Address of the station that sent it */
+  source: string;
+  /** Its EtherType in hexadecimal; of a tagged frame that of the tag */
+  type: string;
+  /** Number of the overlay */
+  vni: number;
+}
+
 export interface ClearRequest {
   /** Who asks, for the record */
   by?: string;
@@ -751,6 +776,41 @@ export interface LoginRequest {
   name: string;
   /** Their password */
   password: string;
+}
+
+export interface LoopEnd {
+  /** At a guest port of this peer, at another peer, or behind a segment */
+  at: "port" | "peer" | "segment";
+  /** Peer where it is, or the segment's active gateway */
+  peer?: string;
+  /** Port of this peer */
+  port?: string;
+  /** Segment that it is behind */
+  segment?: string;
+}
+
+export interface LoopPort {
+  /** Name of the port */
+  port: string;
+  /** Why, as in ports */
+  reason: string;
+  /** What to do about it */
+  remedy?: string;
+  /** What is wrong */
+  summary: string;
+}
+
+export interface Loops {
+  /** Ports of this peer that ALONE blocks because their wire leads where it must not */
+  blocked: LoopPort[];
+  /** Kinds of frames that came round within the last ten minutes, the newest first, 256 at most. Each copy was dropped */
+  circles: Circle[];
+  /** Whether frames go round just now: 10 of one kind at least, the last within 10 s */
+  circling: boolean;
+  /** Frames that came round since the start and could not be looked at, as they were too many at once */
+  missed: number;
+  /** What to do about it */
+  remedy?: string;
 }
 
 export interface MAC {
@@ -1568,6 +1628,7 @@ export interface Reads {
   "/ipam/subnets": Subnet[]; // Subnets that addresses are given from, and who owns which part
   "/ipam/suggestion": SubnetSuggestion; // A subnet that no peer has routes to or neighbours in
   "/links": Link[]; // Connections to adjacent peers
+  "/loops": Loops; // Frames that come round, and between which ports
   "/macs": MAC[]; // Where every station is
   "/macs/{mac}/story": MACStory[]; // Where a station was before, and why frames go where they go
   "/oidc": Issuer; // The issuer by which people can log in, too

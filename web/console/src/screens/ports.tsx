@@ -10,6 +10,7 @@ import { Gated } from "../ui/form";
 import { Age, Empty, Loading, Page, Problems, State, type Tone } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
 import { toast } from "../ui/toast";
+import { Loops } from "../loops";
 import { kindWords } from "../words";
 
 const drops = (p: Port): number => Object.values(p.drops).reduce((a, b) => a + b, 0);
@@ -75,6 +76,7 @@ export function Ports() {
           </>
         )}
       />
+      <div class="below"><Loops /></div>
       {clear && <Clear port={clear} onClose={() => setClear(undefined)} />}
     </Page>
   );

@@ -1,0 +1,14 @@
+package browser
+
+import "testing"
+
+func TestTheLoopMicroscope(t *testing.T) {
+	_, b := look(t)
+	for _, theme := range []string{"light", "dark"} {
+		b.theme(theme)
+		b.open("/ports")
+		b.awaitText("main", "comes in at port tap0, speaks at segment office")
+		b.awaitText("main", "joins port tap0 and segment office")
+		b.accessible("frames that go round, " + theme)
+	}
+}

@@ -1,0 +1,42 @@
+package web
+
+import "time"
+
+// Loops is what comes round: frames that a peer hears where they cannot have come from.
+type Loops struct {
+	Circling bool       `json:"circling" doc:"Whether frames go round just now: 10 of one kind at least, the last within 10 s"`
+	Remedy   string     `json:"remedy,omitempty" doc:"What to do about it"`
+	Circles  []Circle   `json:"circles" doc:"Kinds of frames that came round within the last ten minutes, the newest first, 256 at most. Each copy was dropped"`
+	Missed   uint64     `json:"missed" doc:"Frames that came round since the start and could not be looked at, as they were too many at once"`
+	Blocked  []LoopPort `json:"blocked" doc:"Ports of this peer that ALONE blocks because their wire leads where it must not"`
+}
+
+// Circle is one kind of frame that comes round.
+type Circle struct {
+	Source      string    `json:"source" doc:"Address of the station that sent it" example:"02:00:5e:10:00:01"`
+	Destination string    `json:"destination" doc:"Address that it is for" example:"ff:ff:ff:ff:ff:ff"`
+	Type        string    `json:"type" doc:"Its EtherType in hexadecimal; of a tagged frame that of the tag" example:"0806"`
+	VNI         uint32    `json:"vni" doc:"Number of the overlay"`
+	Heard       LoopEnd   `json:"heard" doc:"Where the copies come in"`
+	Known       LoopEnd   `json:"known" doc:"Where the station itself speaks"`
+	Circling    bool      `json:"circling" doc:"Whether it goes round just now"`
+	Count       uint64    `json:"count" doc:"How many copies came in since it began"`
+	PerSecond   float64   `json:"per_second" doc:"The same for each second from the first copy to the last, of one second at least"`
+	Since       time.Time `json:"since" doc:"When the first one came in"`
+	Last        time.Time `json:"last" doc:"When the last one came in"`
+}
+
+// LoopEnd is one end of the way round.
+type LoopEnd struct {
+	At      string `json:"at" enum:"port,peer,segment" doc:"At a guest port of this peer, at another peer, or behind a segment"`
+	Port    string `json:"port,omitempty" doc:"Port of this peer"`
+	Peer    string `json:"peer,omitempty" doc:"Peer where it is, or the segment's active gateway"`
+	Segment string `json:"segment,omitempty" doc:"Segment that it is behind"`
+}
+
+// LoopPort is a port that is blocked.
+type LoopPort struct {
+	Port    string `json:"port" doc:"Name of the port"`
+	Reason  string `json:"reason" doc:"Why, as in ports" example:"same_wire"`
+	Problem        // for people
+}
