@@ -15,19 +15,20 @@ type tenure struct {
 	active drawbridge.PeerID
 	epoch  drawbridge.Epoch
 
-	before drawbridge.PeerID // who had the epoch just below, if its frames may be late
+	before drawbridge.PeerID // who had the one before, if its frames may be late
+	past   drawbridge.Epoch  // and under which number
 	until  time.Duration
 }
 
 // next is the tenure that follows on t; its number is the same when only its gateway has come or gone. Frames of the one before
-// may be late if the voters gave both and none between them: then its gate was shut before this one's opened.
+// may be late if the voters gave both: then its gate was shut before this one's opened.
 func (t *tenure) next(active drawbridge.PeerID, epoch drawbridge.Epoch, now time.Duration) *tenure {
 	n := &tenure{active: active, epoch: epoch}
 	switch {
 	case epoch == t.epoch:
-		n.before, n.until = t.before, t.until
-	case t.epoch != 0 && epoch == t.epoch+1 && t.active != 0 && !epoch.Elected():
-		n.before, n.until = t.active, now+lateFor
+		n.before, n.past, n.until = t.before, t.past, t.until
+	case t.epoch != 0 && t.active != 0 && !t.epoch.Elected() && !epoch.Elected():
+		n.before, n.past, n.until = t.active, t.epoch, now+lateFor
 	}
 	return n
 }
@@ -36,5 +37,5 @@ func (t *tenure) next(active drawbridge.PeerID, epoch drawbridge.Epoch, now time
 // handed the segment over, and nobody else did. A flood may have come to both gateways (docs/protocol/handover.md, "Late").
 func (s *segment) late(h *drawbridge.Header, f drawbridge.Frame, now time.Duration) bool {
 	t := s.tenure.Load()
-	return h.Epoch+1 == t.epoch && h.Origin == t.before && now < t.until && h.Dest != 0 && f[0]&1 == 0
+	return h.Epoch == t.past && h.Origin == t.before && now < t.until && h.Dest != 0 && f[0]&1 == 0
 }

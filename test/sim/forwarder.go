@@ -29,7 +29,8 @@ type address struct {
 type tenure struct {
 	active drawbridge.PeerID
 	epoch  drawbridge.Epoch
-	before drawbridge.PeerID // who had the epoch just below
+	before drawbridge.PeerID // who had the one before
+	past   drawbridge.Epoch  // and under which number
 	until  int64             // clock; frames of that one may be late
 }
 
@@ -254,9 +255,9 @@ func (s *forwarder) turn(id drawbridge.SegmentID, active drawbridge.PeerID, e dr
 	next := tenure{active: active, epoch: e}
 	switch {
 	case e == t.epoch:
-		next.before, next.until = t.before, t.until
-	case t.epoch != 0 && t.active != 0 && e == t.epoch+1 && !e.Elected():
-		next.before, next.until = t.active, s.n.read()+lateFor
+		next.before, next.past, next.until = t.before, t.past, t.until
+	case t.epoch != 0 && t.active != 0 && !t.epoch.Elected() && !e.Elected():
+		next.before, next.past, next.until = t.active, t.epoch, s.n.read()+lateFor
 	}
 	s.tenures[id] = next
 	s.remember(id)
@@ -265,7 +266,7 @@ func (s *forwarder) turn(id drawbridge.SegmentID, active drawbridge.PeerID, e dr
 // late reports whether a frame of the tenure before was only overtaken.
 func (s *forwarder) late(h *header, f *frame) bool {
 	t, without := s.tenures[h.segment], &s.n.w.plan.Without
-	return (h.epoch+1 == t.epoch && h.origin == t.before || without.LateOrder) && (s.n.read() < t.until || without.LateBound) &&
+	return (h.epoch == t.past && h.origin == t.before || without.LateOrder) && (s.n.read() < t.until || without.LateBound) &&
 		(h.dest != 0 && f.dst != everybody || without.LateAlone)
 }
 
