@@ -74,6 +74,7 @@ SCREENS_AT := 127.0.0.1:7690
 screens: needs-browser build ## pictures of every screen of a lab, into docs/screens (needs root and Chromium)
 	$(BIN) lab up --name screens --console $(SCREENS_AT)
 	status=0; $(BIN) lab exec --name screens w1 -- ping -q -c 20 -i 0.2 10.42.0.14 >/dev/null || true; \
+	$(BIN) lab exec --name screens w -- $(BIN) switchover office --wait >/dev/null || true; \
 	DRAWBRIDGE_CONSOLE=$$($(BIN) lab status --name screens | sed -n 's/^console of a: //p') CHROMIUM=$${CHROMIUM:-chromium} \
 	go test -count=1 ./test/browser -run Screenshots -screens $(CURDIR)/docs/screens || status=$$?; \
 	$(BIN) lab down --name screens; exit $$status

@@ -16,7 +16,7 @@ const columns: Column<Event>[] = [
   { key: "time", title: "When", value: (e) => e.time, order: (e) => e.id, show: (e) => <Time at={e.time} millis /> },
   { key: "level", title: "Level", value: (e) => e.level, show: (e) => <State tone={levelTone(e.level)}>{e.level === "warn" ? "warning" : e.level}</State>, from: "medium" },
   { key: "text", title: "What", value: (e) => e.text, grow: true },
-  { key: "reason", title: "Cause", value: (e) => e.reason, from: "medium" },
+  { key: "reason", title: "Cause", value: (e) => e.reason, from: "medium", grow: true },
   { key: "kind", title: "Kind", value: (e) => e.kind, show: (e) => kindWords(e.kind), from: "never" },
   { key: "segment", title: "Segment", value: (e) => e.segment, from: "never" },
   { key: "peer", title: "Peer", value: (e) => e.peer, from: "never" },

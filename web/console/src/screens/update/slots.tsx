@@ -88,9 +88,9 @@ function Both({ u }: { u: SlotsNow }) {
 function Package({ u }: { u: SlotsNow }) {
   return (
     <>
-      <p class="quiet-text">Nothing can be installed here from the console: {u.reason || "this host is updated with its package manager"}. Install the new package on the host, and let a roll-out start the peers again one after the other.</p>
+      <p class="quiet-text">Nothing can be installed here from the console: {u.reason || "this host is updated with its package manager"}.</p>
       <Command>apt install ./drawbridge_VERSION_amd64.deb</Command>
-      <p class="fine">That restarts the daemon, which hands over before it stops. A peer that is an appliance can be updated from here.</p>
+      <p class="fine">On the host. It restarts the daemon, which hands over before it stops. A peer that is an appliance can be updated from here.</p>
     </>
   );
 }
