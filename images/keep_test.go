@@ -160,7 +160,7 @@ func TestState(t *testing.T) {
 	v.booted()
 	v.expect(untilGood, "END=0")
 	v.expect("mount | grep ' /var '", "ext4")
-	v.expect("drawbridge status", "a .* in network home")
+	v.expect("until drawbridge status | grep -q 'ready *yes'; do sleep 1; done; drawbridge status", "a .* in network home")
 	v.cut()
 }
 
