@@ -113,3 +113,11 @@ func (b *bed) moved(t *testing.T, active string) error {
 	}
 	return err
 }
+
+// everywhereInKernel waits until the kernel carries the overlay at all nodes.
+func (f *field) everywhereInKernel(t *testing.T) {
+	t.Helper()
+	for _, n := range f.Status().Nodes {
+		f.inKernel(t, n.Name)
+	}
+}
