@@ -104,11 +104,21 @@ func FuzzMeta(f *testing.F) {
 	})
 }
 
+// tiny is one piece whose headers and payload together are no frame, although its sum lies inside it.
+func tiny() []byte {
+	m := meta{
+		flags: flagPiece | flagOffload | flagMSS, hops: 16, origin: 2, total: 1, headerLen: 8,
+		offload: owedChecksum | owedUDP | drawbridge.GSOUDP, mss: 100,
+	}
+	return m.append(make([]byte, 10))
+}
+
 // FuzzDatagram seals what the fuzzer makes up as a member of the network that does not keep to the protocol
 // would, and wants no panic and nothing delivered that would hurt a port.
 func FuzzDatagram(f *testing.F) {
 	frame := append(bytes.Clone(arp), (&meta{hops: 16, origin: 2, total: 1}).append(nil)...)
 	f.Add(record(kindFrame, frame))
+	f.Add(record(kindFrame, tiny()))
 	var run []byte
 	for _, plain := range slicesOf(f, tcpFrame(400, 64), 200) {
 		run = append(run, record(kindFrame, plain)...)
@@ -160,6 +170,7 @@ func FuzzDatagram(f *testing.F) {
 func FuzzHandleControl(f *testing.F) {
 	f.Add([]byte{})
 	f.Add(append([]byte{controlFrameMsg}, append(bytes.Clone(arp), (&meta{hops: 16, origin: 2, total: 1}).append(nil)...)...))
+	f.Add(append([]byte{controlFrameMsg}, tiny()...))
 	f.Add(append([]byte{controlHeartbeat}, make([]byte, heartbeatLen)...))
 	f.Add(append([]byte{controlKey, 1, 2, 3, 4, 1}, make([]byte, 32)...))
 	f.Add(append([]byte{controlKey, 1, 2, 3, 4, 2}, make([]byte, 32)...))

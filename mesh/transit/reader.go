@@ -274,10 +274,6 @@ func (r *reader) spill(payload []byte, l *Link) {
 }
 
 func (r *reader) deliverWhole(f []byte) {
-	if len(f) < drawbridge.MinFrame {
-		r.plane.drops.add(dropMalformed, 1)
-		return
-	}
 	m := &r.meta
 	m.header(r.plane.self, &r.header)
 	r.packet.Frame = f[:len(f):len(f)]
@@ -289,9 +285,13 @@ func (r *reader) deliverWhole(f []byte) {
 	r.recv.Deliver(&r.header, &r.packet)
 }
 
-// sound reports whether what the far end says is owed can be done to p: a port hands it to its kernel.
+// sound reports whether p is a frame, and what the far end says is owed can be done to it: a port hands it
+// to its kernel.
 func sound(p *drawbridge.Packet) bool {
 	o := &p.Offload
+	if len(p.Frame) < drawbridge.MinFrame {
+		return false
+	}
 	if o.Flags&drawbridge.NeedsChecksum == 0 {
 		return o.GSO == drawbridge.GSONone
 	}
@@ -446,7 +446,7 @@ func (r *reader) closeFragments(a *assembly) {
 		n, _ := headerLen(&r.packet)
 		o.SegmentSize, o.HeaderLen = m.mss, uint16(n)
 	}
-	if len(whole) < drawbridge.MinFrame || !sound(&r.packet) {
+	if !sound(&r.packet) {
 		r.plane.drops.add(dropMalformed, 1)
 		return
 	}
