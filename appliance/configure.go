@@ -27,7 +27,7 @@ type networkConfig struct {
 	path    string
 	version func(netconfig.Document) error // brings a document into force here, all of it or nothing
 	acks    *acknowledgements
-	told    func() // after every change of what follows
+	told    func() // after every change of what follows, before the other peers hear of it
 
 	taking sync.Mutex // held while a version is brought into force
 
@@ -115,8 +115,8 @@ func (c *networkConfig) take(v raftgroup.Version) {
 	}
 	applied, problem := c.applied, c.problem
 	c.mu.Unlock()
-	c.acks.own(v.Number, applied, problem)
 	c.told()
+	c.acks.own(v.Number, applied, problem)
 }
 
 // hearUsers notes them before anything else: whoever lost access must not keep it where a version does not fit the host.
@@ -215,8 +215,11 @@ func (n *Node) overlayMTU(vni drawbridge.VNI) int {
 	return 0
 }
 
-// configured tells the journal which version is in force here, or why not.
+// configured has what goes by the configuration follow it, and tells the journal which version is in force here, or why not.
 func (n *Node) configured() {
+	if n.voter != nil {
+		n.steerRegents() // whoever was told that the policy is in force may lose the majority at once
+	}
 	known, applied, problem := n.network.standing()
 	e := web.Event{Level: web.LevelInfo, Kind: "config_applied", Text: fmt.Sprintf("version %d of the network configuration is in force here", known)}
 	if problem != "" {

@@ -69,6 +69,7 @@ type Node struct {
 	engines    *engines
 
 	timersWatch timersWatch
+	steering    sync.Mutex // held while regents are told what they go by
 
 	// Set by Run before anything else runs; nil on a peer that does not vote.
 	voter *voter

@@ -69,6 +69,8 @@ func (n *Node) followPolicies(ctx context.Context) error {
 }
 
 func (n *Node) steerRegents() {
+	n.steering.Lock() // or one who read an older configuration would have the last word
+	defer n.steering.Unlock()
 	state, _ := n.voter.group.State()
 	asked, answers := false, false
 	for _, p := range n.ports {
