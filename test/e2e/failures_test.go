@@ -13,6 +13,7 @@ import (
 
 	"github.com/drawbridge-net/drawbridge/appliance/lab"
 	"github.com/drawbridge-net/drawbridge/appliance/lab/probe"
+	"github.com/drawbridge-net/drawbridge/test/netlab"
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
@@ -51,7 +52,7 @@ type field struct {
 	*bed
 	t      *testing.T // of the present row
 	j      *journals
-	halt   *stallWatch
+	halt   *netlab.Stalls
 	a, b   string // names of A and B
 	c      string // and of a third gateway, if there is one
 	policy string
@@ -206,7 +207,7 @@ func (f *field) settle(r failure) {
 func (f *field) stalled() bool {
 	f.t.Helper()
 	for _, h := range lapses(since(f.j.settled(), f.from)) {
-		if why := f.halt.before(h.Time, 100*time.Millisecond); len(why) > 0 {
+		if why := f.halt.Between(h.Time.Add(-100*time.Millisecond), h.Time); len(why) > 0 {
 			f.t.Logf("not the product's: %v, and %v", h, why)
 			return true
 		}

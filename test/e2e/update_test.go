@@ -99,14 +99,14 @@ func (b *bed) throughout(t *testing.T, from, to string, happens func() error) (s
 // lossless fails when something was doubled, or lost without a reason of the machine that the test runs on: a processor
 // that stood still costs a lease, a move that stands still for longer than frames are kept costs frames, and so does a
 // thread that has a datagram of the gateway that gives when those of the one that takes have arrived. That is told.
-func lossless(t *testing.T, what string, s netlab.Stream, halt *stallWatch) {
+func lossless(t *testing.T, what string, s netlab.Stream, halt *netlab.Stalls) {
 	t.Helper()
 	if s.Doubled != 0 {
 		t.Errorf("%s: %d of %d doubled", what, s.Doubled, s.Sent)
 	}
 	for _, at := range s.Lost {
 		when := at.Format("15:04:05.000")
-		if stalls := halt.before(at, busyBefore); len(stalls) > 0 {
+		if stalls := halt.Between(at.Add(-busyBefore), at); len(stalls) > 0 {
 			t.Logf("%s: a request of %s was not answered: %s", what, when, stalls[0])
 		} else if s.Outage < handover.HoldFor {
 			t.Errorf("%s: a request of %s was not answered although the machine ran; outage %v", what, when, s.Outage)

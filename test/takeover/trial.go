@@ -13,6 +13,9 @@ import (
 // pace is the time between two requests: a thousand a second.
 const pace = time.Millisecond
 
+// worthTelling is how long a processor must have stood still for a trial to be marked: 2 ms is what the watch itself sleeps.
+const worthTelling = 4 * time.Millisecond
+
 const (
 	before = 300 * time.Millisecond  // how long all is well first
 	after  = 1200 * time.Millisecond // how long is watched afterwards; keepalived's default takes a third of it
@@ -31,7 +34,8 @@ type trial struct {
 	Pause   float64 `json:"pause_ms"`  // the longest time between two answers: what is kept and then sent on is late, not lost
 	Lost    int     `json:"lost"`
 	Doubled int     `json:"doubled"`
-	Late    int     `json:"late"` // answered behind a later one
+	Late    int     `json:"late"`     // answered behind a later one
+	Stall   float64 `json:"stall_ms"` // the longest time meanwhile for which a processor of this machine stood still
 }
 
 // watch asks while something happens, and says what that cost each who asked.
@@ -39,9 +43,13 @@ func watch(ctx context.Context, asks []ask, happens func() error) ([]trial, erro
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	all, failed := make([]trial, len(asks)), make([]error, len(asks)+1)
+	stalls := netlab.NewStalls(netlab.AboveAll, worthTelling)
+	var at time.Time
 	var group sync.WaitGroup
+	group.Go(func() { stalls.Run(ctx) })
 	group.Go(func() {
 		<-time.After(before)
+		at = time.Now()
 		failed[len(asks)] = happens()
 		<-time.After(after)
 		cancel()
@@ -52,7 +60,19 @@ func watch(ctx context.Context, asks []ask, happens func() error) ([]trial, erro
 		})
 	}
 	group.Wait()
+	for i := range all {
+		all[i].note(stalls, at)
+	}
 	return all, errors.Join(failed...)
+}
+
+// note keeps the longest stall from shortly before something happened until shortly after the network had recovered.
+func (t *trial) note(stalls *netlab.Stalls, at time.Time) {
+	const around = 50 * time.Millisecond
+	until := at.Add(time.Duration(max(t.Outage, t.Pause)*float64(time.Millisecond)) + around)
+	for _, s := range stalls.Between(at.Add(-around), until) {
+		t.Stall = max(t.Stall, float64(s.To.Sub(s.From))/float64(time.Millisecond))
+	}
 }
 
 func (a ask) stream(ctx context.Context) (trial, error) {
