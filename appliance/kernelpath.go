@@ -157,7 +157,7 @@ func (p *kernelPath) enter(want engine.Overlay, d engine.Decisions, now time.Tim
 // close has the kernel end. What it cannot tell of the last second's frames is not counted.
 func (p *kernelPath) close() {
 	for _, q := range p.node.ports {
-		_ = p.account(q)
+		_ = p.account(q, p.kernel)
 	}
 	p.mu.Lock()
 	k := p.kernel
@@ -187,7 +187,7 @@ func (p *kernelPath) maintain(d engine.Decisions, now time.Time) error {
 		if err := p.serve(q, d); err != nil {
 			return fmt.Errorf("port %s: %w", q.name(), err)
 		}
-		if err := p.account(q); err != nil {
+		if err := p.account(q, p.kernel); err != nil {
 			return fmt.Errorf("port %s: %w", q.name(), err)
 		}
 	}
@@ -258,29 +258,44 @@ func (p *kernelPath) serve(q *port, d engine.Decisions) error {
 	return nil
 }
 
+// meter is what an engine limits and counts at a port.
+type meter interface {
+	SetStormLimit(ifindex, perSecond int) error
+	Traffic(ifindex int) (kernel.Traffic, error)
+}
+
 // account has the kernel limit the floods of a port as the switch would, and the switch count what the kernel has carried.
-func (p *kernelPath) account(q *port) error {
+func (p *kernelPath) account(q *port, k meter) error {
 	p.mu.Lock()
 	i, serves := p.ports[q]
 	p.mu.Unlock()
 	if !serves {
 		return nil
 	}
-	if limit := i.attached.StormLimit(); limit != i.storm {
-		if err := p.kernel.SetStormLimit(i.port.Ifindex, limit); err != nil {
+	limit := i.attached.StormLimit()
+	if limit != i.storm {
+		if err := k.SetStormLimit(i.port.Ifindex, limit); err != nil {
 			return err
 		}
-		i.storm = limit
 	}
-	all, err := p.kernel.Traffic(i.port.Ifindex)
+	all, err := k.Traffic(i.port.Ifindex)
 	if err != nil {
 		return err
 	}
 	t := all.Since(i.counted)
 	i.attached.Carried(t.RxFrames, t.RxBytes, t.TxFrames, t.TxBytes)
-	i.counted = all
-	p.install(q, i)
+	p.note(q, i.attached, limit, all)
 	return nil
+}
+
+// note remembers what was told, unless the port was taken out or served anew meanwhile: what counts then is another's.
+func (p *kernelPath) note(q *port, attached *forwarder.Attached, storm int, counted kernel.Traffic) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i, serves := p.ports[q]; serves && i.attached == attached {
+		i.storm, i.counted = storm, counted
+		p.ports[q] = i
+	}
 }
 
 func (p *kernelPath) install(q *port, i installed) {
