@@ -35,7 +35,7 @@ func (r result) undisturbed() result {
 	return r
 }
 
-const headings = "%-18s %-24s %-24s %3s %10s %7s %9s %7s %6s %9s %9s %8s %5s   %6s %6s %7s\n"
+const headings = "%-18s %-24s %-24s %3s %10s %7s %9s %7s %6s %9s %9s %8s %5s   %6s %10s %7s %9s %7s\n"
 
 // row is the line of the table; x is the ratio of the medians.
 func (r result) row(x string) string {
@@ -53,13 +53,13 @@ func (r result) row(x string) string {
 		quantile(outage, 0.5), quantile(outage, 0.99), quantile(pause, 0.5), quantile(pause, 0.99), x, quantile(lost, 0.5), lost[len(lost)-1], doubled, late, r.undisturbed().brief())
 }
 
-// brief is how many trials there are, and their outage.
+// brief is how many trials there are, their outage and their pause.
 func (r result) brief() string {
 	if len(r.Trials) == 0 {
 		return fmt.Sprintf("%6d", 0)
 	}
-	outage := r.sorted(func(t trial) float64 { return t.Outage })
-	return fmt.Sprintf("%6d %6.1f %7.1f", len(outage), quantile(outage, 0.5), quantile(outage, 0.99))
+	outage, pause := r.sorted(func(t trial) float64 { return t.Outage }), r.sorted(func(t trial) float64 { return t.Pause })
+	return fmt.Sprintf("%6d %10.1f %7.1f %9.1f %7.1f", len(r.Trials), quantile(outage, 0.5), quantile(outage, 0.99), quantile(pause, 0.5), quantile(pause, 0.99))
 }
 
 // report prints a line for each event, with the ratio of its median outage to Drawbridge's for the same event.
@@ -67,8 +67,8 @@ func report(w io.Writer, results []result) {
 	ours := map[string]float64{}
 	fmt.Fprintf(w, "\nOne echo request a millisecond. Outage: between two requests in a row that were answered; pause: between two answers.\n")
 	fmt.Fprintf(w, "x: median outage to Drawbridge's in the same event. Calm: the trials during which no processor stood still for %v or more,\n", worthTelling)
-	fmt.Fprintf(w, "which is this machine's doing, and the outage in those.\n\n")
-	fmt.Fprintf(w, headings, "", "", "", "n", "outage p50", "p99 ms", "pause p50", "p99 ms", "x", "lost p50", "lost max", "doubled", "late", "calm n", "p50", "p99 ms")
+	fmt.Fprintf(w, "which is this machine's doing, and what happened in those.\n\n")
+	fmt.Fprintf(w, headings, "", "", "", "n", "outage p50", "p99 ms", "pause p50", "p99 ms", "x", "lost p50", "lost max", "doubled", "late", "calm n", "outage p50", "p99 ms", "pause p50", "p99 ms")
 	for _, r := range results {
 		x := ""
 		if len(r.Trials) > 0 {
