@@ -63,6 +63,7 @@ var mayImport = map[string][]string{
 	"appliance/slot":            {""},
 	"appliance/installer":       {"", "appliance/slot"},
 	"appliance/rollout":         {},
+	"appliance/microscope":      {"web"},
 	"appliance/backup":          {},
 	"appliance/lab":             {"", "appliance/hostnet", "appliance/lab/probe", "failover", "test/netlab", "web", "web/client"},
 	"appliance/lab/probe":       {"", "test/netlab"},

@@ -38,6 +38,7 @@ func (a *alerting) conditions(now time.Time) []notify.Condition {
 	a.peerConditions(c)
 	a.voterConditions(c, now)
 	a.portConditions(c)
+	a.loopConditions(c)
 	a.drillConditions(c, now)
 	a.configConditions(c)
 	a.certificateConditions(c, now)

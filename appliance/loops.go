@@ -1,9 +1,13 @@
 package appliance
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/drawbridge-net/drawbridge/appliance/microscope"
+	"github.com/drawbridge-net/drawbridge/appliance/notify"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -36,7 +40,7 @@ func (n *Node) Loops() web.Loops {
 	}
 	for _, c := range out.Circles {
 		if c.Circling && !out.Circling {
-			out.Circling, out.Remedy = true, circleRemedy(&c)
+			out.Circling, out.Remedy = true, circleRemedy(c.Heard, c.Known)
 		}
 	}
 	return out
@@ -50,19 +54,9 @@ func circleView(c *forwarder.Circle, now time.Time, end func(forwarder.Where) we
 	}
 }
 
-func circleRemedy(c *web.Circle) string {
+func circleRemedy(heard, known web.LoopEnd) string {
 	return fmt.Sprintf("something beside this network joins %s and %s: look for a cable between them, a bridge or a second gateway that is not of this network; nothing is multiplied, each copy is dropped",
-		endWords(c.Heard), endWords(c.Known))
-}
-
-func endWords(e web.LoopEnd) string {
-	switch e.At {
-	case web.AtSegment:
-		return "segment " + e.Segment
-	case web.AtPort:
-		return "port " + e.Port
-	}
-	return "a port of " + e.Peer
+		heard, known)
 }
 
 // loopProblems are frames that go round just now.
@@ -71,10 +65,59 @@ func (n *Node) loopProblems() []web.Problem {
 	for _, c := range l.Circles {
 		if c.Circling {
 			return []web.Problem{{
-				Summary: fmt.Sprintf("frames go round: those of %s come in at %s, %.0f a second, and the station is at %s", c.Source, endWords(c.Heard), c.PerSecond, endWords(c.Known)),
+				Summary: fmt.Sprintf("frames go round: those of %s come in at %s, %.0f a second, and the station is at %s", c.Source, c.Heard, c.PerSecond, c.Known),
 				Remedy:  l.Remedy + "; drawbridge loops shows all",
 			}}
 		}
 	}
 	return nil
+}
+
+// lookEvery is how often somebody looks through the microscope who is to tell of what begins and ends: the data path notes, and tells nobody.
+const lookEvery = time.Second
+
+// loopsOn are the loops that go on, as conditions and other peers learn of them.
+type loopsOn struct {
+	mu  sync.Mutex // guards what follows
+	all []microscope.Loop
+}
+
+// followLoops notes when loops begin and end.
+func (n *Node) followLoops(ctx context.Context) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var watch microscope.Watch
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		began, ended := watch.Look(time.Now().UTC(), n.Loops().Circles)
+		n.loopsOn.mu.Lock()
+		n.loopsOn.all = watch.On()
+		n.loopsOn.mu.Unlock()
+		for _, l := range began {
+			n.event(loopEvent(&l, web.LevelWarn, notify.KindLoop, fmt.Sprintf("frames go round between %s and %s, first those of %s", l.Heard, l.Known, l.Source)))
+		}
+		for _, l := range ended {
+			n.event(loopEvent(&l, web.LevelInfo, notify.KindNoLoop,
+				fmt.Sprintf("frames no longer go round between %s and %s: %d copies in %s were dropped", l.Heard, l.Known, l.Copies, l.Last.Sub(l.Since).Round(time.Second))))
+		}
+	}
+}
+
+func loopEvent(l *microscope.Loop, level, kind, text string) web.Event {
+	return web.Event{Level: level, Kind: kind, Text: text, Peer: l.Heard.Peer, Port: l.Heard.Port, Segment: l.Segment(), Reason: fmt.Sprintf("overlay %d", l.VNI)}
+}
+
+// loopConditions are loops that go on as this peer hears.
+func (a *alerting) loopConditions(c *conditions) {
+	on := &a.node.loopsOn
+	on.mu.Lock()
+	defer on.mu.Unlock()
+	for _, l := range on.all {
+		k := c.add(notify.Warn, "frames_circle", l.Heard.Name()+"-"+l.Known.Name(), circleRemedy(l.Heard, l.Known), "frames go round between %s and %s", l.Heard, l.Known)
+		k.Port, k.Peer, k.Segment = l.Heard.Port, l.Heard.Peer, l.Segment()
+	}
 }

@@ -52,6 +52,7 @@ type Node struct {
 	departure departure
 	backing   sync.Mutex // held while a backup is made
 	rolling   rolling
+	loopsOn   loopsOn
 	updating  updating
 	browsers  net.Listener  // for the console, from systemd; nil: none
 	restart   chan struct{} // closed when the daemon is to start again
@@ -255,6 +256,7 @@ func (n *Node) Run(ctx context.Context) error {
 	start("addresses", n.runAddresses)
 	start("subnets", n.followSubnets)
 	start("housekeeping", n.keepHouse)
+	start("loops", n.followLoops)
 	start("alerts", n.alerting.tellSinks)
 	start("alert conditions", n.alerting.watchState)
 	start("segments", n.followSegments)

@@ -1,6 +1,9 @@
 package web
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Loops is what comes round: frames that a peer hears where they cannot have come from.
 type Loops struct {
@@ -33,6 +36,22 @@ type LoopEnd struct {
 	Peer    string `json:"peer,omitempty" doc:"Peer where it is, or the segment's active gateway"`
 	Segment string `json:"segment,omitempty" doc:"Segment that it is behind"`
 }
+
+// String is the end as people call it, wherever in the network they sit.
+func (e LoopEnd) String() string {
+	switch {
+	case e.At == AtSegment:
+		return "segment " + e.Segment
+	case e.At == AtPort && e.Peer != "":
+		return "port " + e.Port + " of " + e.Peer
+	case e.At == AtPort:
+		return "port " + e.Port
+	}
+	return "peer " + e.Peer
+}
+
+// Name is what the end is called by without saying what it is.
+func (e LoopEnd) Name() string { return cmp.Or(e.Segment, e.Port, e.Peer) }
 
 // LoopPort is a port that is blocked.
 type LoopPort struct {

@@ -68,6 +68,8 @@ var (
 	mAble   = metric(gauge, "segment_gateway_ready", "1 when the gateway could take over now.", "segment", "peer")
 	mSince  = metric(gauge, "segment_since_seconds", "When the segment last changed hands, Unix time.", "segment")
 
+	mCircling = metric(gauge, "loop_circling", "1 while frames go round as far as this peer hears: each copy is among the dropped frames of reason echo.")
+
 	mMACs = metric(gauge, "mac_addresses", "Known MAC addresses, by where they are.", "at")
 )
 
@@ -122,6 +124,7 @@ func (m meter) Collect(out chan<- prometheus.Metric) {
 	for _, s := range m.node.Segments() {
 		g.segment(s)
 	}
+	g.flag(mCircling, m.node.Loops().Circling)
 	g.alerts(m.node)
 	at := map[string]int{AtPort: 0, AtPeer: 0, AtSegment: 0}
 	for _, mac := range m.node.MACs(MACFilter{}) {

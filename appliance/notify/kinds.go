@@ -18,6 +18,8 @@ const (
 	KindDrilled  = "drill_done"
 	KindNoDrill  = "drill_skipped"
 	KindBadDrill = "drill_failed"
+	KindLoop     = "loop_began"
+	KindNoLoop   = "loop_ended"
 )
 
 // Meaning is what a kind of event means to whoever reads of it. The journal's catalogue and docs/reference/events.md are
@@ -76,6 +78,18 @@ var Meanings = []Meaning{
 		"A loop or a wrong cable was found",
 		"A port heard frames that may not be there: its own, those of another port of this network, or of another network. It was blocked or its gate shut, before frames could circle.",
 		"The reason and the text say which two ports are on one wire. Take the wrong cable or bridge away; the port opens by itself.",
+	},
+	{
+		"loop_began", "loop_began", "", "9ea454af15f3419e9447f1db64403929", Warn,
+		"Frames go round",
+		"Frames come in where they cannot have come from, as their station spoke elsewhere just before, and go on coming. Each copy is dropped. The text says which two places something beside this network joins.",
+		"Look for a cable between the two, a guest that bridges two interfaces, or a second gateway that is not of this network. drawbridge loops shows which frames.",
+	},
+	{
+		"loop_ended", "loop_ended", "", "7974ad7b373b421f97436efaef20d772", Info,
+		"Frames no longer go round",
+		"For half a minute no frame came round between the two places that the text names.",
+		"Nothing, if somebody took the cable or bridge away. Otherwise it may come back: find out what joined the two.",
 	},
 	{
 		"switchover_done", "switchover_done", "", "db17d390738a4d5997190fffbf8d753f", Info,

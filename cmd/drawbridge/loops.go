@@ -34,7 +34,7 @@ func showLoops(_ context.Context, _ *client.Client, p *page, l web.Loops) error 
 		if c.Circling {
 			state = bad
 		}
-		tab.row(as(strong, c.Source), as(plain, c.Destination), as(plain, c.Type), as(state, loopEnd(c.Heard)), as(plain, loopEnd(c.Known)),
+		tab.row(as(strong, c.Source), as(plain, c.Destination), as(plain, c.Type), as(state, c.Heard.String()), as(plain, c.Known.String()),
 			fmt.Sprint(c.Count), fmt.Sprintf("%.1f", c.PerSecond), p.since(c.Since), p.since(c.Last))
 	}
 	fmt.Fprintln(p)
@@ -43,14 +43,4 @@ func showLoops(_ context.Context, _ *client.Client, p *page, l web.Loops) error 
 		fmt.Fprintf(p, "\n%d more frames came round since the start than could be looked at.\n", l.Missed)
 	}
 	return nil
-}
-
-func loopEnd(e web.LoopEnd) string {
-	switch e.At {
-	case web.AtSegment:
-		return "segment " + e.Segment
-	case web.AtPort:
-		return "port " + e.Port
-	}
-	return "peer " + e.Peer
 }
