@@ -15,20 +15,24 @@ func (n *Node) followCarriers(ctx context.Context) error {
 	return hostnet.Watch(ctx, func(i hostnet.Interface, gone bool) {
 		for _, p := range n.ports {
 			if p.interfaceName() == i.Name {
-				p.stands(i, gone)
+				if p.stands(i, gone) {
+					p.carrier(false)
+				}
 				p.carrier(i.Carrier && !gone)
 			}
 		}
 	})
 }
 
-// stands keeps what the kernel said of the port's interface last. Who asks the kernel instead waits while any interface
+// stands keeps what the kernel said of the port's interface last, and reports whether the carrier was lost meanwhile, be
+// it back or not: the cable may be in another switch now (docs/protocol/alone.md). Who asks the kernel instead waits while any interface
 // of the host is being switched on or off (up to 7 ms were measured), which is when a gateway has to take over.
-func (p *port) stands(i hostnet.Interface, gone bool) {
+func (p *port) stands(i hostnet.Interface, gone bool) (lost bool) {
 	if gone {
 		i = hostnet.Interface{}
 	}
-	p.wire.Store(&i)
+	last := p.wire.Swap(&i)
+	return last != nil && i.Interrupted(*last)
 }
 
 // stationAddress is the port's own; zero when the interface is not there.

@@ -6,7 +6,6 @@ package hostnet
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -27,6 +26,14 @@ type Interface struct {
 	Kind        string         // "veth", "tun", "bridge", "device" for hardware, …
 	Master      int            // index of the bridge it is a port of; 0: none
 	Queues      int            // transmit queues
+	// Losses is how often the carrier went since the interface was made, modulo 2^32. Only List and Watch tell.
+	Losses uint32
+}
+
+// Interrupted reports whether the interface was without a carrier at some time since it stood as last, although it may
+// have one at both ends of that time.
+func (i Interface) Interrupted(last Interface) bool {
+	return i.Index != last.Index || i.Losses != last.Losses || !last.Carrier
 }
 
 // ErrNoInterface is the condition behind every missing interface.
@@ -48,20 +55,6 @@ func FindIndex(index int) (Interface, error) {
 		return Interface{}, missing(fmt.Sprintf("with index %d", index), err)
 	}
 	return describe(l), nil
-}
-
-// List is every interface, in the order of their indices.
-func List() ([]Interface, error) {
-	links, err := netlink.LinkList()
-	if err != nil {
-		return nil, fmt.Errorf("list interfaces: %w", err)
-	}
-	all := make([]Interface, 0, len(links))
-	for _, l := range links {
-		all = append(all, describe(l))
-	}
-	slices.SortFunc(all, func(a, b Interface) int { return a.Index - b.Index })
-	return all, nil
 }
 
 func find(name string) (netlink.Link, error) {
