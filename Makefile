@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 export GOFLAGS
 
 .DEFAULT_GOAL := build
-.PHONY: image image-test image-test-all help needs build check lint race fuzz sim e2e test bench demo lab console browser screens dissector clean
+.PHONY: image image-test image-test-all vm-test help needs build check lint race fuzz sim e2e test bench demo lab console browser screens dissector clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -100,6 +100,11 @@ build/image/next.bundle: build/image/drawbridge-virt.bundle
 
 build/image/broken.bundle: build/image/drawbridge-virt.bundle
 	images/next $< $${KEY:-build/image/test.key} $@ broken
+
+vm-test: ## the kernel engine under Debian 12's 6.1 kernel, in QEMU
+	mkdir -p build/vm/tests
+	CGO_ENABLED=0 go test -c -o build/vm/tests/kernel.test ./forwarder/kernel
+	test/vm/boot build/vm/tests './kernel.test -test.skip TestObjectIsOfTheSources'
 
 image-test: build/image/next.bundle ## start the image in QEMU: boot by BIOS and UEFI, verity, one update, a few power cuts
 	CUTS=$${CUTS:-2} go test -count=1 -timeout 4h -v -tags image -run 'TestBoot|TestFlipped|TestUpdate|TestPower|TestSmall' ./images
