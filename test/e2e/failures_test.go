@@ -207,7 +207,7 @@ func (f *field) settle(r failure) {
 func (f *field) stalled() bool {
 	f.t.Helper()
 	for _, h := range lapses(since(f.j.settled(), f.from)) {
-		if why := f.halt.Between(h.Time.Add(-100*time.Millisecond), h.Time); len(why) > 0 {
+		if why := h.beside(f.halt); len(why) > 0 {
 			f.t.Logf("not the product's: %v, and %v", h, why)
 			return true
 		}

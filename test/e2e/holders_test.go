@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/drawbridge-net/drawbridge/test/netlab"
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
@@ -80,6 +81,39 @@ func lapses(all []happening) (found []happening) {
 	return found
 }
 
+// besideLapse is how long before the end of a lease the machine may have stood still for that to be the reason: two terms
+// and what a report of it takes.
+const besideLapse = 100 * time.Millisecond
+
+// beside are the stalls that explain the end of a lease: no lease of a term of 40 ms outlives them.
+func (h happening) beside(halt *netlab.Stalls) []netlab.Stall {
+	return halt.Between(h.Time.Add(-besideLapse), h.Time)
+}
+
+// vacancy is a time without a holder, which a lease that ended for want of answers began.
+type vacancy struct {
+	lapse happening
+	to    time.Time // when a gate opened again; zero: none has
+}
+
+// vacancies are those of one segment.
+func vacancies(all []happening) (found []vacancy) {
+	for _, h := range lapses(all) {
+		v := vacancy{lapse: h}
+		i := slices.IndexFunc(all, func(o happening) bool { return o.Kind == "gate_open" && o.Segment == h.Segment && o.Time.After(h.Time) })
+		if i >= 0 {
+			v.to = all[i].Time
+		}
+		found = append(found, v)
+	}
+	return found
+}
+
+// covers reports whether what was sent at that time may have found no holder, or may have had to find the new one.
+func (v vacancy) covers(at time.Time) bool {
+	return at.After(v.lapse.Time.Add(-busyBefore)) && (v.to.IsZero() || at.Before(v.to.Add(busyBefore)))
+}
+
 func (b *bed) socket(node string) string {
 	for _, n := range b.Status().Nodes {
 		if n.Name == node {
@@ -107,5 +141,29 @@ func TestOverlapsAreFound(t *testing.T) {
 		if got := overlaps(c.all); len(got) != c.want {
 			t.Errorf("%s: %d found, want %d: %v", name, len(got), c.want, got)
 		}
+	}
+}
+
+// TestVacanciesAreFound: they excuse what is lost in them, and nothing else.
+func TestVacanciesAreFound(t *testing.T) {
+	at := func(ms int, node, kind, reason string) happening {
+		return happening{node, web.Event{Time: time.UnixMilli(int64(ms)), Kind: kind, Segment: "office", Reason: reason}}
+	}
+	all := []happening{
+		at(1000, "a", "gate_open", ""), at(2000, "a", "gate_shut", "moved to b"), at(2002, "b", "gate_open", ""),
+		at(3000, "b", "gate_shut", "no majority of the voters answered"), at(3045, "a", "gate_open", ""),
+		at(4000, "a", "gate_shut", "no majority of the voters answered"),
+	}
+	found := vacancies(all)
+	if len(found) != 2 || found[0].lapse.node != "b" || !found[0].to.Equal(time.UnixMilli(3045)) || !found[1].to.IsZero() {
+		t.Fatalf("found %v", found)
+	}
+	for ms, want := range map[int64]bool{2001: false, 2940: false, 2990: true, 3040: true, 3060: true, 3100: false, 3990: false, 9000: false} {
+		if got := found[0].covers(time.UnixMilli(ms)); got != want {
+			t.Errorf("at %d ms: %v", ms, got)
+		}
+	}
+	if !found[1].covers(time.UnixMilli(9000)) {
+		t.Error("a lease that nobody has taken since excuses nothing")
 	}
 }

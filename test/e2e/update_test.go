@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +29,7 @@ const rollLimit = 90 * time.Second
 // starts itself again on the way, while a guest asks a host on the VLAN.
 func TestRollingUpdateLosesNothing(t *testing.T) {
 	b := up(t, named(t, "rolling"))
-	j, halt := b.follow(t), watchBusy(t)
+	e := b.excuses(t)
 	for _, coordinator := range []string{"w", "a"} {
 		b.bothWell(t)
 		s := b.throughout(t, "x1", "host1", func() error {
@@ -48,9 +49,9 @@ func TestRollingUpdateLosesNothing(t *testing.T) {
 			}
 			return nil
 		})
-		lossless(t, "coordinated by "+coordinator, s, halt)
+		lossless(t, "coordinated by "+coordinator, s, e)
 		for _, at := range s.Lost {
-			t.Logf("a request of %s was not answered; what happened around it:\n%s", at.Format("15:04:05.000000"), j.around(at, time.Second))
+			t.Logf("a request of %s was not answered; what happened around it:\n%s", at.Format("15:04:05.000000"), e.j.around(at, time.Second))
 		}
 	}
 }
@@ -58,7 +59,8 @@ func TestRollingUpdateLosesNothing(t *testing.T) {
 // TestWithTheVersionBefore lets a gateway run older software on the state that today's wrote: it must find into the mesh
 // and among the voters, and the segment must move both ways without loss; then it is updated.
 func TestWithTheVersionBefore(t *testing.T) {
-	b, halt := up(t, named(t, "versions")), watchBusy(t)
+	b := up(t, named(t, "versions"))
+	e := b.excuses(t)
 	old := olderProgram(t)
 	must(t, lab.Stop(b.Name, "a"))
 	must(t, lab.StartWith(t.Context(), b.Name, "a", old))
@@ -70,7 +72,7 @@ func TestWithTheVersionBefore(t *testing.T) {
 			eventually(t, reachLimit, to+" is active", func() bool { return b.active(t, "w") == to })
 			return err
 		})
-		lossless(t, "from "+from+" to "+to, s, halt)
+		lossless(t, "from "+from+" to "+to, s, e)
 	}
 	must(t, lab.Stop(b.Name, "a"))
 	must(t, lab.StartWith(t.Context(), b.Name, "a", binary))
@@ -96,19 +98,49 @@ func (b *bed) throughout(t *testing.T, from, to string, happens func() error) (s
 	return s
 }
 
-// lossless fails when something was doubled, or lost without a reason of the machine that the test runs on: a processor
-// that stood still costs a lease, a move that stands still for longer than frames are kept costs frames, and so does a
-// thread that has a datagram of the gateway that gives when those of the one that takes have arrived. That is told.
-func lossless(t *testing.T, what string, s netlab.Stream, halt *netlab.Stalls) {
+// excuses are the reasons for a loss that lie in the machine that the test runs on.
+type excuses struct {
+	j    *journals
+	busy *netlab.Stalls // of the threads that carry frames
+	halt *netlab.Stalls // of lease agents
+}
+
+func (b *bed) excuses(t *testing.T) excuses {
+	return excuses{j: b.follow(t), busy: watchBusy(t), halt: watchStalls(t)}
+}
+
+// of is why a request of that time was lost, empty without an excuse: a move that stands still for longer than frames are
+// kept costs frames, whenever in its outage it stood, and so does a thread that has a datagram of the gateway that gives
+// when those of the one that takes have arrived. A lease that ended while the machine stood still costs what comes until
+// there is another.
+func (e excuses) of(at time.Time, outage time.Duration, all []happening) string {
+	before := busyBefore
+	if outage >= handover.HoldFor {
+		before = outage
+	}
+	if stalls := e.busy.Between(at.Add(-before), at); len(stalls) > 0 {
+		return fmt.Sprint(stalls[0])
+	}
+	for _, v := range vacancies(all) {
+		if why := v.lapse.beside(e.halt); len(why) > 0 && v.covers(at) {
+			return fmt.Sprintf("%v, beside %v", v.lapse, why[0])
+		}
+	}
+	return ""
+}
+
+// lossless fails when something was doubled, or lost without an excuse. Excuses are told.
+func lossless(t *testing.T, what string, s netlab.Stream, e excuses) {
 	t.Helper()
 	if s.Doubled != 0 {
 		t.Errorf("%s: %d of %d doubled", what, s.Doubled, s.Sent)
 	}
+	all := e.j.settled()
 	for _, at := range s.Lost {
 		when := at.Format("15:04:05.000")
-		if stalls := halt.Between(at.Add(-busyBefore), at); len(stalls) > 0 {
-			t.Logf("%s: a request of %s was not answered: %s", what, when, stalls[0])
-		} else if s.Outage < handover.HoldFor {
+		if why := e.of(at, s.Outage, all); why != "" {
+			t.Logf("%s: a request of %s was not answered: %s", what, when, why)
+		} else {
 			t.Errorf("%s: a request of %s was not answered although the machine ran; outage %v", what, when, s.Outage)
 		}
 	}
