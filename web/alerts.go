@@ -83,7 +83,7 @@ type SinkTestRequest struct {
 // alerts registers what is wrong just now, and who is told.
 func (s *server) alerts() {
 	const invalid, missing, later = http.StatusUnprocessableEntity, http.StatusNotFound, http.StatusServiceUnavailable
-	read(s, "alerts", "What is wrong just now, the worst first", s.node.Alerts)
+	list[Alert, AlertFilter](s, "alerts", "What is wrong just now, the worst first", byWorst, certain(s.node.Alerts))
 	huma.Register(s.api, operation("get-alert-sinks", http.MethodGet, "/alerts/sinks", "Who is told of events, and how that goes on this peer"),
 		func(context.Context, *watch) (*answer[[]AlertSink], error) {
 			return &answer[[]AlertSink]{complete(s.node.AlertSinks())}, nil

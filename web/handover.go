@@ -205,8 +205,8 @@ func (s *server) moves() {
 			o, err := s.node.FlushEverywhere(ctx, f, in.Body.By)
 			return &answer[Operation]{complete(o)}, s.refusal(err)
 		})
-	read(s, "operations", "What takes its time, the newest first", s.node.Operations)
-	read(s, "drills", "Reports of rehearsals, the newest first", s.node.Drills)
+	list[Operation, OperationFilter](s, "operations", "What takes its time, the newest first", byBeginning, certain(s.node.Operations))
+	list[DrillReport, DrillFilter](s, "drills", "Reports of rehearsals, the newest first", byDrill, certain(s.node.Drills))
 	read(s, "takeovers", "How ready every gateway is to take over, with each check's value", s.node.Takeovers)
 	s.oneOperation()
 }

@@ -115,13 +115,17 @@ func (s *server) addresses() {
 		})
 	s.streamed("/ipam/subnets")
 	huma.Register(s.api, operation("get-addresses", http.MethodGet, "/ipam/addresses", "Addresses that are not free", invalid, later),
-		func(ctx context.Context, in *all) (*answer[[]Address], error) {
+		func(ctx context.Context, in *all) (*paged[Address], error) {
 			keep, err := in.parsed()
 			if err != nil {
-				return nil, huma.NewError(invalid, err.Error())
+				return nil, s.refusal(err)
 			}
 			out, err := s.node.Addresses(ctx, in.Everywhere)
-			return &answer[[]Address]{complete(keep(out))}, s.refusal(err)
+			if err != nil {
+				return nil, s.refusal(err)
+			}
+			page, err := byAddress.cut(complete(out), in.Page, keep)
+			return page, s.refusal(err)
 		})
 	s.streamed("/ipam/addresses")
 	type one struct {

@@ -1,23 +1,16 @@
 package web
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 )
-
-// MACPage chooses a part of a long list of addresses.
-type MACPage struct {
-	Find  string `query:"find" maxLength:"255" doc:"Only those with this text in address, port, peer or segment"`
-	After string `query:"after" maxLength:"32" doc:"Only those behind this one, VNI-ADDRESS, for the next page"`
-	Limit int    `query:"limit" minimum:"0" maximum:"100000" doc:"The most that are answered; 0: all"`
-}
 
 // MACStory is what became of an address of an overlay.
 type MACStory struct {
@@ -41,17 +34,17 @@ func (s *server) macs() {
 	type input struct { // huma does not look into an embedded type that is not exported
 		Watch bool `query:"watch" doc:"Answer with server-sent events: the whole answer again whenever it has changed"`
 		MACFilter
-		MACPage
+		Page
 	}
 	const invalid, missing = http.StatusUnprocessableEntity, http.StatusNotFound
 	huma.Register(s.api, operation("get-macs", http.MethodGet, "/macs", "Where every station is", invalid),
-		func(_ context.Context, in *input) (*answer[[]MAC], error) {
+		func(_ context.Context, in *input) (*paged[MAC], error) {
 			f, err := in.canonical()
 			if err != nil {
 				return nil, s.refusal(err)
 			}
-			page, err := in.page(s.node.MACs(f))
-			return &answer[[]MAC]{complete(page)}, s.refusal(err)
+			page, err := byStation.cut(complete(s.node.MACs(f)), in.Page, nil)
+			return page, s.refusal(err)
 		})
 	s.streamed("/macs")
 	type named struct {
@@ -68,23 +61,29 @@ func (s *server) macs() {
 		})
 }
 
-// page is the part that is asked for of a list in the order of overlays and addresses.
-func (p MACPage) page(all []MAC) ([]MAC, error) {
-	if p.After != "" {
-		vni, mac, _ := strings.Cut(p.After, "-")
-		n, err := strconv.ParseUint(vni, 10, 24)
-		if err != nil || mac == "" {
-			return nil, fmt.Errorf("%w: after %q: want VNI-ADDRESS of the last one of the page before", ErrInvalid, p.After)
+// byStation is the order of stations: by overlay, then by address. A place is VNI-ADDRESS.
+var byStation = order[MAC]{
+	place: func(m MAC) string { return strconv.FormatUint(uint64(m.VNI), 10) + "-" + m.MAC },
+	check: func(place string) error {
+		if vni, mac := station(place); vni < 0 || mac == "" {
+			return errors.New("want VNI-ADDRESS")
 		}
-		all = slices.DeleteFunc(all, func(m MAC) bool { return m.VNI < uint32(n) || m.VNI == uint32(n) && m.MAC <= mac })
+		return nil
+	},
+	compare: func(a, b string) int {
+		va, ma := station(a)
+		vb, mb := station(b)
+		return cmp.Or(cmp.Compare(va, vb), strings.Compare(ma, mb))
+	},
+	texts: func(m MAC) []string { return []string{m.MAC, m.Port, m.Peer, m.Segment} },
+}
+
+// station takes a place apart; the overlay is -1 when it is none.
+func station(place string) (vni int64, mac string) {
+	text, mac, _ := strings.Cut(place, "-")
+	n, err := strconv.ParseUint(text, 10, 24)
+	if err != nil {
+		return -1, mac
 	}
-	if find := strings.ToLower(p.Find); find != "" {
-		all = slices.DeleteFunc(all, func(m MAC) bool {
-			return !strings.Contains(strings.ToLower(strings.Join([]string{m.MAC, m.Port, m.Peer, m.Segment}, "\n")), find)
-		})
-	}
-	if p.Limit > 0 && len(all) > p.Limit {
-		all = all[:p.Limit]
-	}
-	return all, nil
+	return int64(n), mac
 }

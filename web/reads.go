@@ -21,15 +21,15 @@ type watch struct {
 func (s *server) reads() {
 	read(s, "version", "What runs", s.node.Version)
 	read(s, "status", "This peer at a glance", s.node.Status)
-	read(s, "peers", "All peers of the network, this one first", s.node.Peers)
+	list[Peer, PeerFilter](s, "peers", "All peers of the network, this one first", byPeer, certain(s.node.Peers))
 	read(s, "links", "Connections to adjacent peers", s.node.Links)
 	read(s, "routes", "How frames leave this peer", s.node.Routes)
-	read(s, "ports", "Attachments of this peer", s.node.Ports)
+	list[Port, PortFilter](s, "ports", "Attachments of this peer", byPort, certain(s.node.Ports))
 	read(s, "segments", "Segments and who bridges them, the same on every peer", s.node.Segments)
 	read(s, "voters", "The group that decides, and who of it answers", s.node.Voters)
 	read(s, "loops", "Frames that come round, and between which ports", s.node.Loops)
 	s.macs()
-	s.tokens()
+	list[Token, TokenFilter](s, "tokens", "Invitations, those that ended included", byCreation, s.node.Tokens, http.StatusServiceUnavailable)
 }
 
 // read registers GET name, which answers with what of returns.
@@ -51,13 +51,4 @@ func (s *server) streamed(path string) {
 	ok.Content["text/event-stream"] = &huma.MediaType{Schema: &huma.Schema{
 		Type: huma.TypeString, Description: "Events of type \"change\" whose data is the JSON answer",
 	}}
-}
-
-func (s *server) tokens() {
-	huma.Register(s.api, operation("get-tokens", http.MethodGet, "/tokens", "Invitations, those that ended included", http.StatusServiceUnavailable),
-		func(context.Context, *watch) (*answer[[]Token], error) {
-			tokens, err := s.node.Tokens()
-			return &answer[[]Token]{complete(tokens)}, s.refusal(err)
-		})
-	s.streamed("/tokens")
 }

@@ -69,6 +69,10 @@ are never null. Times are RFC 3339 in UTC, lengths of time say their unit in the
 ` + "`watch=true`" + `: event ` + "`change`" + ` with the whole answer, now and whenever it has changed. ` + "`/api/v1/events`" + ` streams what
 happened, and goes on after the id in ` + "`Last-Event-ID`" + `; event ` + "`missed`" + ` comes first when some are no longer kept.
 
+**Pages**: lists that grow (peers, ports, tokens, alerts, operations, drills, events, macs, addresses) answer with everything unless
+` + "`limit`" + ` is given. Then the header ` + "`Link: <…>; rel=\"next\"`" + ` (RFC 8288) has the address of the next page, filter included; without it the page is
+the last one. The place in ` + "`after`" + ` is one in the order of the list: rows that come and go meanwhile neither hide nor repeat others.
+
 **Monitoring**: ` + "`/healthz`" + ` is 200 while the daemon answers. ` + "`/readyz`" + ` is 200 when the peer does everything that its
 node file asks for, and 503 with the reasons otherwise. ` + "`/metrics`" + ` is for Prometheus; the names are below, beside the usual go_ and process_ ones.
 `

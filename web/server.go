@@ -79,7 +79,8 @@ func document(version string) huma.Config {
 	c := huma.DefaultConfig("Drawbridge", version)
 	c.Info.Description = "One peer of a Drawbridge network. Errors are problem details (RFC 9457). " +
 		"Every list answers with server-sent events when they are asked for (Accept: text/event-stream, or ?watch=true): " +
-		"the whole answer again whenever it has changed."
+		"the whole answer again whenever it has changed. Lists that grow answer with everything unless limit is given; " +
+		"then the Link header (RFC 8288) has the address of the next page, until there is none."
 	c.OpenAPIPath = base + "/openapi"
 	c.DocsPath, c.SchemasPath = "", ""
 	c.CreateHooks = nil // no $schema field in every answer

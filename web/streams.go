@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +23,8 @@ type eventsInput struct {
 	LastID string `header:"Last-Event-ID" doc:"The same, as browsers send it when they reconnect"`
 	Accept string `header:"Accept" doc:"text/event-stream for a stream, anything else for a list"`
 	Watch  bool   `query:"watch" doc:"Answer with a stream of server-sent events that begins with those that are kept"`
+	Limit  int    `query:"limit" minimum:"0" maximum:"100000" doc:"The most that a list has, the oldest first; 0: all. The Link header says which page is next (rel=\"next\")"`
+	EventFilter
 }
 
 // since is the id to begin after.
@@ -45,10 +48,10 @@ func (s *server) streams() {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			c := humagin.Unwrap(ctx)
 			if in.Watch || accepts(c.Request, "text/event-stream") {
-				s.follow(c.Writer, c.Request, in.since())
+				s.follow(c.Writer, c.Request, in)
 				return
 			}
-			s.list(c.Writer, in.since())
+			s.listEvents(c.Writer, c.Request, in)
 		}}, nil
 	})
 
@@ -64,14 +67,20 @@ func (s *server) streams() {
 	})
 }
 
-func (s *server) list(w http.ResponseWriter, after uint64) {
+func (s *server) listEvents(w http.ResponseWriter, r *http.Request, in *eventsInput) {
+	all := slices.DeleteFunc(s.node.Events(in.since()), func(e Event) bool { return !in.keeps(e) })
+	if in.Limit > 0 && len(all) > in.Limit {
+		all = all[:in.Limit]
+		p := Page{asked: *r.URL}
+		w.Header().Set("Link", p.link(strconv.FormatUint(all[in.Limit-1].ID, 10)))
+	}
 	w.Header().Set("Content-Type", "application/json")
-	writeJSON(w, complete(s.node.Events(after)))
+	writeJSON(w, complete(all))
 }
 
 // follow replays events after an id and goes on with those to come.
-func (s *server) follow(w http.ResponseWriter, r *http.Request, after uint64) {
-	out := newStream(w, r)
+func (s *server) follow(w http.ResponseWriter, r *http.Request, in *eventsInput) {
+	out, after := newStream(w, r), in.since()
 	ping := time.NewTicker(pingEvery)
 	defer ping.Stop()
 	if out.ping() != nil { // the header goes out before the first event
@@ -80,7 +89,7 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request, after uint64) {
 	for {
 		changed := s.node.Watch()
 		news := s.node.Events(after)
-		if out.events(after, news) != nil {
+		if out.events(after, news, in.keeps) != nil {
 			return
 		}
 		if n := len(news); n > 0 {
@@ -98,8 +107,8 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request, after uint64) {
 	}
 }
 
-// events sends news that came after an id, and first says how many in between are lost.
-func (s *stream) events(after uint64, news []Event) error {
+// events sends those of the news that are to be kept, and says how many behind an id are lost.
+func (s *stream) events(after uint64, news []Event, keep func(Event) bool) error {
 	for _, e := range news {
 		if after != 0 && e.ID > after+1 {
 			if err := s.send("missed", "", []byte(`{"missed":`+strconv.FormatUint(e.ID-after-1, 10)+`}`)); err != nil {
@@ -107,6 +116,9 @@ func (s *stream) events(after uint64, news []Event) error {
 			}
 		}
 		after = e.ID
+		if !keep(e) {
+			continue
+		}
 		data, err := json.Marshal(e)
 		if err != nil {
 			return err

@@ -11,12 +11,14 @@ import (
 )
 
 func (t *tool) alertsCommand() *cobra.Command {
-	cmd := reads(t, &cobra.Command{
+	cmd := lists(t, &cobra.Command{
 		Use:   "alerts",
 		Short: "What is wrong just now, and what to do about it",
 		Long: "Conditions that last, as this peer sees them: they end by themselves when they are mended. Who is told of what happens " +
 			"is in the network configuration; alerts sinks shows how that goes.",
-	}, reading[[]web.Alert]{path: "alerts", show: showAlerts})
+	}, reading[[]web.Alert]{path: "alerts", show: showAlerts},
+		choice{"severity", "only those of this severity: info, warn or error"}, choice{"acknowledged", "true: only those of which somebody knows; false: of which nobody does"},
+		choice{"peer", "only those about this peer"}, choice{"port", "only those about this port"}, choice{"segment", "only those about this segment"})
 	cmd.AddCommand(t.sinksCommand(), t.testSinkCommand(), t.acknowledgeCommand(), t.unacknowledgeCommand())
 	return cmd
 }

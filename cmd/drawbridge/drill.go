@@ -35,7 +35,7 @@ func (t *tool) drillCommand() *cobra.Command {
 }
 
 func (t *tool) drillsCommand() *cobra.Command {
-	return reads(t, &cobra.Command{Use: "list", Short: "Reports of rehearsals, the newest first"}, reading[[]web.DrillReport]{
+	return lists(t, &cobra.Command{Use: "list", Short: "Reports of rehearsals, the newest first"}, reading[[]web.DrillReport]{
 		path: "drills", show: func(_ context.Context, _ *client.Client, p *page, all []web.DrillReport) error {
 			tab := newTable("SEGMENT", ">WHEN", "BY", "OUTCOME")
 			for _, d := range all {
@@ -44,7 +44,7 @@ func (t *tool) drillsCommand() *cobra.Command {
 			p.add(tab, "no drills yet: drawbridge drill SEGMENT")
 			return nil
 		},
-	})
+	}, choice{"segment", "only those of this segment"})
 }
 
 func verdict(d *web.DrillReport) cell {

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,7 @@ import (
 func (t *tool) eventsCommand() *cobra.Command {
 	var after uint64
 	var last int
+	var query func() url.Values
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "What happened, newest last",
@@ -24,20 +26,24 @@ func (t *tool) eventsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.events(cmd, c, after, last)
+			return t.events(cmd, c, query(), after, last)
 		},
 	}
 	t.readingFlags(cmd)
+	query = chooses(cmd,
+		choice{"kind", "only those of this kind, such as peer_up"}, choice{"level", "only those that matter so much: info, warn or error"},
+		choice{"peer", "only those about this peer"}, choice{"port", "only those about this port"}, choice{"segment", "only those about this segment"})
+	t.completeChoices(cmd)
 	cmd.Flags().Uint64Var(&after, "after", 0, "only events with a higher id")
 	cmd.Flags().IntVarP(&last, "last", "n", 50, "at most so many of those that are kept; 0: all")
 	return cmd
 }
 
 // events shows what is kept, and with --watch goes on where that ended.
-func (t *tool) events(cmd *cobra.Command, c *client.Client, after uint64, last int) error {
-	kept, err := c.Events(cmd.Context(), after)
+func (t *tool) events(cmd *cobra.Command, c *client.Client, q url.Values, after uint64, last int) error {
+	kept, err := c.Events(cmd.Context(), after, q)
 	if err != nil {
-		return err
+		return misused(err)
 	}
 	if n := len(kept); last > 0 && n > last {
 		after, kept = kept[n-last-1].ID, kept[n-last:]
@@ -51,7 +57,7 @@ func (t *tool) events(cmd *cobra.Command, c *client.Client, after uint64, last i
 			return err
 		}
 	}
-	return unlessInterrupted(cmd.Context(), c.Follow(cmd.Context(), after, t.lost, t.writeEvent))
+	return unlessInterrupted(cmd.Context(), c.Follow(cmd.Context(), after, q, t.lost, t.writeEvent))
 }
 
 func (t *tool) listEvents(kept []web.Event) error {

@@ -13,10 +13,11 @@ import (
 )
 
 func (t *tool) peersCommand() *cobra.Command {
-	cmd := reads(t, &cobra.Command{
+	cmd := lists(t, &cobra.Command{
 		Use:   "peers",
 		Short: "All peers of the network, how they are reached, and how well",
-	}, reading[[]web.Peer]{path: "peers", show: showPeers})
+	}, reading[[]web.Peer]{path: "peers", show: showPeers},
+		choice{"state", "only those in this state: self, direct, relayed, unreachable or left"}, choice{"role", "only those that may be this: voter, gateway or peer"})
 	cmd.AddCommand(t.forgetCommand())
 	return cmd
 }

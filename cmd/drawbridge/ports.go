@@ -11,10 +11,11 @@ import (
 )
 
 func (t *tool) portsCommand() *cobra.Command {
-	cmd := reads(t, &cobra.Command{
+	cmd := lists(t, &cobra.Command{
 		Use:   "ports",
 		Short: "Attachments of this peer to segments and guests",
-	}, reading[[]web.Port]{path: "ports", show: showPorts})
+	}, reading[[]web.Port]{path: "ports", show: showPorts},
+		choice{"kind", "only those of this kind: segment or guest"}, choice{"segment", "only those on this segment"}, choice{"gate", "only those whose gate is like this: open, shut or none"})
 	cmd.AddCommand(t.clearPortCommand())
 	return cmd
 }

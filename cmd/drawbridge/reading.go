@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"github.com/spf13/cobra"
@@ -34,15 +36,23 @@ func reads[T any](t *tool, cmd *cobra.Command, r reading[T]) *cobra.Command {
 		}
 		once := func(raw json.RawMessage) error { return r.write(cmd.Context(), t, c, raw) }
 		if t.watch {
-			return unlessInterrupted(cmd.Context(), c.Watch(cmd.Context(), r.path, q, once))
+			return unlessInterrupted(cmd.Context(), misused(c.Watch(cmd.Context(), r.path, q, once)))
 		}
 		raw, err := c.Raw(cmd.Context(), r.path, q)
 		if err != nil {
-			return err
+			return misused(err)
 		}
 		return once(raw)
 	}
 	return cmd
+}
+
+// misused is a refusal of a question as what it is: nothing but the flags can be wrong with it.
+func misused(err error) error {
+	if r, ok := errors.AsType[*client.Refusal](err); ok && r.Status == http.StatusUnprocessableEntity {
+		return usagef("%v", r)
+	}
+	return err
 }
 
 func (t *tool) readingFlags(cmd *cobra.Command) {

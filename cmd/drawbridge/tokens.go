@@ -96,10 +96,10 @@ func (t *tool) showNewToken(token web.NewToken, quiet bool) error {
 }
 
 func (t *tool) listTokensCommand() *cobra.Command {
-	return reads(t, &cobra.Command{
+	return lists(t, &cobra.Command{
 		Use:   "list",
 		Short: "Invitations, those that ended included",
-	}, reading[[]web.Token]{path: "tokens", show: showTokens})
+	}, reading[[]web.Token]{path: "tokens", show: showTokens}, choice{"state", "only those in this state: valid, expired, used or revoked"})
 }
 
 func showTokens(_ context.Context, _ *client.Client, p *page, tokens []web.Token) error {

@@ -71,7 +71,7 @@ func TestAddressesInUse(t *testing.T) {
 		b.in(t, "host1", "sh", "-c", "ping -c 1 -W 1 -I "+second+" 10.43.0.1 >/dev/null 2>&1; true") // asks who has it
 		return b.addresses(t, "x")[second].Use == "foreign"
 	})
-	events, err := b.api("x").Events(within(t, reachLimit), 0)
+	events, err := b.api("x").Events(within(t, reachLimit), 0, nil)
 	must(t, err)
 	if !slices.ContainsFunc(events, func(e web.Event) bool { return e.Kind == "address_conflict" && strings.Contains(e.Text, second) }) {
 		t.Errorf("no event tells of the conflict about %s", second)

@@ -64,7 +64,7 @@ func (j *journals) ask(node, api string) {
 	j.mu.Lock()
 	after := j.last[node]
 	j.mu.Unlock()
-	events, err := client.New(api).Events(ctx, after)
+	events, err := client.New(api).Events(ctx, after, nil)
 	if err != nil {
 		return
 	}

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -60,9 +61,16 @@ func (c *Client) Segments(ctx context.Context) ([]web.Segment, error) {
 	return get[[]web.Segment](ctx, c, "segments", nil)
 }
 
-// Events asks for the events that are kept with an id above after.
-func (c *Client) Events(ctx context.Context, after uint64) ([]web.Event, error) {
-	return get[[]web.Event](ctx, c, "events", url.Values{"after": {strconv.FormatUint(after, 10)}})
+// Events asks for the events that are kept with an id above after and that filter selects; nil: all.
+func (c *Client) Events(ctx context.Context, after uint64, filter url.Values) ([]web.Event, error) {
+	return get[[]web.Event](ctx, c, "events", since(after, filter))
+}
+
+// since is a filter of events with a place to begin.
+func since(after uint64, filter url.Values) url.Values {
+	q := url.Values{"after": {strconv.FormatUint(after, 10)}}
+	maps.Copy(q, filter)
+	return q
 }
 
 // Tokens asks for the invitations.

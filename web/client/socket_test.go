@@ -49,7 +49,7 @@ func TestSocket(t *testing.T) {
 	n.Happen(web.Event{Kind: "peer_up"})
 	stream, began := make(chan error, 1), make(chan struct{})
 	go func() {
-		stream <- client.New(path).Follow(context.WithoutCancel(ctx), 0, nil, func(web.Event) error { close(began); return nil })
+		stream <- client.New(path).Follow(context.WithoutCancel(ctx), 0, nil, nil, func(web.Event) error { close(began); return nil })
 	}()
 	<-began
 	cancel()

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/drawbridge-net/drawbridge/web"
@@ -30,7 +29,7 @@ type message struct {
 // Watch calls each with the document at path now, and again whenever it has changed, until ctx ends or each
 // fails. Without an error from each, it returns why the stream ended.
 func (c *Client) Watch(ctx context.Context, path string, q url.Values, each func(json.RawMessage) error) error {
-	return c.stream(ctx, path, q, "", func(m message) error {
+	return c.stream(ctx, path, q, func(m message) error {
 		if m.kind != "change" {
 			return nil
 		}
@@ -38,10 +37,10 @@ func (c *Client) Watch(ctx context.Context, path string, q url.Values, each func
 	})
 }
 
-// Follow calls each with every event after an id that is kept and every one to come, until ctx ends or each
-// fails. missed is called with how many events were lost in between; it may be nil.
-func (c *Client) Follow(ctx context.Context, after uint64, missed func(n uint64), each func(web.Event) error) error {
-	return c.stream(ctx, "events", nil, strconv.FormatUint(after, 10), func(m message) error {
+// Follow calls each with every event after an id that is kept and every one to come, as far as filter selects them (nil:
+// all), until ctx ends or each fails. missed is called with how many events were lost in between; it may be nil.
+func (c *Client) Follow(ctx context.Context, after uint64, filter url.Values, missed func(n uint64), each func(web.Event) error) error {
+	return c.stream(ctx, "events", since(after, filter), func(m message) error {
 		if m.kind == "missed" {
 			var lost struct{ Missed uint64 }
 			if err := parse("events", m.data, &lost); err != nil || missed == nil {
@@ -58,10 +57,7 @@ func (c *Client) Follow(ctx context.Context, after uint64, missed func(n uint64)
 	})
 }
 
-func (c *Client) stream(ctx context.Context, path string, q url.Values, last string, each func(message) error) error {
-	if last != "" && last != "0" {
-		q = url.Values{"after": {last}}
-	}
+func (c *Client) stream(ctx context.Context, path string, q url.Values, each func(message) error) error {
 	answer, err := c.call(ctx, http.MethodGet, path, q, "text/event-stream", nil)
 	if err != nil {
 		return err
