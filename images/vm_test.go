@@ -133,7 +133,7 @@ func launch(t *testing.T, m machine, disk string, more ...string) *vm {
 	_ = l.Close()
 	args := []string{
 		"-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-display", "none", "-monitor", "unix:" + v.dir + "/monitor,server=on,wait=off",
-		"-serial", "file:" + v.dir + "/serial", "-serial", "unix:" + v.dir + "/shell,server=on,wait=off", "-device", "virtio-rng-pci,addr=2",
+		"-chardev", "socket,id=screen,path=" + v.dir + "/typed,server=on,wait=off,logfile=" + v.dir + "/serial", "-serial", "chardev:screen", "-serial", "unix:" + v.dir + "/shell,server=on,wait=off", "-device", "virtio-rng-pci,addr=2",
 		"-netdev", "user,id=n0,hostfwd=tcp:" + v.console + "-:8630", "-device", nic + ",netdev=n0,addr=4",
 	}
 	if len(m.sockets) == 0 { // not the first card's subnet: whatever the guest sends there could go either way

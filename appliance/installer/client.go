@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/drawbridge-net/drawbridge/appliance/disks"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 )
 
@@ -19,35 +20,58 @@ type Client struct{ Path string }
 
 // Install has a bundle verified and written. The error of one that was refused is told before a step called write.
 func (c Client) Install(ctx context.Context, bundle *os.File, older bool, progress slot.Progress) (Slots, error) {
-	return c.ask(ctx, Request{Format: Format, Do: DoInstall, Older: older}, bundle, progress)
+	return c.askSlots(ctx, Request{Format: Format, Do: DoInstall, Older: older}, bundle, progress)
 }
 
 // Slots asks how they stand.
 func (c Client) Slots(ctx context.Context) (Slots, error) {
-	return c.ask(ctx, Request{Format: Format, Do: DoSlots}, nil, nil)
+	return c.askSlots(ctx, Request{Format: Format, Do: DoSlots}, nil, nil)
 }
 
 // Rollback has the other slot start next.
 func (c Client) Rollback(ctx context.Context) (Slots, error) {
-	return c.ask(ctx, Request{Format: Format, Do: DoRollback}, nil, nil)
+	return c.askSlots(ctx, Request{Format: Format, Do: DoRollback}, nil, nil)
 }
 
-func (c Client) ask(ctx context.Context, r Request, bundle *os.File, progress slot.Progress) (Slots, error) {
+// Disks asks which ones there are.
+func (c Client) Disks(ctx context.Context) ([]disks.Disk, error) {
+	a, err := c.ask(ctx, Request{Format: Format, Do: DoDisks}, nil, nil)
+	return a.Disks, err
+}
+
+// Copy has this system written to a disk, all of which is overwritten. One that cannot be is refused before that.
+func (c Client) Copy(ctx context.Context, disk string, progress slot.Progress) error {
+	_, err := c.ask(ctx, Request{Format: Format, Do: DoCopy, Disk: disk}, nil, progress)
+	return err
+}
+
+func (c Client) askSlots(ctx context.Context, r Request, bundle *os.File, progress slot.Progress) (Slots, error) {
+	a, err := c.ask(ctx, r, bundle, progress)
+	switch {
+	case err != nil:
+		return Slots{}, err
+	case a.Slots == nil:
+		return Slots{}, errors.New("the update service answered nothing")
+	}
+	return *a.Slots, nil
+}
+
+func (c Client) ask(ctx context.Context, r Request, bundle *os.File, progress slot.Progress) (Answer, error) {
 	conn, err := c.dial(ctx)
 	if err != nil {
-		return Slots{}, err
+		return Answer{}, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if err := send(conn, r, bundle); err != nil {
-		return Slots{}, fmt.Errorf("ask the update service: %w", err)
+		return Answer{}, fmt.Errorf("ask the update service: %w", err)
 	}
 	lines := bufio.NewScanner(conn)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
 		var a Answer
 		if err := json.Unmarshal(lines.Bytes(), &a); err != nil {
-			return Slots{}, fmt.Errorf("answer of the update service: %w", err)
+			return Answer{}, fmt.Errorf("answer of the update service: %w", err)
 		}
 		if !a.End {
 			if progress != nil {
@@ -58,21 +82,19 @@ func (c Client) ask(ctx context.Context, r Request, bundle *os.File, progress sl
 		return a.outcome()
 	}
 	if err := errors.Join(ctx.Err(), lines.Err()); err != nil {
-		return Slots{}, fmt.Errorf("the update service did not answer to the end: %w", err)
+		return Answer{}, fmt.Errorf("the update service did not answer to the end: %w", err)
 	}
-	return Slots{}, errors.New("the update service ended before it was done: journalctl -u drawbridge-update says why")
+	return Answer{}, errors.New("the update service ended before it was done: journalctl -u drawbridge-update says why")
 }
 
-func (a Answer) outcome() (Slots, error) {
+func (a Answer) outcome() (Answer, error) {
 	switch {
 	case a.NoAppliance:
-		return Slots{}, slot.ErrNoAppliance
+		return Answer{}, slot.ErrNoAppliance
 	case a.Error != "":
-		return Slots{}, errors.New(a.Error)
-	case a.Slots == nil:
-		return Slots{}, errors.New("the update service answered nothing")
+		return Answer{}, errors.New(a.Error)
 	}
-	return *a.Slots, nil
+	return a, nil
 }
 
 // dial connects. Where there is no socket there is no appliance, as a rule.

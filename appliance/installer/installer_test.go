@@ -20,6 +20,7 @@ import (
 	"aead.dev/minisign"
 	"golang.org/x/sys/unix"
 
+	"github.com/drawbridge-net/drawbridge/appliance/disks"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 )
 
@@ -52,7 +53,7 @@ func newBench(t *testing.T) *bench {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	s := Server{func() (slot.Machine, error) { return b.m, nil }, slog.New(slog.DiscardHandler)}
+	s := Server{func() (slot.Machine, error) { return b.m, nil }, b.disks, slog.New(slog.DiscardHandler)}
 	go func() { ended <- s.Run(ctx, l, time.Hour) }()
 	t.Cleanup(func() {
 		cancel()
@@ -188,7 +189,7 @@ func TestNoAppliance(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s := Server{func() (slot.Machine, error) { return slot.Machine{}, slot.ErrNoAppliance }, slog.New(slog.DiscardHandler)}
+	s := Server{func() (slot.Machine, error) { return slot.Machine{}, slot.ErrNoAppliance }, b.disks, slog.New(slog.DiscardHandler)}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(t.Context(), l, 50*time.Millisecond) }() // and it ends by itself
 	if _, err := (Client{b.Path + "2"}).Slots(t.Context()); !errors.Is(err, slot.ErrNoAppliance) {
@@ -228,8 +229,40 @@ func TestStrangeMessages(t *testing.T) {
 	}
 }
 
+// TestCopyOverTheSocket: a disk that must not be written to is refused, also when it is asked for by name. The copy itself is a matter
+// of package slot.
+func TestCopyOverTheSocket(t *testing.T) {
+	b := newBench(t)
+	for _, dir := range []string{"sys/vda", "sys/vdb", "dev"} {
+		if err := os.MkdirAll(filepath.Join(b.dir, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.write(t, "mounts", nil)
+	for _, name := range []string{"vda", "vdb"} {
+		b.write(t, "dev/"+name, make([]byte, 4<<20))
+		b.write(t, "sys/"+name+"/size", []byte("8192\n"))
+	}
+	all, err := b.Disks(t.Context())
+	if err != nil || len(all) != 2 || all[0].Refused == "" || all[1].Refused != "" {
+		t.Fatalf("%+v: %v", all, err)
+	}
+	for disk, says := range map[string]string{"vda": "is the disk that this appliance runs from", "vdc": "there is no disk vdc", "vdb": "no valid GPT", "../vdb": "request not understood", "": "request not understood"} {
+		if err := b.Copy(t.Context(), disk, nil); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want %s", disk, err, says)
+		}
+	}
+	if text, err := os.ReadFile(b.dir + "/dev/vdb"); err != nil || len(bytes.Trim(text, "\x00")) != 0 {
+		t.Error("something was written")
+	}
+}
+
+func (b *bench) disks() (disks.Host, error) {
+	return disks.Host{Sys: b.dir + "/sys", Dev: b.dir + "/dev", Mounts: b.dir + "/mounts", From: b.dir + "/dev/vda", Least: 1 << 20}, nil
+}
+
 func FuzzParseRequest(f *testing.F) {
-	for _, seed := range []string{`{"format":1,"do":"install","older":true}`, `{"format":1,"do":"slots"}`, `{"format":2,"do":"rollback"}`, `{"format":1,"do":"slots","older":true}`, "{}{}", ""} {
+	for _, seed := range []string{`{"format":1,"do":"install","older":true}`, `{"format":1,"do":"slots"}`, `{"format":2,"do":"rollback"}`, `{"format":1,"do":"slots","older":true}`, `{"format":1,"do":"disks"}`, `{"format":1,"do":"copy","disk":"sda"}`, "{}{}", ""} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {

@@ -9,8 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/drawbridge-net/drawbridge/appliance/disks"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 )
 
@@ -26,6 +29,8 @@ const (
 	DoInstall  = "install"  // the bundle comes with the request, as a file descriptor
 	DoSlots    = "slots"    // how the slots stand
 	DoRollback = "rollback" // start the other slot from now on
+	DoDisks    = "disks"    // which disks there are, and what is on them
+	DoCopy     = "copy"     // write this system to another disk, all of which is overwritten
 )
 
 // maxLine bounds a request and an answer in bytes: a few short fields, and the reason of a failure.
@@ -36,6 +41,7 @@ type Request struct {
 	Format int    `json:"format"`
 	Do     string `json:"do"`
 	Older  bool   `json:"older,omitempty"` // install: also a bundle that is not newer than what runs
+	Disk   string `json:"disk,omitempty"`  // copy: its name, such as sda
 }
 
 // ErrRequest is about a request that makes no sense.
@@ -55,23 +61,27 @@ func ParseRequest(line []byte) (Request, error) {
 	switch {
 	case r.Format != Format:
 		return Request{}, fmt.Errorf("%w: format %d, and this is %d: restart the machine, so that all of it is of one release", ErrRequest, r.Format, Format)
-	case r.Do != DoInstall && r.Do != DoSlots && r.Do != DoRollback:
+	case !slices.Contains([]string{DoInstall, DoSlots, DoRollback, DoDisks, DoCopy}, r.Do):
 		return Request{}, fmt.Errorf("%w: %q", ErrRequest, r.Do)
 	case r.Older && r.Do != DoInstall:
 		return Request{}, fmt.Errorf("%w: older is about an installation", ErrRequest)
+	case (r.Disk == "") == (r.Do == DoCopy) || strings.ContainsAny(r.Disk, "/\x00"):
+		return Request{}, fmt.Errorf("%w: a copy wants the name of a disk, and nothing else does", ErrRequest)
 	}
 	return r, nil
 }
 
 // Answer is a line of the service. The last one has End; those before it tell how far an installation is.
 type Answer struct {
-	Step        string `json:"step,omitempty"` // verify, write
+	Step        string `json:"step,omitempty"` // verify, write; of a copy: copy
 	Done        int64  `json:"done,omitempty"` // bytes
 	Total       int64  `json:"total,omitempty"`
 	End         bool   `json:"end,omitempty"`
 	Error       string `json:"error,omitempty"`        // why it was not done
 	NoAppliance bool   `json:"no_appliance,omitempty"` // that is why
 	Slots       *Slots `json:"slots,omitempty"`        // how they stand now
+
+	Disks []disks.Disk `json:"disks,omitempty"` // that this machine has
 }
 
 // Slots is how the slots of an appliance stand.

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/drawbridge-net/drawbridge/appliance/disks"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 )
 
@@ -28,6 +29,7 @@ const (
 // Server carries out requests with the rights of its process.
 type Server struct {
 	Machine func() (slot.Machine, error) // that it is about, read anew for every request
+	Disks   func() (disks.Host, error)   // that it has, likewise
 	Log     *slog.Logger
 }
 
@@ -60,14 +62,14 @@ func (s *Server) Run(ctx context.Context, l *net.UnixListener, idle time.Duratio
 func (s *Server) answer(conn *net.UnixConn) {
 	t := &teller{conn: conn}
 	request, bundle, err := receive(conn)
-	var slots *Slots
+	var end Answer
 	if err == nil {
-		slots, err = s.do(request, bundle, t)
+		end, err = s.do(request, bundle, t)
 	}
 	if bundle != nil {
 		_ = bundle.Close()
 	}
-	end := Answer{End: true, Slots: slots}
+	end.End = true
 	if err != nil {
 		s.Log.Warn("request refused or not carried out", "request", request.Do, "err", err)
 		end.Error, end.NoAppliance = err.Error(), errors.Is(err, slot.ErrNoAppliance)
@@ -75,7 +77,36 @@ func (s *Server) answer(conn *net.UnixConn) {
 	t.tell(end)
 }
 
-func (s *Server) do(r Request, bundle *os.File, t *teller) (*Slots, error) {
+func (s *Server) do(r Request, bundle *os.File, t *teller) (a Answer, err error) {
+	switch r.Do {
+	case DoDisks, DoCopy:
+		a.Disks, err = s.disks(r, t)
+	default:
+		a.Slots, err = s.slots(r, bundle, t)
+	}
+	return a, err
+}
+
+// disks tells what there is, after it has written to one if that was asked for.
+func (s *Server) disks(r Request, t *teller) ([]disks.Disk, error) {
+	h, err := s.Disks()
+	if err != nil {
+		return nil, err
+	}
+	if r.Do == DoCopy {
+		d, err := h.Find(r.Disk)
+		if err != nil {
+			return nil, err
+		}
+		if err := slot.Install(h.From, h.Path(d), t.progress()); err != nil {
+			return nil, fmt.Errorf("install on %s: %w", h.Path(d), err)
+		}
+		s.Log.Info("this system was written to another disk", "disk", h.Path(d), "model", d.Model, "held", d.Holds)
+	}
+	return h.List()
+}
+
+func (s *Server) slots(r Request, bundle *os.File, t *teller) (*Slots, error) {
 	m, err := s.Machine()
 	if err != nil {
 		return nil, err
@@ -105,9 +136,7 @@ func (s *Server) install(m slot.Machine, bundle *os.File, t *teller) error {
 		return fmt.Errorf("%w: it is no regular file of at most %d bytes", slot.ErrNotBundle, slot.MaxBundle)
 	}
 	// The offset of the file is the client's, too. What the client changes in it meanwhile is found by its checksum.
-	manifest, err := m.Update(io.NewSectionReader(bundle, 0, about.Size()), func(step string, done, total int64) {
-		t.tell(Answer{Step: step, Done: done, Total: total})
-	})
+	manifest, err := m.Update(io.NewSectionReader(bundle, 0, about.Size()), t.progress())
 	if err == nil {
 		s.Log.Info("update installed", "slot", m.Running.Other(), "version", manifest.Version, "release", manifest.Release)
 	}
@@ -162,6 +191,10 @@ func attached(rights []byte) (files []*os.File) {
 type teller struct {
 	conn net.Conn
 	gone bool
+}
+
+func (t *teller) progress() slot.Progress {
+	return func(step string, done, total int64) { t.tell(Answer{Step: step, Done: done, Total: total}) }
 }
 
 func (t *teller) tell(a Answer) {

@@ -6,25 +6,52 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // minState is the least room for the state, in bytes: identity, configuration, logs.
 const minState = 32 << 20
 
 // Install writes the system of one disk to another: loader, both slots and the boot state, not identity and keys. The
-// partition table comes last, so that a copy that was cut short is no disk that starts.
+// partition table comes last, so that a copy that was cut short is no disk that starts. The kernel refuses a target of which
+// anything is in use, and lets nobody use it meanwhile (open(2), O_EXCL).
 func Install(from, to string, progress Progress) error {
 	source, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
-	target, err := os.OpenFile(to, os.O_RDWR, 0)
+	target, err := os.OpenFile(to, os.O_RDWR|unix.O_EXCL, 0)
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("%s is in use: unmount it, or start this machine without what uses it", to)
+	}
 	if err != nil {
 		return err
 	}
 	return errors.Join(install(source, target, progress), target.Close())
 }
+
+// Needs is how many bytes a disk must have at least for the system of another one.
+func Needs(from string) (int64, error) {
+	source, err := os.Open(from)
+	if err != nil {
+		return 0, err
+	}
+	defer source.Close()
+	size, err := source.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	t, err := ReadTable(source, size)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", from, err)
+	}
+	state, err := t.Find("state")
+	return needs(state), err
+}
+
+func needs(state Partition) int64 { return state.Offset + minState + 2*align }
 
 func install(source, target *os.File, progress Progress) error {
 	sizes := map[*os.File]int64{}
@@ -43,8 +70,8 @@ func install(source, target *os.File, progress Progress) error {
 	if err != nil {
 		return err
 	}
-	if sizes[target] < state.Offset+minState+2*align {
-		return fmt.Errorf("%s has %d MiB; the appliance needs %d", target.Name(), sizes[target]/align, (state.Offset+minState)/align+2)
+	if sizes[target] < needs(state) {
+		return fmt.Errorf("%s has %d MiB; the appliance needs %d", target.Name(), sizes[target]/align, needs(state)/align)
 	}
 	state.Size = align // whatever its size is here: it grows at the first start
 	t.shrink(state)

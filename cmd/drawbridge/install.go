@@ -14,6 +14,7 @@ import (
 
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/appliance/disks"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/web"
@@ -38,31 +39,34 @@ func (t *tool) installCommand() *cobra.Command {
 	return cmd
 }
 
+// install writes with the rights of this process; the status screen has the update service do it.
 func (t *tool) install(target string) error {
-	if _, err := slot.This(); err != nil {
-		return err
-	}
-	from, err := slot.Disk(slot.BootFile)
+	h, err := otherDisks()
 	if err != nil {
 		return err
 	}
-	mounts, err := os.ReadFile("/proc/self/mounts")
+	d, err := h.Find(target)
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(string(mounts)) {
-		if strings.HasPrefix(line, target) {
-			return fmt.Errorf("%s is in use: unmount %s first", target, strings.Fields(line)[0])
-		}
-	}
-	if target == from {
-		return fmt.Errorf("%s is the disk that this appliance runs from", target)
-	}
-	if err := slot.Install(from, target, t.percent()); err != nil {
+	if err := slot.Install(h.From, h.Path(d), t.percent()); err != nil {
 		return fmt.Errorf("install on %s: %w", target, err)
 	}
 	fmt.Fprintf(t.out, "%s is written: take out the medium and restart\n", target)
 	return nil
+}
+
+// otherDisks are those of an appliance, with the one that it runs from.
+func otherDisks() (disks.Host, error) {
+	if _, err := slot.This(); err != nil {
+		return disks.Host{}, err
+	}
+	from, err := slot.Disk(slot.BootFile)
+	if err != nil {
+		return disks.Host{}, err
+	}
+	least, err := slot.Needs(from)
+	return disks.This(from, least), err
 }
 
 func (t *tool) factoryResetCommand() *cobra.Command {

@@ -9,13 +9,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/appliance/installer"
+	"github.com/drawbridge-net/drawbridge/appliance/screen"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
-	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
@@ -29,10 +32,14 @@ func (t *tool) screenCommand() *cobra.Command {
 
 const screenEvery = 2 * time.Second
 
-// screen draws what has changed, and takes orders by lines.
+// screen draws what has changed, and takes orders by lines. What takes long is done beside it, and tells the screen.
 func (t *tool) screen(ctx context.Context) error {
-	lines := make(chan string)
-	go func() {
+	ctx, cancel := context.WithCancel(ctx)
+	lines, tell := make(chan string), make(chan func(*screen.Screen))
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	go func() { // it ends with the process: a read from a terminal cannot be interrupted
 		for s := bufio.NewScanner(t.in); s.Scan(); {
 			select {
 			case lines <- s.Text():
@@ -43,9 +50,10 @@ func (t *tool) screen(ctx context.Context) error {
 	}()
 	tick := time.NewTicker(screenEvery)
 	defer tick.Stop()
-	shown := ""
+	var s screen.Screen
+	home, shown := t.home(ctx), ""
 	for {
-		if now := t.screenText(ctx); now != shown {
+		if now := s.Text(home); now != shown {
 			shown = now
 			fmt.Fprint(t.out, "\x1b[2J\x1b[H"+strings.ReplaceAll(now, "\n", "\r\n"))
 		}
@@ -53,13 +61,26 @@ func (t *tool) screen(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case line := <-lines:
-			fmt.Fprint(t.out, "\r\n")
-			if err := t.screenOrder(ctx, strings.Fields(line)); err != nil {
-				fmt.Fprintf(t.out, "%v\r\n", err)
-			}
-			shown = ""
-			<-tick.C
+			order := s.Line(line, home)
+			shown = "" // what was typed stands there too
+			work.Go(func() {
+				news := t.screenOrder(ctx, order, func(f func(*screen.Screen)) {
+					select {
+					case tell <- f:
+					case <-ctx.Done():
+					}
+				})
+				if news != nil {
+					select {
+					case tell <- news:
+					case <-ctx.Done():
+					}
+				}
+			})
+		case f := <-tell:
+			f(&s)
 		case <-tick.C:
+			home = t.home(ctx)
 		}
 	}
 }
@@ -68,36 +89,51 @@ func (t *tool) screen(ctx context.Context) error {
 const orderDir = "/run/drawbridge-orders"
 
 // screenOrder does what was typed; who stands before the machine may.
-func (t *tool) screenOrder(ctx context.Context, words []string) error {
-	switch {
-	case len(words) == 0:
+func (t *tool) screenOrder(ctx context.Context, o screen.Order, tell func(func(*screen.Screen))) (news func(*screen.Screen)) {
+	service := installer.Client{Path: installer.Socket}
+	var err error
+	switch o.Do {
+	case screen.Nothing:
 		return nil
-	case len(words) == 1 && words[0] == "reboot", len(words) == 2 && words[0] == "reset" && words[1] == "everything":
-		if err := os.WriteFile(filepath.Join(orderDir, words[0]), nil, 0o644); err != nil {
-			return err
-		}
-		fmt.Fprint(t.out, "restarting\r\n")
-		return nil
-	case len(words) == 2 && words[0] == "drill" && isSetUp():
-		return t.screenDrill(ctx, words[1])
-	case isSetUp(), len(words) < 2, bootProblem() != "":
-		return fmt.Errorf("not understood: %s", strings.Join(words, " "))
+	case screen.Reboot:
+		err = os.WriteFile(filepath.Join(orderDir, "reboot"), nil, 0o644)
+	case screen.Reset:
+		err = os.WriteFile(filepath.Join(orderDir, "reset"), nil, 0o644)
+	case screen.Drill:
+		return t.screenDrill(ctx, o.Words[0])
+	case screen.Found:
+		err = t.screenSetup(ctx, "network", o.Words)
+	case screen.Join:
+		err = t.screenSetup(ctx, "token", o.Words)
+	case screen.Look:
+		all, err := service.Disks(ctx)
+		clean(&all)
+		return func(s *screen.Screen) { s.Disks(all, err) }
+	case screen.Install:
+		err := service.Copy(ctx, o.Words[0], func(what string, done, total int64) {
+			tell(func(s *screen.Screen) { s.Progress(what, done, total) })
+		})
+		return func(s *screen.Screen) { s.Ended(err) }
 	}
-	return t.screenSetup(ctx, words)
+	switch {
+	case err != nil:
+		return func(s *screen.Screen) { s.Say(err.Error()) }
+	case o.Do == screen.Found, o.Do == screen.Join:
+		return func(s *screen.Screen) { s.Say("this machine is set up; its gateway starts") }
+	}
+	return nil
 }
 
-func (t *tool) screenDrill(ctx context.Context, segment string) error {
+func (t *tool) screenDrill(ctx context.Context, segment string) func(*screen.Screen) {
+	said := "the drill has begun; drawbridge drill list, and the web console, show its report"
 	c, err := t.client()
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = c.Drill(ctx, segment, web.DrillRequest{By: "status screen"})
 	}
-	o, err := c.Drill(ctx, segment, web.DrillRequest{By: "status screen"})
 	if err != nil {
-		return err
+		said = err.Error()
 	}
-	clean(&o)
-	fmt.Fprintf(t.out, "the drill has begun; drawbridge drill list, and the web console, show its report\r\n")
-	return nil
+	return func(s *screen.Screen) { s.Say(said) }
 }
 
 // isSetUp looks for the file that a first set-up writes last. The appliance keeps its state nowhere else.
@@ -111,56 +147,37 @@ func bootProblem() string {
 	return string(text)
 }
 
-// screenSetup sets up a machine that has not been.
-func (t *tool) screenSetup(ctx context.Context, words []string) error {
+// screenSetup sets up a machine that has not been, by the file that words[0] would be on a medium, and a name.
+func (t *tool) screenSetup(ctx context.Context, file string, words []string) error {
 	dir, err := os.MkdirTemp("", "setup")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	files := map[string]string{}
-	switch words[0] {
-	case "found":
-		files["network"] = words[1]
-	case "join":
-		if _, err := secure.ParseToken(words[1]); err != nil {
-			return err
-		}
-		files["token"] = words[1]
-	default:
-		return fmt.Errorf("not understood: %s", words[0])
-	}
-	if len(words) > 2 {
-		files["name"] = words[2]
+	files := map[string]string{file: words[0]}
+	if len(words) > 1 {
+		files["name"] = words[1]
 	}
 	for name, text := range files {
-		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
 	return t.provision(ctx, dir)
 }
 
-func (t *tool) screenText(ctx context.Context) string {
+// home asks the machine how it does.
+func (t *tool) home(ctx context.Context) screen.Home {
 	ctx, cancel := context.WithTimeout(ctx, screenEvery)
 	defer cancel()
-	var b strings.Builder
-	fmt.Fprintf(&b, "Drawbridge %s\n\n", version)
-	for _, p := range screenProblems() {
-		fmt.Fprintf(&b, "problem      %s\n", p)
-	}
-	addrs := addresses()
-	fmt.Fprintf(&b, "addresses    %s\n", orUnknown(strings.Join(addrs, ", ")))
+	h := screen.Home{Version: version, Problems: screenProblems(), Addresses: addresses()}
 	switch {
 	case isSetUp():
-		t.screenPeer(ctx, &b, addrs)
-		b.WriteString("\nreboot | drill SEGMENT | reset everything\n")
+		h.Standing, h.Peer = screen.SetUp, t.screenPeer(ctx, h.Addresses)
 	case bootProblem() != "":
-		b.WriteString("\nreboot | reset everything\n")
-	default:
-		b.WriteString("\nThis machine has not been set up. Type one of:\n\n  found NETWORK NAME    a new network, with this machine as its first peer\n  join TOKEN NAME       a network that invited it (drawbridge token create)\n  reboot\n\n> ")
+		h.Standing = screen.Broken
 	}
-	return b.String()
+	return h
 }
 
 // screenProblems is what this machine itself has to say, whether or not its daemon runs.
@@ -169,7 +186,7 @@ func screenProblems() (all []string) {
 	failed, _ := os.ReadFile(slot.FailedFile)
 	for _, text := range []string{bootProblem(), string(setup), string(failed)} {
 		if text = strings.TrimSpace(text); text != "" {
-			all = append(all, strings.ReplaceAll(text, "\n", "\n             "))
+			all = append(all, text)
 		}
 	}
 	if free, total := room("/var"); free < total/20 {
@@ -187,41 +204,41 @@ func room(path string) (free, total uint64) {
 	return fs.Bavail * uint64(fs.Bsize), fs.Blocks * uint64(fs.Bsize)
 }
 
-func (t *tool) screenPeer(ctx context.Context, b *strings.Builder, addrs []string) {
+// screenPeer asks the daemon; nil: it does not answer.
+func (t *tool) screenPeer(ctx context.Context, addrs []string) *screen.Peer {
 	c, err := t.client()
 	if err != nil {
-		fmt.Fprintf(b, "%v\n", err)
-		return
+		return nil
 	}
 	s, err := c.Status(ctx)
 	if err != nil {
-		b.WriteString("the gateway is starting\n")
-		return
+		return nil
 	}
 	clean(&s)
-	fmt.Fprintf(b, "peer         %s (%s) in network %s\n", s.Name, list(s.Roles), s.Network.Name)
+	p := &screen.Peer{Name: s.Name, Roles: list(s.Roles), Network: s.Network.Name}
 	segments, _ := c.Segments(ctx) // none: they are not shown
 	clean(&segments)
 	for _, g := range segments {
-		active := "nobody"
+		one := screen.Segment{Name: g.Name}
 		if g.Active != nil {
-			active = *g.Active
+			one.Active = *g.Active
 		}
-		fmt.Fprintf(b, "segment      %s: %s is active\n", g.Name, active)
+		p.Segments = append(p.Segments, one)
 	}
-	for _, p := range s.Problems {
-		fmt.Fprintf(b, "problem      %s\n", p.Summary)
+	for _, w := range s.Problems {
+		p.Problems = append(p.Problems, w.Summary)
 	}
 	for _, a := range addrs {
-		fmt.Fprintf(b, "console      https://%s/\n", net.JoinHostPort(a, "8630"))
+		p.Consoles = append(p.Consoles, fmt.Sprintf("https://%s/", net.JoinHostPort(a, config.ConsolePort)))
 	}
 	var cert web.Certificate
 	if text, err := c.Raw(ctx, "certificate", nil); err == nil && json.Unmarshal(text, &cert) == nil {
-		fmt.Fprintf(b, "fingerprint  %s\n", cert.Fingerprint)
+		p.Fingerprint = cert.Fingerprint
 	}
-	if code, err := c.FirstRunCode(ctx); err == nil && code.Code != "" {
-		fmt.Fprintf(b, "\nThere are no users yet. One-time code for the console:\n\n    %s\n", code.Code)
+	if code, err := c.FirstRunCode(ctx); err == nil {
+		p.Code = code.Code
 	}
+	return p
 }
 
 // addresses are those at which this host can be reached.

@@ -80,7 +80,7 @@ func (t *tool) serveUpdates(ctx context.Context) error {
 		return usagef("drawbridge-update.socket starts this")
 	}
 	log := slog.New(slog.NewTextHandler(t.err, &slog.HandlerOptions{ReplaceAttr: undated}))
-	return (&installer.Server{Machine: slot.This, Log: log}).Run(ctx, l, installer.Idle)
+	return (&installer.Server{Machine: slot.This, Disks: otherDisks, Log: log}).Run(ctx, l, installer.Idle)
 }
 
 // sendUpdate has the daemon do it.
