@@ -15,9 +15,9 @@ import (
 	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
 )
 
-// PinnedAt is where everything of ours stands that the kernel keeps beyond a process: maps and programs of the gate and
-// the forwarding plane. A BPF file system is mounted at /sys/fs/bpf.
-const PinnedAt = "/sys/fs/bpf/drawbridge"
+// PinnedAt is where everything of ours stands that the kernel keeps beyond a process. What other network namespaces pinned there is
+// none of ours.
+const PinnedAt = kernel.Pins
 
 // Kinds of leftovers.
 const (
@@ -30,7 +30,11 @@ const (
 // leftovers finds what a former run left. While the daemon runs, what is pinned is in use.
 func (g *gatherer) leftovers(running bool) (all []Leftover) {
 	if !running {
-		all = append(pinned(g.path(PinnedAt)), guarded()...)
+		folders, _ := kernel.LeftPins(g.path(PinnedAt)) // not allowed to see: root will be
+		for _, dir := range folders {
+			all = append(all, pinned(dir)...)
+		}
+		all = append(all, guarded()...)
 		all = append(all, engines()...)
 	}
 	if dead(g.cfg.Socket) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
 )
 
 // healthy is a gateway on which there is nothing to say.
@@ -314,7 +315,12 @@ func TestGather(t *testing.T) {
 
 func TestCleanRemovesWhatIsDeadAndNothingElse(t *testing.T) {
 	root := t.TempDir()
-	put(t, root+PinnedAt+"/office/deadline", "")
+	here, err := kernel.Namespace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, root+PinnedAt+"/"+here+"/dbk1/life", "")
+	put(t, root+PinnedAt+"/elsewhere/dbk1/life", "")
 	put(t, root+"/alive.sock", "not a socket")
 	listen := func(name string) *net.UnixListener {
 		l, err := net.ListenUnix("unix", &net.UnixAddr{Name: root + name})
@@ -349,8 +355,8 @@ func TestCleanRemovesWhatIsDeadAndNothingElse(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := os.Stat(root + PinnedAt); err == nil {
-		t.Error("pinned objects are still there")
+	if all, _ := filepath.Glob(root + PinnedAt + "/*"); len(all) != 1 || filepath.Base(all[0]) != "elsewhere" {
+		t.Errorf("pinned objects: %v; want those of another network namespace", all)
 	}
 }
 

@@ -4,15 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // Clean removes what engines have left in the network namespace of the calling thread, whichever process made it: programs
-// on all interfaces, the VXLAN devices they stand on, and all pins below the folder. It answers what it removed, in words. For when
-// no daemon runs: one that does is cut off.
+// on all interfaces, the VXLAN devices they stand on, and this namespace's pins below the folder, with those that nobody can adopt any
+// more. It answers what it removed, in words. For when no daemon runs: one that does is cut off.
 func Clean(pins string) (removed []string, err error) {
 	links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -28,14 +31,52 @@ func Clean(pins string) (removed []string, err error) {
 		done, err := cleanLink(links, link)
 		removed, errs = append(removed, done...), append(errs, err)
 	}
-	if _, err := os.Stat(pins); err == nil {
-		if err := os.RemoveAll(pins); err != nil {
+	folders, err := LeftPins(pins)
+	errs = append(errs, err)
+	for _, folder := range folders {
+		if err := os.RemoveAll(folder); err != nil {
 			errs = append(errs, fmt.Errorf("remove pins: %w", err))
-		} else {
-			removed = append(removed, "pins in "+pins)
+			continue
 		}
+		removed = append(removed, "pins in "+folder)
 	}
 	return removed, errors.Join(errs...)
+}
+
+// orphaned is for how long an engine was not renewed before anybody may remove its pins, from any namespace: that of a test is
+// gone, and no engine is adopted after some seconds. Whoever was paused for so long loses an adoption by it and nothing else.
+const orphaned = time.Hour
+
+// LeftPins lists the folders of pins below root that are for whoever cleans in the network namespace of the calling thread: its own, and
+// other namespaces' that are orphaned. Another's are left alone.
+func LeftPins(root string) (folders []string, err error) {
+	here, err := Namespace()
+	if err != nil {
+		return nil, err
+	}
+	all, _ := filepath.Glob(filepath.Join(root, "*")) // the pattern is good
+	for _, folder := range all {
+		if filepath.Base(folder) == here || abandoned(folder) {
+			folders = append(folders, folder)
+		}
+	}
+	return folders, nil
+}
+
+// abandoned reports whether no engine of a namespace was renewed for long. One that cannot be read is not ours.
+func abandoned(folder string) bool {
+	all, _ := filepath.Glob(filepath.Join(folder, "*", "*", mapLife)) // the pattern is good
+	for _, path := range all {
+		m, err := ebpf.LoadPinnedMap(path, nil)
+		if err != nil {
+			return false
+		}
+		left, err := lives(m)
+		if err = errors.Join(err, m.Close()); err != nil || left > -orphaned {
+			return false
+		}
+	}
+	return len(all) > 0
 }
 
 // Left lists the interfaces in the network namespace of the calling thread that have programs of an engine, tunnels among them.

@@ -24,7 +24,10 @@ type Options struct {
 	Device string        // name of the VXLAN device, at most 15 bytes
 	Port   uint16        // UDP port of the overlay
 	Settle time.Duration // how long an address must have been silent before it may turn up elsewhere
-	Pins   string        // folder for this engine in a BPF file system, from which the next process adopts it; empty: none
+	Pins   string        // folder for all engines in a BPF file system, from which the next process adopts this one; empty: none
+
+	// Identity is what must be the same for the next process to go on with the maps: whose engine it is, and its ports.
+	Identity string
 }
 
 // Engine is the data path of one overlay. Any goroutine may use it; Run is for one.
@@ -36,46 +39,79 @@ type Engine struct {
 	events  *ringbuf.Reader
 	links   *netlink.Handle
 	tunnel  netlink.Link
-	adopted bool // the maps were there before
+	folder  string // of this engine's pins; empty: none
 
 	mu    sync.Mutex // guards what follows, and the order of writes to the maps that Apply writes
 	guard *attachment
 	ports map[int]*attachment
 }
 
-// Load puts maps, programs and the tunnel device into the kernel, in the network namespace of the calling thread, or adopts
-// what an earlier process pinned. Nothing is forwarded before Renew. The error wraps ErrNotSupported when the kernel or
-// the privileges of the process do not allow it, and carries the verifier's log when that refused a program.
+// Load puts maps, programs and the tunnel device into the kernel, in the network namespace of the calling thread, in place of
+// what an earlier process left of this engine. Nothing is forwarded before Renew. The error wraps ErrNotSupported when the kernel or
+// the privileges of the process do not allow it, and carries the verifier's log when that refused a program; ErrNoPins when only
+// pinning failed.
 func Load(o Options) (*Engine, error) {
-	spec, err := object()
+	e, err := prepare(o)
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: o, spec: spec, maps: map[string]*ebpf.Map{}, ports: map[int]*attachment{}}
-	if err := e.open(); err != nil {
-		return nil, errors.Join(err, e.Close())
+	if err = e.createMaps(); err == nil {
+		e.tunnel, err = e.openTunnel()
+	}
+	if err == nil {
+		err = e.begin()
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.Remove())
 	}
 	return e, nil
 }
 
-func (e *Engine) open() (err error) {
+// Adopt goes on with what an earlier process pinned in the same namespace under the same fingerprint, while that may still forward. The
+// UDP port is the earlier one's (Port). Nothing is renewed by it: what was left forwards as long as it would have, through the programs
+// and gates of that process, until AddPort replaces them. The error wraps ErrNotAdopted; nothing has been changed then.
+func Adopt(o Options) (*Engine, error) {
+	e, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	if err = e.adoptMaps(); err == nil {
+		err = e.adoptTunnel()
+	}
+	if err == nil {
+		err = e.begin()
+	}
+	if err != nil {
+		return nil, errors.Join(err, e.release())
+	}
+	return e, nil
+}
+
+func prepare(o Options) (e *Engine, err error) {
+	e = &Engine{options: o, maps: map[string]*ebpf.Map{}, ports: map[int]*attachment{}}
+	if e.spec, err = object(); err != nil {
+		return nil, err
+	}
+	if o.Pins != "" {
+		if e.folder, err = o.folder(); err != nil {
+			return nil, err
+		}
+	}
 	if e.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
-		return fmt.Errorf("netlink: %w", err)
+		return nil, fmt.Errorf("netlink: %w", err)
 	}
-	if err := e.openMaps(); err != nil {
-		return err
-	}
+	return e, nil
+}
+
+func (e *Engine) begin() (err error) {
 	if e.events, err = ringbuf.NewReader(e.maps[mapEvents]); err != nil {
 		return fmt.Errorf("read the ring buffer: %w: %w", ErrNotSupported, err)
-	}
-	if e.tunnel, err = e.openTunnel(); err != nil {
-		return err
 	}
 	return e.guardTunnel()
 }
 
-// Adopted reports whether an earlier process's maps were taken over: addresses are known, and so are peers.
-func (e *Engine) Adopted() bool { return e.adopted }
+// Port is the UDP port of the tunnel.
+func (e *Engine) Port() uint16 { return e.options.Port }
 
 // Renew lets the engine forward for d from now on. A daemon that is gone does not renew, and then guests are cut
 // off too: nobody would find a loop among them.
@@ -102,7 +138,7 @@ func coarse() (time.Duration, error) {
 // Close gives the engine's descriptors back. What is pinned stays and forwards for as long as it was renewed, for the
 // next process to adopt; without pins everything is removed.
 func (e *Engine) Close() error {
-	if e.options.Pins == "" {
+	if e.folder == "" {
 		return e.Remove()
 	}
 	e.mu.Lock()

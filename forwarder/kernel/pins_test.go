@@ -1,8 +1,7 @@
 package kernel
 
 import (
-	"os"
-	"path/filepath"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -19,20 +18,31 @@ func pinning(t *testing.T, l *lab) (folder string) {
 	t.Cleanup(func() { must(t, unix.Unmount(folder, unix.MNT_DETACH)) })
 	for _, d := range l.nodes {
 		must(t, d.e.Close())
-		d.e = reload(t, d, filepath.Join(folder, d.ns.Name()))
+		d.e, _ = reload(t, d, folder)
 		must(t, d.e.Renew(time.Hour), d.addPort("lan0", Port{Self: d.short, Gate: -1}))
 	}
 	l.apply()
 	return folder
 }
 
-func reload(t *testing.T, d *node, pins string) (e *Engine) {
+// pinned is how the engines of a test are pinned.
+func pinned(folder string) Options {
+	return Options{Device: "dbk0", Port: 4790, Settle: 300 * time.Millisecond, Pins: folder, Identity: "lan0"}
+}
+
+// reload is what a new process does: it goes on with what it finds, if it can.
+func reload(t *testing.T, d *node, folder string) (e *Engine, adopted bool) {
 	t.Helper()
 	must(t, d.ns.Do(func() (err error) {
-		e, err = Load(Options{Device: "dbk0", Port: 4790, Settle: 300 * time.Millisecond, Pins: pins})
+		if e, err = Adopt(pinned(folder)); errors.Is(err, ErrNotAdopted) {
+			t.Log(err)
+			e, err = Load(pinned(folder))
+			return err
+		}
+		adopted = true
 		return err
 	}))
-	return e
+	return e, adopted
 }
 
 func TestNextProcessAdoptsWhatGoesOnForwarding(t *testing.T) {
@@ -47,8 +57,8 @@ func TestNextProcessAdoptsWhatGoesOnForwarding(t *testing.T) {
 	if n := b.copies(f, mark); n != 1 {
 		t.Errorf("with nobody at home %d copies arrive, want 1", n)
 	}
-	d.e = reload(t, d, filepath.Join(folder, d.ns.Name()))
-	if !d.e.Adopted() {
+	var adopted bool
+	if d.e, adopted = reload(t, d, folder); !adopted {
 		t.Fatal("the maps were not adopted")
 	}
 	all, err := d.e.MACs()
@@ -69,18 +79,27 @@ func TestNextProcessAdoptsWhatGoesOnForwarding(t *testing.T) {
 		t.Errorf("after the adoption %d copies arrive, want 1", n)
 	}
 	must(t, d.e.Remove())
-	if _, err := os.Stat(filepath.Join(folder, d.ns.Name())); err == nil {
-		t.Error("pins are left")
+	if left := pinsOf(t, d, folder); len(left) != 0 {
+		t.Error("pins are left:", left)
 	}
 	if _, err := d.ns.IndexOf("dbk0"); err == nil {
 		t.Error("the tunnel is left")
 	}
-	d.e = reload(t, d, filepath.Join(folder, d.ns.Name()))
-	if d.e.Adopted() {
+	if d.e, adopted = reload(t, d, folder); adopted {
 		t.Error("adopted what was removed")
 	}
 	must(t, l.nodes[2].e.Remove(), d.e.Remove())
 	l.nodes[1].e, l.nodes[2].e = newEmpty(), newEmpty()
+}
+
+// pinsOf lists the folders of pins that are for whoever cleans at a node.
+func pinsOf(t *testing.T, d *node, folder string) (left []string) {
+	t.Helper()
+	must(t, d.ns.Do(func() (err error) {
+		left, err = LeftPins(folder)
+		return err
+	}))
+	return left
 }
 
 // newEmpty is an engine that has nothing to close.
@@ -92,7 +111,7 @@ func TestPortsOfTheEarlierProcessArePruned(t *testing.T) {
 	a, b, d := l.nodes[1].host, l.nodes[2].host, l.nodes[1]
 	meet(l, a, b)
 	must(t, d.e.Close())
-	d.e = reload(t, d, filepath.Join(folder, d.ns.Name()))
+	d.e, _ = reload(t, d, folder)
 	must(t, d.e.Prune())
 	var listed ports
 	must(t, d.e.maps[mapLocal].Lookup(uint32(0), &listed))
@@ -117,7 +136,7 @@ func TestCleanRemovesEverything(t *testing.T) {
 	must(t, d.e.Close())
 	var removed []string
 	must(t, d.ns.Do(func() (err error) {
-		removed, err = Clean(filepath.Join(folder, d.ns.Name()))
+		removed, err = Clean(folder)
 		return err
 	}))
 	for _, what := range []string{"tunnel dbk0", "program on lan0", "pins"} {
@@ -126,7 +145,7 @@ func TestCleanRemovesEverything(t *testing.T) {
 		}
 	}
 	must(t, d.ns.Do(func() (err error) {
-		removed, err = Clean(filepath.Join(folder, d.ns.Name()))
+		removed, err = Clean(folder)
 		return err
 	}))
 	if len(removed) != 0 {

@@ -51,7 +51,7 @@ func newDry(t testing.TB) *dry {
 	spec, err := object()
 	check(t, err)
 	d := &dry{e: &Engine{spec: spec, maps: map[string]*ebpf.Map{}}}
-	check(t, d.e.openMaps())
+	check(t, d.e.createMaps())
 	d.gate, err = gate.New()
 	check(t, err)
 	t.Cleanup(func() { check(t, d.gate.Close()) })

@@ -10,16 +10,11 @@ import (
 // or fragmented after.
 const tunnelMTU = 65000
 
-// openTunnel makes the device that carries any number to any neighbour, or takes over the one that is there. One device
+// openTunnel makes the device that carries any number to any neighbour, in place of one that is there. One device
 // with metadata for each frame is as fast as one for each neighbour (docs/adr/0018), and tells who sent a frame.
 func (e *Engine) openTunnel() (netlink.Link, error) {
 	if link, err := e.links.LinkByName(e.options.Device); err == nil {
-		v, ok := link.(*netlink.Vxlan)
-		ok = ok && v.FlowBased && v.Port == int(e.options.Port)
-		if e.adopted && ok {
-			return link, e.links.LinkSetUp(link)
-		}
-		if !ok {
+		if v, ok := link.(*netlink.Vxlan); !ok || !v.FlowBased || v.Port != int(e.options.Port) {
 			return nil, fmt.Errorf("interface %s is in the way: it is a %s, not ours; remove it or choose another name", e.options.Device, link.Type())
 		}
 		if err := e.links.LinkDel(link); err != nil {
