@@ -230,9 +230,21 @@ func (n *node) sendLeases(asker drawbridge.PeerID, stamp lease.Instant) {
 	}
 	if len(n.out.Answers) > 0 && asker != 0 {
 		answers := append([]lease.Entry(nil), n.out.Answers...)
+		if n.w.plan.Without.OnePromise {
+			promiseTwice(answers)
+		}
 		n.sendLease(n.w.nodes[asker-1], &lease.Message{Class: lease.Answer, Stamp: stamp, Clock: now, Entries: answers})
 	}
 	n.out.Reset()
+}
+
+// promiseTwice grants what was refused for somebody else's promise.
+func promiseTwice(answers []lease.Entry) {
+	for i, a := range answers {
+		if a.Kind == lease.Refuse && a.Reason == lease.Promised {
+			answers[i] = lease.Entry{Kind: lease.Grant, Segment: a.Segment, Epoch: a.Epoch, Micros: uint32(lease.Default.Term / time.Microsecond)}
+		}
+	}
 }
 
 func (n *node) sendLease(to *node, m *lease.Message) {

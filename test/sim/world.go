@@ -51,6 +51,7 @@ type Rules struct {
 	LateBound      bool // frames of the tenure before pass for ever
 	LateOrder      bool // frames of any tenure before may be late, of anybody
 	LateAlone      bool // floods may be late, too
+	OnePromise     bool // what a voter has promised to somebody else keeps it from nothing
 }
 
 // world is one simulation.
