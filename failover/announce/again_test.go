@@ -80,3 +80,18 @@ func TestNewTenureAnswersWhatWasAsked(t *testing.T) {
 		t.Error("a later change is not answered")
 	}
 }
+
+// TestQuietTimeIsForgiven: what follows a long time without a change is answered as the first one was.
+func TestQuietTimeIsForgiven(t *testing.T) {
+	var a Again
+	lists(&a, time.Hour, time.Hour, 100*time.Millisecond) // until they are AgainMax apart
+	later := 10 * time.Hour
+	a.Ask()
+	if !a.Due(later) {
+		t.Fatal("not answered at once")
+	}
+	a.Ask()
+	if at, _ := a.Wake(); at != later+AgainMin {
+		t.Errorf("the next list is %v later, want %v", at-later, AgainMin)
+	}
+}

@@ -51,3 +51,26 @@ func TestNothingIsAnnouncedOfNothing(t *testing.T) {
 		t.Error("announces nobody")
 	}
 }
+
+// TestLateCallerMakesNoStorm: a host that stood still catches up with a burst, whatever time has gone by, and no list is
+// longer than Most.
+func TestLateCallerMakesNoStorm(t *testing.T) {
+	var s Schedule
+	s.Begin(time.Hour, 2*Most)
+	all := 0
+	for now := time.Hour; ; now += time.Minute {
+		from, to := s.Due(now)
+		if to-from > Burst {
+			t.Fatalf("%d at once", to-from)
+		}
+		if all += to - from; all > Rounds*Most {
+			t.Fatalf("%d stations were announced", all)
+		}
+		if _, ok := s.Wake(now); !ok {
+			break
+		}
+	}
+	if all != Rounds*Most {
+		t.Errorf("%d stations were announced, want %d", all, Rounds*Most)
+	}
+}
