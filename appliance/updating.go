@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/backup"
 	"github.com/drawbridge-net/drawbridge/appliance/installer"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 	"github.com/drawbridge-net/drawbridge/mesh"
@@ -243,9 +244,11 @@ func (n *Node) receive(ctx context.Context, op *operation, o *order) (*os.File, 
 	return spool(ctx, n.creds.Dir(), body, size, op.progress())
 }
 
-// leftBundles takes away what an earlier run left in the state directory, between making a file and taking its name away.
+// leftBundles takes away what an earlier run left in the state directory, between making a file and taking its name away; and what
+// was there before a backup was restored, as the peer has started on that.
 func leftBundles(dir string) error {
 	left, err := filepath.Glob(filepath.Join(dir, bundleNames))
+	err = errors.Join(err, os.RemoveAll(filepath.Join(dir, backup.Before)))
 	for _, path := range left {
 		err = errors.Join(err, os.Remove(path))
 	}

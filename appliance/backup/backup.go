@@ -56,6 +56,8 @@ var (
 	ErrDamaged    = errors.New("the backup is damaged or incomplete: take another copy")
 	ErrNotBackup  = errors.New("this is no backup of Drawbridge")
 	ErrForeign    = errors.New("the backup is of another peer")
+	ErrNewer      = errors.New("the backup is of a newer release")
+	ErrSetUp      = errors.New("this machine is set up already")
 	ErrOlder      = errors.New("the backup is older than what is on this disk")
 )
 

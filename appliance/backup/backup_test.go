@@ -141,6 +141,74 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestFill: a machine that is no peer becomes the one of the backup, at the last step of all.
+func TestFill(t *testing.T) {
+	b, err := Open(bytes.NewReader(sealed(t, peer(t))), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	to := Target{StateDir: filepath.Join(dir, "state"), NodeFile: filepath.Join(dir, "etc", "drawbridge.toml"), Found: "found-voters", Software: "0.9"}
+	write(t, filepath.Join(to.StateDir, "join.key"), "half a set-up")
+	there := func(name string, want bool) {
+		t.Helper()
+		if _, err := os.Stat(filepath.Join(to.StateDir, name)); (err == nil) != want {
+			t.Errorf("%s there: %v, want %v", name, err == nil, want)
+		}
+	}
+	if err := b.Fill(to, "peer.key"); !errors.Is(err, ErrNewer) {
+		t.Errorf("by an older release: %v", err)
+	}
+	to.Software = "1.0+3+gabc"
+	if err := b.Fill(to, "peer.crt"); !errors.Is(err, ErrNotBackup) {
+		t.Errorf("without what makes it a peer: %v", err)
+	}
+	there("join.key", true)
+	// The node file cannot be written: nothing but what was there before makes a peer.
+	write(t, filepath.Join(dir, "etc"), "no directory")
+	if err := b.Fill(to, "peer.key"); err == nil {
+		t.Error("a node file was written into a file")
+	}
+	there("peer.key", false)
+	if err := os.Remove(filepath.Join(dir, "etc")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Fill(to, "peer.key"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"peer.key": true, "users/ann.json": true, "found-voters": true, "join.key": false, staged: false, "raft": false} {
+		there(name, want)
+	}
+	if text, err := os.ReadFile(to.NodeFile); err != nil || string(text) != "listen = []\n" {
+		t.Errorf("node file %q, %v", text, err)
+	}
+	if err := b.Fill(to, "peer.key"); !errors.Is(err, ErrSetUp) {
+		t.Errorf("over a peer: %v", err)
+	}
+}
+
+func TestNewer(t *testing.T) {
+	for _, c := range []struct {
+		theirs, ours string
+		newer        bool
+	}{
+		{"1.0", "1.0", false},
+		{"1.1", "1.0", true},
+		{"1.0", "1.1", false},
+		{"1.10.0", "1.9.3", true},
+		{"1.0.0+12+gabc", "1.0.0", false},
+		{"0~20261121100000.abc", "0~20261120100000.def", true},
+		{"unversioned", "1.0", false},
+		{"9.0", "unversioned", false},
+		{"9.0", "", false},
+	} {
+		b := &Backup{Manifest: Manifest{Software: c.theirs}}
+		if err := b.notNewer(Target{Software: c.ours}); errors.Is(err, ErrNewer) != c.newer {
+			t.Errorf("%s on %s: %v", c.theirs, c.ours, err)
+		}
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	f.Add([]byte("age-encryption.org/v1\n-> scrypt AAAAAAAAAAAAAAAAAAAAAA 1\n"))
 	f.Add([]byte{})

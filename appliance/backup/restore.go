@@ -85,9 +85,14 @@ func (b *Backup) check() error {
 }
 
 // NetworkConfig is the configuration of the network as text; nil: the backup has none.
-func (b *Backup) NetworkConfig() []byte {
+func (b *Backup) NetworkConfig() []byte { return b.content(configName) }
+
+// NodeFile is the node file as text; nil: the backup has none.
+func (b *Backup) NodeFile() []byte { return b.content(nodeFileName) }
+
+func (b *Backup) content(name string) []byte {
 	for _, f := range b.files {
-		if f.name == configName {
+		if f.name == name {
 			return f.content
 		}
 	}
@@ -99,6 +104,7 @@ type Target struct {
 	StateDir, NodeFile string
 	PeerID             string // of the identity that is there; empty: none
 	Older              bool   // take it although what is there is newer
+	Software           string // release that will run there; empty: it does not matter
 	Found              string // file in the state directory that has this peer found the group of voters anew; empty: it has not to
 }
 
@@ -108,6 +114,9 @@ func (b *Backup) Restore(t Target, now time.Time) (kept string, err error) {
 	if t.PeerID != "" && t.PeerID != b.PeerID {
 		return "", fmt.Errorf("%w: it is of %s (%s), and this host is peer %s: restore it on a host that has no identity, or have this one forgotten (drawbridge peers forget, on another peer) and remove its state directory",
 			ErrForeign, b.Peer, b.PeerID, t.PeerID)
+	}
+	if err := b.notNewer(t); err != nil {
+		return "", err
 	}
 	unlock, err := lock(t.StateDir)
 	if err != nil {
@@ -137,8 +146,12 @@ func (b *Backup) Restore(t Target, now time.Time) (kept string, err error) {
 // stage writes the new state directory beside the old one.
 func (b *Backup) stage(t Target) (string, error) {
 	dir := strings.TrimSuffix(t.StateDir, "/") + ".restoring"
+	return dir, b.stageIn(dir, t)
+}
+
+func (b *Backup) stageIn(dir string, t Target) error {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
-		return dir, err
+		return err
 	}
 	for _, f := range b.files {
 		name, inside := strings.CutPrefix(f.name, stateFolder+"/")
@@ -146,15 +159,15 @@ func (b *Backup) stage(t Target) (string, error) {
 			continue
 		}
 		if err := put(filepath.Join(dir, name), f.content, 0o600); err != nil {
-			return dir, err
+			return err
 		}
 		_ = os.Chtimes(filepath.Join(dir, name), f.changed, f.changed) // or the same backup would be older than itself
 	}
-	if t.Found != "" {
-		name := filepath.Join(dir, t.Found)
-		return dir, errors.Join(put(name, nil, 0o600), os.Chtimes(name, b.Changed, b.Changed))
+	if t.Found == "" {
+		return nil
 	}
-	return dir, nil
+	name := filepath.Join(dir, t.Found)
+	return errors.Join(put(name, nil, 0o600), os.Chtimes(name, b.Changed, b.Changed))
 }
 
 func put(name string, content []byte, mode fs.FileMode) error {

@@ -84,6 +84,17 @@ func (h Host) Find(name string) (Disk, error) {
 	return Disk{}, fmt.Errorf("there is no disk %s: a whole disk is wanted, not a partition", name)
 }
 
+// Media are the disks and partitions that something could be read from, but for those of the disk that the system runs from.
+func (h Host) Media() (names []string, err error) {
+	all, err := h.List()
+	for _, d := range all {
+		if h.Path(d) != h.From {
+			names = append(append(names, d.Name), h.partitions(d.Name)...)
+		}
+	}
+	return names, err
+}
+
 // Path is the device of a disk.
 func (h Host) Path(d Disk) string { return filepath.Join(h.Dev, d.Name) }
 

@@ -45,6 +45,18 @@ func (c Client) Copy(ctx context.Context, disk string, progress slot.Progress) e
 	return err
 }
 
+// Backups asks which ones lie on media that have a FAT file system.
+func (c Client) Backups(ctx context.Context) ([]Backup, error) {
+	a, err := c.ask(ctx, Request{Format: Format, Do: DoBackups}, nil, nil)
+	return a.Backups, err
+}
+
+// Read has one of them written to a file.
+func (c Client) Read(ctx context.Context, b Backup, to *os.File) error {
+	_, err := c.ask(ctx, Request{Format: Format, Do: DoRead, Disk: b.Medium, File: b.Name}, to, nil)
+	return err
+}
+
 func (c Client) askSlots(ctx context.Context, r Request, bundle *os.File, progress slot.Progress) (Slots, error) {
 	a, err := c.ask(ctx, r, bundle, progress)
 	switch {

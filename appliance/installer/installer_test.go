@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -257,12 +258,68 @@ func TestCopyOverTheSocket(t *testing.T) {
 	}
 }
 
+// TestBackupsOverTheSocket: the service reads a medium that the daemon's user cannot, and nothing on it but backups.
+func TestBackupsOverTheSocket(t *testing.T) {
+	if _, err := exec.LookPath("mkfs.vfat"); err != nil {
+		t.Skip("mkfs.vfat and mcopy are wanted (dosfstools, mtools)")
+	}
+	b := newBench(t)
+	for _, dir := range []string{"sys/sdb/sdb1", "dev"} {
+		if err := os.MkdirAll(filepath.Join(b.dir, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.write(t, "mounts", nil)
+	b.write(t, "sys/sdb/size", []byte("8192\n"))
+	b.write(t, "sys/sdb/sdb1/partition", []byte("1\n"))
+	b.write(t, "dev/sdb", make([]byte, 4<<20))
+	if none, err := b.Backups(t.Context()); err != nil || len(none) != 0 {
+		t.Errorf("%+v: %v", none, err)
+	}
+	stick := b.dir + "/dev/sdb1"
+	do(t, "mkfs.vfat", "-C", stick, "2048")
+	for _, name := range []string{"a.age", "token"} {
+		b.write(t, name, []byte("content of "+name))
+		do(t, "mcopy", "-i", stick, b.dir+"/"+name, "::/")
+	}
+	all, err := b.Backups(t.Context())
+	if err != nil || len(all) != 1 || all[0].Medium != "sdb1" || all[0].Name != "a.age" || all[0].Size != 16 {
+		t.Fatalf("%+v: %v", all, err)
+	}
+	to, err := os.Create(b.dir + "/to")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	for name, says := range map[string]string{"token": "there is no backup token on sdb1", "b.age": "there is no backup b.age"} {
+		if err := b.Read(t.Context(), Backup{Medium: "sdb1", Name: name}, to); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := b.Read(t.Context(), all[0], nil); err == nil {
+		t.Error("read into nothing")
+	}
+	if err := b.Read(t.Context(), all[0], to); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(to.Name()); err != nil || string(text) != "content of a.age" {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+func do(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if text, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", name, err, text)
+	}
+}
+
 func (b *bench) disks() (disks.Host, error) {
 	return disks.Host{Sys: b.dir + "/sys", Dev: b.dir + "/dev", Mounts: b.dir + "/mounts", From: b.dir + "/dev/vda", Least: 1 << 20}, nil
 }
 
 func FuzzParseRequest(f *testing.F) {
-	for _, seed := range []string{`{"format":1,"do":"install","older":true}`, `{"format":1,"do":"slots"}`, `{"format":2,"do":"rollback"}`, `{"format":1,"do":"slots","older":true}`, `{"format":1,"do":"disks"}`, `{"format":1,"do":"copy","disk":"sda"}`, "{}{}", ""} {
+	for _, seed := range []string{`{"format":1,"do":"install","older":true}`, `{"format":1,"do":"slots"}`, `{"format":2,"do":"rollback"}`, `{"format":1,"do":"slots","older":true}`, `{"format":1,"do":"disks"}`, `{"format":1,"do":"copy","disk":"sda"}`, `{"format":1,"do":"read","disk":"sdb1","file":"a.age"}`, "{}{}", ""} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {

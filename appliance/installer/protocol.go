@@ -31,6 +31,8 @@ const (
 	DoRollback = "rollback" // start the other slot from now on
 	DoDisks    = "disks"    // which disks there are, and what is on them
 	DoCopy     = "copy"     // write this system to another disk, all of which is overwritten
+	DoBackups  = "backups"  // which backups of peers lie on sticks and other media
+	DoRead     = "read"     // one of them into the file that comes with the request
 )
 
 // maxLine bounds a request and an answer in bytes: a few short fields, and the reason of a failure.
@@ -41,7 +43,8 @@ type Request struct {
 	Format int    `json:"format"`
 	Do     string `json:"do"`
 	Older  bool   `json:"older,omitempty"` // install: also a bundle that is not newer than what runs
-	Disk   string `json:"disk,omitempty"`  // copy: its name, such as sda
+	Disk   string `json:"disk,omitempty"`  // copy: its name, such as sda; read: the medium's, such as sdb1
+	File   string `json:"file,omitempty"`  // read: its name
 }
 
 // ErrRequest is about a request that makes no sense.
@@ -61,12 +64,14 @@ func ParseRequest(line []byte) (Request, error) {
 	switch {
 	case r.Format != Format:
 		return Request{}, fmt.Errorf("%w: format %d, and this is %d: restart the machine, so that all of it is of one release", ErrRequest, r.Format, Format)
-	case !slices.Contains([]string{DoInstall, DoSlots, DoRollback, DoDisks, DoCopy}, r.Do):
+	case !slices.Contains([]string{DoInstall, DoSlots, DoRollback, DoDisks, DoCopy, DoBackups, DoRead}, r.Do):
 		return Request{}, fmt.Errorf("%w: %q", ErrRequest, r.Do)
 	case r.Older && r.Do != DoInstall:
 		return Request{}, fmt.Errorf("%w: older is about an installation", ErrRequest)
-	case (r.Disk == "") == (r.Do == DoCopy) || strings.ContainsAny(r.Disk, "/\x00"):
-		return Request{}, fmt.Errorf("%w: a copy wants the name of a disk, and nothing else does", ErrRequest)
+	case (r.File == "") == (r.Do == DoRead):
+		return Request{}, fmt.Errorf("%w: a file is read, and nothing else is done with it", ErrRequest)
+	case (r.Disk == "") == (r.Do == DoCopy || r.Do == DoRead) || strings.ContainsAny(r.Disk, "/\x00"):
+		return Request{}, fmt.Errorf("%w: a copy and a file want the name of a disk, and nothing else does", ErrRequest)
 	}
 	return r, nil
 }
@@ -81,7 +86,8 @@ type Answer struct {
 	NoAppliance bool   `json:"no_appliance,omitempty"` // that is why
 	Slots       *Slots `json:"slots,omitempty"`        // how they stand now
 
-	Disks []disks.Disk `json:"disks,omitempty"` // that this machine has
+	Disks   []disks.Disk `json:"disks,omitempty"` // that this machine has
+	Backups []Backup     `json:"backups,omitempty"`
 }
 
 // Slots is how the slots of an appliance stand.

@@ -81,6 +81,10 @@ func (s *Server) do(r Request, bundle *os.File, t *teller) (a Answer, err error)
 	switch r.Do {
 	case DoDisks, DoCopy:
 		a.Disks, err = s.disks(r, t)
+	case DoBackups:
+		a.Backups, err = s.backups()
+	case DoRead:
+		err = s.read(r, bundle)
 	default:
 		a.Slots, err = s.slots(r, bundle, t)
 	}

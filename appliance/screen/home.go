@@ -89,6 +89,7 @@ func (h *Home) orders() string {
 	return "This machine has not been set up. Type one of:\n\n" +
 		"  found NETWORK NAME    a new network, with this machine as its first peer\n" +
 		"  join TOKEN NAME       a network that invited it (drawbridge token create)\n" +
+		"  restore               the peer of a backup, from a FAT stick\n" +
 		"  install               write this system to another disk\n" +
 		"  reboot"
 }

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/drawbridge-net/drawbridge/appliance/disks"
+	"github.com/drawbridge-net/drawbridge/appliance/installer"
 )
 
 // Do is what an order is about.
@@ -23,6 +24,9 @@ const (
 	Join    // Words: token, and name or nothing
 	Look    // which disks are there? answered by Disks
 	Install // Words: disk; answered by Progress and Ended
+	Find    // which backups are there? answered by Backups
+	Open    // Words: medium, file, passphrase; answered by Opened
+	Restore // what was opened; Words: found, or nothing; answered by Restored
 )
 
 // Order is for whoever runs the screen.
@@ -41,6 +45,12 @@ const (
 	choosing // one of disks
 	confirming
 	working
+	finding
+	picking // one of backups
+	asking  // for its passphrase
+	opening
+	agreeing
+	restoring
 	told // how it ended; at home again with the next line
 )
 
@@ -50,7 +60,11 @@ type Screen struct {
 	disks  []disks.Disk
 	chosen disks.Disk
 	done   string // how far the work is
-	said   string // answer to the last line
+
+	backups []installer.Backup
+	picked  installer.Backup
+	summary Summary
+	said    string // answer to the last line
 }
 
 // Line takes a line that was typed, and answers what is to be done.
@@ -65,7 +79,13 @@ func (s *Screen) Line(text string, h Home) Order {
 	case told, atHome:
 		s.step = atHome
 		return s.home(words, h.Standing)
-	case waiting, looking, working: // what is typed meanwhile is for nobody
+	case picking:
+		s.pick(words)
+	case asking:
+		return s.secret(text)
+	case agreeing:
+		return s.agree(words)
+	case waiting, looking, working, finding, opening, restoring: // what is typed meanwhile is for nobody
 	}
 	return Order{}
 }
@@ -88,6 +108,9 @@ func (s *Screen) home(words []string, standing Standing) Order {
 	case words[0] == "install" && len(rest) == 0 && standing != Broken:
 		s.step = looking
 		return Order{Do: Look}
+	case words[0] == "restore" && len(rest) == 0 && standing == Fresh:
+		s.step = finding
+		return Order{Do: Find}
 	case words[0] == "found" && (len(rest) == 1 || len(rest) == 2) && standing == Fresh:
 		s.step = waiting
 		return Order{Found, rest}
@@ -173,6 +196,12 @@ func (s *Screen) Ended(err error) {
 
 func (s *Screen) end(text string) { s.step, s.done = told, text }
 
+// busy is what is to be seen while there is nothing to type.
+var busy = map[step]string{
+	waiting: "One moment...", looking: "Looking at the disks of this machine...", finding: "Looking for backups...",
+	opening: "Reading the backup to its end. That takes some seconds...", restoring: "Restoring. Leave the machine on.",
+}
+
 // Text is what is to be seen.
 func (s *Screen) Text(h Home) string {
 	var b strings.Builder
@@ -181,12 +210,11 @@ func (s *Screen) Text(h Home) string {
 	case atHome:
 		h.text(&b)
 		b.WriteString("\n" + h.orders() + "\n")
-	case waiting:
-		b.WriteString("One moment...\n")
+	case waiting, looking, finding, opening, restoring:
+		b.WriteString(busy[s.step] + "\n")
 		return b.String()
-	case looking:
-		b.WriteString("Looking at the disks of this machine...\n")
-		return b.String()
+	case picking, asking, agreeing:
+		s.restoreText(&b)
 	case choosing:
 		b.WriteString("Write this system to another disk. Its name, or nothing to go back:\n\n" + list(s.disks))
 	case confirming:

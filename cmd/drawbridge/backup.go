@@ -158,7 +158,7 @@ func (t *tool) restoreBackup(path string, older, found, yes bool) error {
 	if err != nil {
 		return err
 	}
-	to := backup.Target{StateDir: config.Default().StateDir, NodeFile: t.configPath(), Older: older}
+	to := backup.Target{StateDir: config.Default().StateDir, NodeFile: t.configPath(), Older: older, Software: version}
 	if c, err := config.Load(t.configPath()); err == nil {
 		to.StateDir = c.StateDir
 	}

@@ -51,8 +51,15 @@ func (t *tool) screen(ctx context.Context) error {
 	tick := time.NewTicker(screenEvery)
 	defer tick.Stop()
 	var s screen.Screen
+	var chosen restoration
+	show := func() {}
+	defer func() { show() }()
 	home, shown := t.home(ctx), ""
 	for {
+		show()
+		if show = func() {}; s.Secret() {
+			show = hideTyping(t.in)
+		}
 		if now := s.Text(home); now != shown {
 			shown = now
 			fmt.Fprint(t.out, "\x1b[2J\x1b[H"+strings.ReplaceAll(now, "\n", "\r\n"))
@@ -64,7 +71,7 @@ func (t *tool) screen(ctx context.Context) error {
 			order := s.Line(line, home)
 			shown = "" // what was typed stands there too
 			work.Go(func() {
-				news := t.screenOrder(ctx, order, func(f func(*screen.Screen)) {
+				news := t.screenOrder(ctx, order, &chosen, func(f func(*screen.Screen)) {
 					select {
 					case tell <- f:
 					case <-ctx.Done():
@@ -89,7 +96,7 @@ func (t *tool) screen(ctx context.Context) error {
 const orderDir = "/run/drawbridge-orders"
 
 // screenOrder does what was typed; who stands before the machine may.
-func (t *tool) screenOrder(ctx context.Context, o screen.Order, tell func(func(*screen.Screen))) (news func(*screen.Screen)) {
+func (t *tool) screenOrder(ctx context.Context, o screen.Order, chosen *restoration, tell func(func(*screen.Screen))) (news func(*screen.Screen)) {
 	service := installer.Client{Path: installer.Socket}
 	var err error
 	switch o.Do {
@@ -109,6 +116,16 @@ func (t *tool) screenOrder(ctx context.Context, o screen.Order, tell func(func(*
 		all, err := service.Disks(ctx)
 		clean(&all)
 		return func(s *screen.Screen) { s.Disks(all, err) }
+	case screen.Find:
+		all, err := service.Backups(ctx)
+		clean(&all)
+		return func(s *screen.Screen) { s.Backups(all, err) }
+	case screen.Open:
+		what, err := chosen.open(ctx, service, o.Words)
+		return func(s *screen.Screen) { s.Opened(what, err) }
+	case screen.Restore:
+		err := chosen.restore(t, len(o.Words) > 0)
+		return func(s *screen.Screen) { s.Restored(err) }
 	case screen.Install:
 		err := service.Copy(ctx, o.Words[0], func(what string, done, total int64) {
 			tell(func(s *screen.Screen) { s.Progress(what, done, total) })
@@ -136,9 +153,9 @@ func (t *tool) screenDrill(ctx context.Context, segment string) func(*screen.Scr
 	return func(s *screen.Screen) { s.Say(said) }
 }
 
-// isSetUp looks for the file that a first set-up writes last. The appliance keeps its state nowhere else.
-func isSetUp() bool {
-	_, err := os.Stat("/var/lib/drawbridge/peer.crt")
+// isSetUp looks for the file that a first set-up writes last.
+func (t *tool) isSetUp() bool {
+	_, err := os.Stat(filepath.Join(t.stateDir, lastOfSetUp))
 	return err == nil
 }
 
@@ -170,9 +187,9 @@ func (t *tool) screenSetup(ctx context.Context, file string, words []string) err
 func (t *tool) home(ctx context.Context) screen.Home {
 	ctx, cancel := context.WithTimeout(ctx, screenEvery)
 	defer cancel()
-	h := screen.Home{Version: version, Problems: screenProblems(), Addresses: addresses()}
+	h := screen.Home{Version: version, Problems: t.screenProblems(), Addresses: addresses()}
 	switch {
-	case isSetUp():
+	case t.isSetUp():
 		h.Standing, h.Peer = screen.SetUp, t.screenPeer(ctx, h.Addresses)
 	case bootProblem() != "":
 		h.Standing = screen.Broken
@@ -181,8 +198,11 @@ func (t *tool) home(ctx context.Context) screen.Home {
 }
 
 // screenProblems is what this machine itself has to say, whether or not its daemon runs.
-func screenProblems() (all []string) {
-	setup, _ := os.ReadFile(setupProblem) // none: it succeeded, or nothing was handed over
+func (t *tool) screenProblems() (all []string) {
+	var setup []byte
+	if !t.isSetUp() {
+		setup, _ = os.ReadFile(setupProblem) // none: nothing was handed over
+	}
 	failed, _ := os.ReadFile(slot.FailedFile)
 	for _, text := range []string{bootProblem(), string(setup), string(failed)} {
 		if text = strings.TrimSpace(text); text != "" {

@@ -27,6 +27,7 @@ type tool struct {
 	in       io.Reader
 	out, err io.Writer
 	now      func() time.Time
+	stateDir string // of an appliance, which keeps its state nowhere else
 
 	terminal    bool // out is one: a watched table is drawn in place
 	interactive bool // somebody can answer a question
@@ -38,7 +39,7 @@ type tool struct {
 }
 
 func newTool(in io.Reader, out, err io.Writer) *tool {
-	return &tool{in: in, out: out, err: err, now: time.Now}
+	return &tool{in: in, out: out, err: err, now: time.Now, stateDir: config.Default().StateDir}
 }
 
 // run carries out one command line and returns its exit code.

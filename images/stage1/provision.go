@@ -15,8 +15,11 @@ import (
 // handed is where drawbridge provision finds what the operator handed over.
 const handed = "/run/drawbridge-provision"
 
-// most bounds what is copied of one file.
-const most = 256 << 10
+// most bounds what is copied of one file in bytes, and mostBackup a backup: both stay in memory.
+const (
+	most       = 256 << 10
+	mostBackup = 16 << 20
+)
 
 // provision hands over what a medium or the kernel command line say about a machine that has no identity yet: the medium
 // is mounted here, read-only, so that no service of the system needs the right to. Network files take effect at once.
@@ -83,11 +86,18 @@ func take(path, kind string) error {
 	var errs []error
 	for _, e := range entries {
 		name := strings.ToLower(e.Name())
+		limit := most
+		if name == "backup" {
+			limit = mostBackup
+		}
+		if about, err := e.Info(); err != nil || about.Size() > int64(limit) {
+			continue
+		}
 		text, err := os.ReadFile("/mnt/" + e.Name())
 		switch {
-		case err != nil || len(text) > most:
+		case err != nil:
 			continue
-		case name == "drawbridge.toml", name == "token", name == "network", name == "name":
+		case name == "drawbridge.toml", name == "token", name == "network", name == "name", name == "backup", name == "passphrase":
 			errs = append(errs, hand(name, text))
 		case name == "user-data" && bytes.HasPrefix(text, []byte("#drawbridge")): // NoCloud
 			errs = append(errs, hand("drawbridge.toml", text))
