@@ -53,22 +53,26 @@ type step struct {
 }
 
 // tales are the stories of addresses that have moved. The table's mutex guards them.
-type tales map[key][]step
+type tales struct {
+	of    map[key][]step
+	known overlays // that there are stories of, too
+}
 
 // moved notes that an address is elsewhere. The first time, the story begins with where it was before.
-func (t tales) moved(k key, e *entry, to *place, now time.Duration) {
-	steps, known := t[k]
+func (t *tales) moved(k key, e *entry, to *place, now time.Duration) {
+	steps, known := t.of[k]
 	if !known {
 		t.makeRoom()
+		t.known.count(k.vni, 1)
 		steps = []step{{StepLearned, time.Duration(e.learned.Load()), e.at.Load().where()}}
 	}
-	t[k] = bounded(append(steps, step{StepMoved, now, to.where()}))
+	t.of[k] = bounded(append(steps, step{StepMoved, now, to.where()}))
 }
 
 // goesOn notes something about an address that has a story already.
-func (t tales) goesOn(k key, what string, p *place, now time.Duration) {
-	if steps, known := t[k]; known {
-		t[k] = bounded(append(steps, step{what, now, p.where()}))
+func (t *tales) goesOn(k key, what string, p *place, now time.Duration) {
+	if steps, known := t.of[k]; known {
+		t.of[k] = bounded(append(steps, step{what, now, p.where()}))
 	}
 }
 
@@ -80,13 +84,13 @@ func bounded(steps []step) []step {
 }
 
 // makeRoom drops a story that has said nothing for long.
-func (t tales) makeRoom() {
-	if len(t) < maxStories {
+func (t *tales) makeRoom() {
+	if len(t.of) < maxStories {
 		return
 	}
 	var quiet key
 	since, seen := time.Duration(-1), 0
-	for k, steps := range t { // in no order, which is what a sample wants
+	for k, steps := range t.of { // in no order, which is what a sample wants
 		if last := steps[len(steps)-1].at; since < 0 || last < since {
 			quiet, since = k, last
 		}
@@ -94,7 +98,8 @@ func (t tales) makeRoom() {
 			break
 		}
 	}
-	delete(t, quiet)
+	delete(t.of, quiet)
+	t.known.count(quiet.vni, -1)
 }
 
 // Stories is what is known of where an address was, for each overlay that knows it.
@@ -102,14 +107,14 @@ func (s *Switch) Stories(mac drawbridge.MAC) (all []Story) {
 	now := s.now()
 	s.table.mu.RLock()
 	defer s.table.mu.RUnlock()
-	for k, steps := range s.table.tales {
-		if k.address() == mac {
-			all = append(all, Story{k.vni, shown(steps, now)})
+	for vni := range s.table.known {
+		k := keyOf(vni, mac[:], 0)
+		steps := s.table.tales.of[k]
+		if e := s.table.entries[k]; e != nil && steps == nil {
+			steps = []step{{StepLearned, time.Duration(e.learned.Load()), e.at.Load().where()}}
 		}
-	}
-	for k, e := range s.table.entries {
-		if _, told := s.table.tales[k]; !told && k.address() == mac {
-			all = append(all, Story{k.vni, shown([]step{{StepLearned, time.Duration(e.learned.Load()), e.at.Load().where()}}, now)})
+		if steps != nil {
+			all = append(all, Story{vni, shown(steps, now)})
 		}
 	}
 	slices.SortFunc(all, func(a, b Story) int { return int(a.VNI) - int(b.VNI) })

@@ -71,10 +71,24 @@ type table struct {
 	entries map[key]*entry
 	peers   map[drawbridge.PeerID]int // how many addresses of each
 	tales   tales
+	known   overlays
+}
+
+// overlays counts what the table knows of each, so that an address is found in all of them by its keys.
+type overlays map[drawbridge.VNI]int
+
+func (o overlays) count(vni drawbridge.VNI, n int) {
+	if o[vni] += n; o[vni] == 0 {
+		delete(o, vni)
+	}
 }
 
 func newTable() table {
-	return table{settle: settle, entries: map[key]*entry{}, peers: map[drawbridge.PeerID]int{}, tales: tales{}}
+	known := overlays{}
+	return table{
+		settle: settle, entries: map[key]*entry{}, peers: map[drawbridge.PeerID]int{}, known: known,
+		tales: tales{of: map[key][]step{}, known: known},
+	}
 }
 
 func (t *table) find(k key) *entry {
@@ -99,6 +113,7 @@ func (t *table) insert(k key, p *place, now time.Duration) (e *entry, learned bo
 	e.seen.Store(int64(now))
 	e.learned.Store(int64(now))
 	t.entries[k] = e
+	t.known.count(k.vni, 1)
 	t.tales.goesOn(k, StepLearned, p, now)
 	t.count(p, 1)
 	return e, true
@@ -134,6 +149,7 @@ func (t *table) forget(why string, now time.Duration, match func(key, *entry) bo
 			t.tales.goesOn(k, why, e.at.Load(), now)
 			t.count(e.at.Load(), -1)
 			delete(t.entries, k)
+			t.known.count(k.vni, -1)
 			n++
 		}
 	}

@@ -324,7 +324,7 @@ func TestStoriesTellOfMovesAndAreBounded(t *testing.T) {
 	}
 	tab.forget(StepAged, now, func(key, *entry) bool { return true })
 	var told []string
-	for _, s := range tab.tales[k] {
+	for _, s := range tab.tales.of[k] {
 		told = append(told, fmt.Sprint(s.what, " ", s.Peer))
 	}
 	if want := "[learned 00000007 moved 00000008 moved 00000007 aged 00000007]"; fmt.Sprint(told) != want {
@@ -334,7 +334,7 @@ func TestStoriesTellOfMovesAndAreBounded(t *testing.T) {
 		c.learn(k, places[i%2], now)
 		now += settle
 	}
-	if n := len(tab.tales[k]); n != maxSteps {
+	if n := len(tab.tales.of[k]); n != maxSteps {
 		t.Errorf("%d steps", n)
 	}
 	for i := range maxStories + 100 {
@@ -343,7 +343,42 @@ func TestStoriesTellOfMovesAndAreBounded(t *testing.T) {
 		c.learn(k, places[1], now+settle)
 	}
 	c.learn(key{mac: 2, vni: 5}, places[0], now)
-	if _, told := tab.tales[key{mac: 2, vni: 5}]; len(tab.tales) != maxStories || told {
-		t.Errorf("%d stories", len(tab.tales))
+	if _, told := tab.tales.of[key{mac: 2, vni: 5}]; len(tab.tales.of) != maxStories || told {
+		t.Errorf("%d stories", len(tab.tales.of))
+	}
+}
+
+// TestStoriesAreFoundInEveryOverlay: those that have aged as well; and overlays of which nothing is known are forgotten.
+func TestStoriesAreFoundInEveryOverlay(t *testing.T) {
+	s := New(Config{Now: func() time.Duration { return time.Hour }})
+	c := cache{table: &s.table}
+	places := []*place{{peer: 7}, {peer: 8}}
+	found := func() (vnis []drawbridge.VNI) {
+		for _, story := range s.Stories(address(1)) {
+			vnis = append(vnis, story.VNI)
+		}
+		return vnis
+	}
+	at := func(vni drawbridge.VNI) key { m := address(1); return keyOf(vni, m[:], 0) }
+	for vni := range drawbridge.VNI(5) {
+		c.learn(at(vni), places[0], time.Second)
+		other := address(2)
+		c.learn(keyOf(vni+10, other[:], 0), places[0], time.Second)
+	}
+	c.learn(at(3), places[1], time.Second+settle)
+	if got := fmt.Sprint(found()); got != "[0 1 2 3 4]" {
+		t.Errorf("found in %s", got)
+	}
+	s.table.forget(StepAged, time.Minute, func(key, *entry) bool { return true })
+	if got := fmt.Sprint(found()); got != "[3]" || len(s.table.known) != 1 {
+		t.Errorf("found in %s, %v are known", got, s.table.known)
+	}
+	for i := range maxStories {
+		k := key{mac: uint64(100 + i), vni: 9}
+		c.learn(k, places[0], time.Hour)
+		c.learn(k, places[1], time.Hour+settle)
+	}
+	if n := s.table.known[9]; n+s.table.known[3] != len(s.table.entries)+len(s.table.tales.of) {
+		t.Errorf("%d are counted of %d addresses and %d stories", n, len(s.table.entries), len(s.table.tales.of))
 	}
 }
