@@ -100,15 +100,10 @@ func (r *Router) noteStates(now time.Time) {
 // tenths of a second after that, and by nobody else.
 func (r *Router) Survey() { r.members.survey() }
 
-// Roles are those of a peer; false when it is not known.
+// Roles are those of a peer; false when it is not known. It waits for nobody: the data path asks.
 func (r *Router) Roles(id drawbridge.PeerID) (secure.Roles, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	rec, known := r.topo.Get(id)
-	if !known {
-		return 0, false
-	}
-	return secure.Roles(rec.Roles), true
+	roles, known := r.topo.RolesOf(id)
+	return secure.Roles(roles), known
 }
 
 // Peers tells of every known peer, this one first, then by name. It waits for nobody: a gateway that takes over asks.

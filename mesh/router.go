@@ -45,7 +45,7 @@ type Router struct {
 	all       sync.WaitGroup  // every goroutine that Run is to outlive
 
 	mu       sync.Mutex
-	topo     *topology.Topology
+	topo     *topology.Topology // constant; what it holds is guarded, but for RolesOf
 	links    map[drawbridge.PeerID]*link
 	calling  map[drawbridge.PeerID]bool // our hello is on its way there
 	serial   uint64                     // of the last hello

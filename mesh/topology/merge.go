@@ -41,6 +41,7 @@ func (t *Topology) Merge(records []wire.Record) (m Merged) {
 			m.News = append(m.News, *r)
 		}
 	}
+	t.cast()
 	return m
 }
 

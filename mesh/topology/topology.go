@@ -9,19 +9,23 @@ import (
 	"reflect"
 	"slices"
 	"sort"
+	"sync/atomic"
 
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 )
 
 // Topology is one peer's knowledge of the network. Records that it returns are not to be changed. It is not
-// safe for concurrent use.
+// safe for concurrent use, but for RolesOf.
 type Topology struct {
 	id        drawbridge.PeerID
 	records   []wire.Record              // by id, the own one too
 	forgotten map[drawbridge.PeerID]bool // only ever grows
 	overrides map[drawbridge.PeerUID]int // how often another run of this peer overrode this one
 	chosen    map[drawbridge.PeerID]bool // whom Choose chose; true: at random, for the long way
+
+	recast bool // roles lags behind the records
+	roles  atomic.Pointer[map[drawbridge.PeerID]uint8]
 
 	stale   bool   // the graph may lag behind the records
 	graph   graph  // what both ends of every link agree on
@@ -35,14 +39,17 @@ type Topology struct {
 func New(self wire.Record) *Topology {
 	self = wire.Canonical(self)
 	self.Version = max(self.Version, 1)
-	return &Topology{
+	t := &Topology{
 		id:        self.ID,
 		records:   []wire.Record{self},
 		forgotten: map[drawbridge.PeerID]bool{},
 		overrides: map[drawbridge.PeerUID]int{},
 		chosen:    map[drawbridge.PeerID]bool{},
 		stale:     true,
+		recast:    true,
 	}
+	t.cast()
+	return t
 }
 
 // Self is the own record. Its Signed is empty: whoever sends it signs it, once per Version.
@@ -62,6 +69,26 @@ func (t *Topology) Get(id drawbridge.PeerID) (wire.Record, bool) {
 func (t *Topology) find(id drawbridge.PeerID) (int, bool) {
 	i := sort.Search(len(t.records), func(i int) bool { return t.records[i].ID >= id })
 	return i, i < len(t.records) && t.records[i].ID == id
+}
+
+// RolesOf are the roles of a peer; false when it is not known. Any goroutine may ask, at any time, and waits for nobody: the
+// data path does, for the first frame of a new tenure.
+func (t *Topology) RolesOf(id drawbridge.PeerID) (roles uint8, known bool) {
+	roles, known = (*t.roles.Load())[id]
+	return roles, known
+}
+
+// cast shows the roles as the records have them now.
+func (t *Topology) cast() {
+	if !t.recast {
+		return
+	}
+	t.recast = false
+	roles := make(map[drawbridge.PeerID]uint8, len(t.records))
+	for i := range t.records {
+		roles[t.records[i].ID] = t.records[i].Roles
+	}
+	t.roles.Store(&roles)
 }
 
 // Records returns all records, the own one too, by id.
@@ -111,10 +138,12 @@ func (t *Topology) update(change func(r *wire.Record)) bool {
 	}
 	r.Version++
 	t.put(r)
+	t.cast()
 	return true
 }
 
-// put stores r, and remembers that the graph may have changed when its links have.
+// put stores r, and remembers that the graph may have changed when its links have, and who is what when its roles have.
+// Who calls it calls cast.
 func (t *Topology) put(r wire.Record) {
 	i, known := t.find(r.ID)
 	if !known {
@@ -122,6 +151,7 @@ func (t *Topology) put(r wire.Record) {
 	}
 	old := &t.records[i]
 	t.stale = t.stale || !known || old.Gone != r.Gone || !slices.Equal(old.Links, r.Links)
+	t.recast = t.recast || !known || old.Roles != r.Roles
 	*old = r
 }
 
@@ -162,6 +192,7 @@ func (t *Topology) Forget(id drawbridge.PeerID) bool {
 	}
 	delete(t.chosen, id)
 	t.forgotten[id] = true
-	t.stale = t.stale || known
+	t.stale, t.recast = t.stale || known, t.recast || known
+	t.cast()
 	return known
 }
