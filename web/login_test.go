@@ -43,6 +43,7 @@ type gate struct {
 	code  string // one-time
 
 	cookie, token string
+	key           string // Idempotency-Key
 }
 
 func newGate(t *testing.T) *gate {
@@ -76,6 +77,9 @@ func (g *gate) ask(id, method, path, body string, want int, out any) *http.Respo
 		g.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if g.key != "" {
+		r.Header.Set("Idempotency-Key", g.key)
+	}
 	if g.cookie != "" {
 		r.AddCookie(&http.Cookie{Name: access.Cookie, Value: g.cookie})
 	}
@@ -401,4 +405,33 @@ func TestSocketIsForRoot(t *testing.T) {
 	client.CloseIdleConnections()
 	stop()
 	<-done
+}
+
+// A key is its caller's: others use the same one for their own changes, and nobody is answered by what somebody else was told.
+func TestKeysArePerCaller(t *testing.T) {
+	g := newGate(t)
+	g.key = "k"
+	first := `{"code":"` + g.code + `","name":"ann","password":"` + goodPassword + `"}`
+	g.ask("first-run", "POST", "/first-run", first, 204, nil)
+	cookie := g.cookie
+	g.cookie = ""
+	g.ask("first-run", "POST", "/first-run", first, 409, nil) // nobody is known by it a second time
+	login := `{"name":"ann","password":"` + goodPassword + `"}`
+	g.ask("log-in", "POST", "/login", login, 204, nil)
+	if g.cookie == "" || g.cookie == cookie {
+		t.Fatal("a log in was answered by another one")
+	}
+	var mine, again web.NewAccessToken
+	request := `{"role":"operator","ttl_s":3600}`
+	g.ask("create-access-token", "POST", "/access-tokens", request, 201, &mine)
+	if r := g.ask("create-access-token", "POST", "/access-tokens", request, 201, &again); again != mine || r.Header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("%+v, then %+v", mine, again)
+	}
+	g.cookie = ""
+	g.ask("create-access-token", "POST", "/access-tokens", request, 401, nil)
+	g.token = mine.Token
+	if r := g.ask("flush-macs", "POST", "/macs/flush", `{}`, 200, nil); r.Header.Get("Idempotent-Replayed") != "" {
+		t.Error("a token's key is that of its owner's session")
+	}
+	g.ask("flush-macs", "POST", "/macs/flush", `{"vni":1}`, 422, nil)
 }

@@ -73,6 +73,13 @@ happened, and goes on after the id in ` + "`Last-Event-ID`" + `; event ` + "`mis
 ` + "`limit`" + ` is given. Then the header ` + "`Link: <…>; rel=\"next\"`" + ` (RFC 8288) has the address of the next page, filter included; without it the page is
 the last one. The place in ` + "`after`" + ` is one in the order of the list: rows that come and go meanwhile neither hide nor repeat others.
 
+**Asking again**: every change takes a header ` + "`Idempotency-Key`" + `, 1 to 128 visible characters that the client chooses anew for every change.
+Who did not hear the answer asks again with the same key: the change is made once, and its answer is the first one's, status and body, with
+` + "`Idempotent-Replayed: true`" + `; what takes its time is the same operation. While the first is being carried out, the answer is 409; a key that was
+used for another request, by the same caller, is 422. Refusals are not kept, as they changed nothing: the same key may be tried again. A peer keeps
+keys in memory, per caller, for an hour (1,000 in all, 100 of one caller); changes of the network configuration keep theirs with the
+configuration, whichever peer is asked. Log in, log out and backups take none.
+
 **Monitoring**: ` + "`/healthz`" + ` is 200 while the daemon answers. ` + "`/readyz`" + ` is 200 when the peer does everything that its
 node file asks for, and 503 with the reasons otherwise. ` + "`/metrics`" + ` is for Prometheus; the names are below, beside the usual go_ and process_ ones.
 `

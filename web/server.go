@@ -71,7 +71,8 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.diagnostics()
 	s.backups()
 	s.health(engine)
-	return s.guarded(watching{s, engine})
+	s.describeKeys()
+	return s.guarded(idempotent{s, newReplays(time.Now), watching{s, engine}})
 }
 
 // document is what the OpenAPI document begins with.
@@ -80,7 +81,8 @@ func document(version string) huma.Config {
 	c.Info.Description = "One peer of a Drawbridge network. Errors are problem details (RFC 9457). " +
 		"Every list answers with server-sent events when they are asked for (Accept: text/event-stream, or ?watch=true): " +
 		"the whole answer again whenever it has changed. Lists that grow answer with everything unless limit is given; " +
-		"then the Link header (RFC 8288) has the address of the next page, until there is none."
+		"then the Link header (RFC 8288) has the address of the next page, until there is none. " +
+		"Every change takes an Idempotency-Key."
 	c.OpenAPIPath = base + "/openapi"
 	c.DocsPath, c.SchemasPath = "", ""
 	c.CreateHooks = nil // no $schema field in every answer
