@@ -20,6 +20,13 @@ const (
 
 // Loops implements web.Node.
 func (n *Node) Loops() web.Loops {
+	out := n.heardLoops()
+	out.Elsewhere = n.loopsElsewhere()
+	return out
+}
+
+// heardLoops is what this peer hears itself.
+func (n *Node) heardLoops() web.Loops {
 	out := web.Loops{Circles: []web.Circle{}, Blocked: []web.LoopPort{}}
 	circles, missed := n.sw.Circles()
 	out.Missed = missed
@@ -61,7 +68,7 @@ func circleRemedy(heard, known web.LoopEnd) string {
 
 // loopProblems are frames that go round just now.
 func (n *Node) loopProblems() []web.Problem {
-	l := n.Loops()
+	l := n.heardLoops()
 	for _, c := range l.Circles {
 		if c.Circling {
 			return []web.Problem{{
@@ -93,7 +100,7 @@ func (n *Node) followLoops(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		began, ended := watch.Look(time.Now().UTC(), n.Loops().Circles)
+		began, ended := watch.Look(time.Now().UTC(), n.heardLoops().Circles)
 		n.loopsOn.mu.Lock()
 		n.loopsOn.all = watch.On()
 		n.loopsOn.mu.Unlock()

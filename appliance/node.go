@@ -53,6 +53,7 @@ type Node struct {
 	backing   sync.Mutex // held while a backup is made
 	rolling   rolling
 	loopsOn   loopsOn
+	toldLoops toldLoops
 	updating  updating
 	browsers  net.Listener  // for the console, from systemd; nil: none
 	restart   chan struct{} // closed when the daemon is to start again
@@ -257,6 +258,7 @@ func (n *Node) Run(ctx context.Context) error {
 	start("subnets", n.followSubnets)
 	start("housekeeping", n.keepHouse)
 	start("loops", n.followLoops)
+	start("word of loops", n.tellLoops)
 	start("alerts", n.alerting.tellSinks)
 	start("alert conditions", n.alerting.watchState)
 	start("segments", n.followSegments)

@@ -79,6 +79,7 @@ func (n *Node) handleMoves() {
 	n.router.Register(comparisonChannel, wireReports{n})
 	n.router.Register(flushedChannel, flushAnswers{n})
 	n.router.Register(rolloutsChannel, rolloutNews{n})
+	n.router.Register(loopsChannel, loopNews{n})
 }
 
 // serveOrder carries out what another peer asks for, and tells it how that stands.

@@ -5,13 +5,25 @@ import (
 	"time"
 )
 
-// Loops is what comes round: frames that a peer hears where they cannot have come from.
+// Loops is what comes round: frames that a peer hears where they cannot have come from. What others hear is told, and as old as it says.
 type Loops struct {
 	Circling bool       `json:"circling" doc:"Whether frames go round just now: 10 of one kind at least, the last within 10 s"`
 	Remedy   string     `json:"remedy,omitempty" doc:"What to do about it"`
 	Circles  []Circle   `json:"circles" doc:"Kinds of frames that came round within the last ten minutes, the newest first, 256 at most. Each copy was dropped"`
 	Missed   uint64     `json:"missed" doc:"Frames that came round since the start and could not be looked at, as they were too many at once"`
 	Blocked  []LoopPort `json:"blocked" doc:"Ports of this peer that ALONE blocks because their wire leads where it must not"`
+
+	Elsewhere []PeerLoops `json:"elsewhere" doc:"What every other peer hears, as it told itself: what goes round first, then who is silent"`
+}
+
+// PeerLoops is what another peer hears come round.
+type PeerLoops struct {
+	Peer     string   `json:"peer" doc:"Who says so"`
+	AgeS     float64  `json:"age_s" doc:"Seconds since it said so; 0 with silent: it never did"`
+	Silent   bool     `json:"silent" doc:"It has not said for longer than it should: what is here is how it was, or nothing"`
+	Circling bool     `json:"circling" doc:"Whether frames go round there just now"`
+	Circles  []Circle `json:"circles" doc:"Kinds of frames that came round there within the last ten minutes, the newest first"`
+	LeftOut  int      `json:"left_out,omitempty" doc:"Kinds that were too many to tell of; the peer itself lists them"`
 }
 
 // Circle is one kind of frame that comes round.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +15,9 @@ func (t *tool) loopsCommand() *cobra.Command {
 	return reads(t, &cobra.Command{
 		Use:   "loops",
 		Short: "Frames that come round: which, between which ports, how often, and since when",
-		Long: "Frames that come round: which, between which ports, how often, and since when. They are heard where they cannot have\n" +
-			"come from, as their station spoke elsewhere just before, and each copy is dropped. Kept for ten minutes.",
+		Long: "Frames that come round: which, between which ports, how often, and since when; as this peer and all others hear.\n" +
+			"They are heard where they cannot have come from, as their station spoke elsewhere just before, and each copy is\n" +
+			"dropped. Kept for ten minutes. What others hear they tell every 5 s (every 30 s when it is nothing).",
 	}, reading[web.Loops]{path: "loops", show: showLoops})
 }
 
@@ -23,24 +25,56 @@ func showLoops(_ context.Context, _ *client.Client, p *page, l web.Loops) error 
 	if l.Circling {
 		fmt.Fprintln(p, p.paint(bad, "frames go round")+": "+l.Remedy)
 	} else {
-		fmt.Fprintln(p, "no frames go round")
+		fmt.Fprintln(p, "no frames go round as this peer hears")
 	}
 	for _, b := range l.Blocked {
 		fmt.Fprintf(p, "%s: %s; %s\n", b.Port, p.paint(bad, b.Summary), b.Remedy)
 	}
-	tab := newTable("SOURCE", "DESTINATION", "TYPE", "COMES IN AT", "SPEAKS AT", ">COPIES", ">A SECOND", ">FOR", ">LAST")
-	for _, c := range l.Circles {
+	tab := newTable("HEARD BY", "SOURCE", "DESTINATION", "TYPE", "COMES IN AT", "SPEAKS AT", ">COPIES", ">A SECOND", ">FOR", ">LAST")
+	p.circles(tab, "this peer", l.Circles)
+	for _, e := range l.Elsewhere {
+		p.circles(tab, e.Peer, e.Circles)
+	}
+	fmt.Fprintln(p)
+	p.add(tab, "nothing came round anywhere within the last ten minutes")
+	fmt.Fprintln(p)
+	p.tellers(l.Elsewhere)
+	if l.Missed > 0 {
+		fmt.Fprintf(p, "%d more frames came round here since the start than could be looked at.\n", l.Missed)
+	}
+	return nil
+}
+
+func (p *page) circles(tab *table, by string, all []web.Circle) {
+	for _, c := range all {
 		state := plain
 		if c.Circling {
 			state = bad
 		}
-		tab.row(as(strong, c.Source), as(plain, c.Destination), as(plain, c.Type), as(state, c.Heard.String()), as(plain, c.Known.String()),
+		tab.row(as(plain, by), as(strong, c.Source), as(plain, c.Destination), as(plain, c.Type), as(state, c.Heard.String()), as(plain, c.Known.String()),
 			fmt.Sprint(c.Count), fmt.Sprintf("%.1f", c.PerSecond), p.since(c.Since), p.since(c.Last))
 	}
-	fmt.Fprintln(p)
-	p.add(tab, "nothing came round within the last ten minutes")
-	if l.Missed > 0 {
-		fmt.Fprintf(p, "\n%d more frames came round since the start than could be looked at.\n", l.Missed)
+}
+
+// tellers says how old the word of the others is, and who has given none.
+func (p *page) tellers(all []web.PeerLoops) {
+	var oldest time.Duration
+	told := 0
+	for _, e := range all {
+		age := time.Duration(e.AgeS * float64(time.Second)).Round(time.Second)
+		switch {
+		case e.Silent && e.AgeS == 0:
+			fmt.Fprintf(p, "%s never told what it hears: %s\n", e.Peer, p.paint(warn, "unknown"))
+		case e.Silent:
+			fmt.Fprintf(p, "%s has not told for %s what it hears: %s\n", e.Peer, age, p.paint(warn, "unknown"))
+		default:
+			told, oldest = told+1, max(oldest, age)
+		}
+		if e.LeftOut > 0 {
+			fmt.Fprintf(p, "%s hears %d more kinds of frames: drawbridge loops there shows them\n", e.Peer, e.LeftOut)
+		}
 	}
-	return nil
+	if told > 0 {
+		fmt.Fprintf(p, "%d other peers told what they hear, the oldest word is of %s ago.\n", told, oldest)
+	}
 }

@@ -7,7 +7,10 @@ func TestTheLoopMicroscope(t *testing.T) {
 	for _, theme := range []string{"light", "dark"} {
 		b.theme(theme)
 		b.open("/ports")
-		b.awaitText("main", "comes in at port tap0, speaks at segment office")
+		b.awaitText("main", "comes in at port tap0 of a, speaks at segment office")
+		b.awaitText("main", "comes in at segment office, speaks at peer a")
+		b.awaitText("main", "x has not told what it hears for")
+		b.awaitText("main", "z never told what it hears")
 		b.awaitText("main", "joins port tap0 and segment office")
 		b.accessible("frames that go round, " + theme)
 	}

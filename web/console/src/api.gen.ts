@@ -807,6 +807,8 @@ export interface Loops {
   circles: Circle[];
   /** Whether frames go round just now: 10 of one kind at least, the last within 10 s */
   circling: boolean;
+  /** What every other peer hears, as it told itself: what goes round first, then who is silent */
+  elsewhere: PeerLoops[];
   /** Frames that came round since the start and could not be looked at, as they were too many at once */
   missed: number;
   /** What to do about it */
@@ -1015,6 +1017,21 @@ export interface PeerCount {
   total: number;
   /** Not reached */
   unreachable: number;
+}
+
+export interface PeerLoops {
+  /** Seconds since it said so; 0 with silent: it never did */
+  age_s: number;
+  /** Kinds of frames that came round there within the last ten minutes, the newest first */
+  circles: Circle[];
+  /** Whether frames go round there just now */
+  circling: boolean;
+  /** Kinds that were too many to tell of; the peer itself lists them */
+  left_out?: number;
+  /** Who says so */
+  peer: string;
+  /** It has not said for longer than it should: what is here is how it was, or nothing */
+  silent: boolean;
 }
 
 export interface Port {
