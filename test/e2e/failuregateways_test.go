@@ -12,78 +12,22 @@ import (
 // Rows of the failure table that need other gateways than two of one segment beside a witness.
 
 // stranger is a network of one gateway. Its VLAN is a switch of its own until somebody plugs a cable in.
-const stranger = `
-network = "stranger"
-
-[[switch]]
-name = "net"
-subnet = "198.51.100.0/24"
-
-[[switch]]
-name = "vlan"
-
-[[node]]
-name = "g"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }]
-`
+var stranger = plan{network: "stranger", underlay: "198.51.100.0/24", gateways: []string{"g"}}
 
 // another builds another network, which is removed after the row, and answers its lab's name when its gateway is active.
 func (f *field) another() (labName string) {
 	f.t.Helper()
 	path := filepath.Join(f.t.TempDir(), "stranger.toml")
-	must(f.t, os.WriteFile(path, []byte(stranger), 0o600))
+	must(f.t, os.WriteFile(path, []byte(stranger.topology()), 0o600))
 	b := up(f.t, path)
 	eventually(f.t, reachLimit, "the gateway of the other network is active", func() bool { return b.active(f.t, "g") == "g" })
 	return b.Name
 }
 
 // triple has three gateways; two may fail.
-const triple = `
-[[switch]]
-name = "net"
-subnet = "192.0.2.0/24"
-
-[[switch]]
-name = "vlan"
-
-[[node]]
-name = "x"
-roles = ["voter"]
-underlay = ["net"]
-
-[[node]]
-name = "w"
-roles = ["voter"]
-underlay = ["net"]
-
-[[node]]
-name = "a"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }]
-
-[[node]]
-name = "b"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }]
-
-[[node]]
-name = "c"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }]
-
-[[host]]
-name = "x1"
-at = "x"
-
-[[host]]
-name = "host1"
-at = "vlan"
-`
+var triple = plan{
+	witnesses: []string{"x", "w"}, gateways: []string{"a", "b", "c"}, hosts: []place{{"x1", "x"}, {"host1", "vlan"}},
+}
 
 var failuresOfThree = []failure{
 	{
@@ -114,38 +58,7 @@ func TestFailuresOfThreeGateways(t *testing.T) {
 }
 
 // couple is two gateways that are all voters.
-const couple = `
-[[switch]]
-name = "net"
-subnet = "192.0.2.0/24"
-
-[[switch]]
-name = "vlan"
-
-[[node]]
-name = "a"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }]
-
-[[node]]
-name = "b"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }]
-
-[[node]]
-name = "x"
-underlay = ["net"]
-
-[[host]]
-name = "x1"
-at = "x"
-
-[[host]]
-name = "host1"
-at = "vlan"
-`
+var couple = plan{gateways: []string{"a", "b"}, peers: []string{"x"}, hosts: []place{{"x1", "x"}, {"host1", "vlan"}}}
 
 var failuresOfACouple = []failure{
 	{
@@ -173,50 +86,10 @@ func TestFailuresOfACouple(t *testing.T) {
 }
 
 // twice is a pair with two segments in one overlay.
-const twice = `
-[[switch]]
-name = "net"
-subnet = "192.0.2.0/24"
-
-[[switch]]
-name = "vlan"
-
-[[switch]]
-name = "other"
-
-[[node]]
-name = "w"
-roles = ["voter"]
-underlay = ["net"]
-
-[[node]]
-name = "x"
-underlay = ["net"]
-
-[[node]]
-name = "a"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }, { name = "plant", switch = "other" }]
-
-[[node]]
-name = "b"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }, { name = "plant", switch = "other" }]
-
-[[host]]
-name = "x1"
-at = "x"
-
-[[host]]
-name = "host1"
-at = "vlan"
-
-[[host]]
-name = "host2"
-at = "other"
-`
+var twice = plan{
+	witnesses: []string{"w"}, peers: []string{"x"}, gateways: []string{"a", "b"}, segments: []place{{"office", "vlan"}, {"plant", "other"}},
+	hosts: []place{{"x1", "x"}, {"host1", "vlan"}, {"host2", "other"}},
+}
 
 var failuresOfTwoSegments = []failure{
 	{

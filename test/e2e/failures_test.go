@@ -68,10 +68,10 @@ const (
 )
 
 // field builds a lab and follows its events.
-func newField(t *testing.T, name, topology string) *field {
+func newField(t *testing.T, name string, of plan) *field {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name+".toml")
-	must(t, os.WriteFile(path, []byte(topology), 0o600))
+	must(t, os.WriteFile(path, []byte(of.topology()), 0o600))
 	b := up(t, path)
 	return &field{bed: b, t: t, j: b.follow(t), halt: watchStalls(t)}
 }

@@ -10,51 +10,10 @@ import (
 )
 
 // pairAndWitness is where most rows happen: two gateways and a witness are the voters; x has a guest, and no part in the failover.
-const pairAndWitness = `
-[[switch]]
-name = "net"
-subnet = "192.0.2.0/24"
-
-[[switch]]
-name = "vlan"
-
-[[node]]
-name = "w"
-roles = ["voter"]
-underlay = ["net"]
-
-[[node]]
-name = "x"
-underlay = ["net"]
-
-[[node]]
-name = "a"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }]
-
-[[node]]
-name = "b"
-roles = ["gateway", "voter"]
-underlay = ["net"]
-segment = [{ name = "office", switch = "vlan" }]
-
-[[host]]
-name = "w1"
-at = "w"
-
-[[host]]
-name = "x1"
-at = "x"
-
-[[host]]
-name = "host1"
-at = "vlan"
-
-[[host]]
-name = "host2"
-at = "vlan"
-`
+var pairAndWitness = plan{
+	witnesses: []string{"w"}, peers: []string{"x"}, gateways: []string{"a", "b"},
+	hosts: []place{{"w1", "w"}, {"x1", "x"}, {"host1", "vlan"}, {"host2", "vlan"}},
+}
 
 // failures are the rows of the failure table that a lab can produce with two gateways and a witness.
 var failures = []failure{
