@@ -41,11 +41,13 @@ type engines struct {
 	node   *Node
 	claims engine.Claims
 
-	// Owned by followEngines.
+	// Owned by followEngines, and by inheritKernel before it.
 	probed  time.Time
 	lacking string           // why this kernel cannot; empty: it can
 	before  []drawbridge.VNI // wanted in the kernel when this run began
 	ways    engine.Patience  // with ways that are no good for the tunnel
+	pinned  bool             // it was found out whether that is possible
+	pins    string           // where the kernel's state is kept for the next process; empty: nowhere
 
 	mu        sync.Mutex        // guards what follows
 	known     raftgroup.Engines // number 0: this run has not heard of any
@@ -55,21 +57,6 @@ type engines struct {
 
 func (n *Node) openEngines() *engines {
 	return &engines{node: n, paths: map[drawbridge.VNI]*kernelPath{}}
-}
-
-// cleanKernel removes what an earlier run left in the kernel engine, before a port is opened: two engines would carry the
-// same frames until the kernel's time is over. This peer begins in user space.
-func (n *Node) cleanKernel() {
-	if len(n.ports) == 0 {
-		return
-	}
-	removed, err := kernel.Clean("")
-	if len(removed) > 0 {
-		n.log.Info("an earlier run's kernel engine was removed", "removed", removed)
-	}
-	if err != nil {
-		n.log.Warn("an earlier run's kernel engine may be left: drawbridge doctor --clean", "err", err)
-	}
 }
 
 // inKernel are the overlays that the configuration wants in the kernel.
@@ -136,7 +123,9 @@ func (e *engines) reconcile(now time.Time) (next time.Duration) {
 		}
 		p := e.path(vni)
 		p.lack(e.lacks(vni, slices.Contains(wanted, vni), p.reached == engine.Kernel, now), now)
-		p.follow(want, d, now)
+		if serial > 0 || !p.inherits() {
+			p.follow(want, d, now)
+		}
 		if p.reached != want.Phase {
 			next = quiet / 3
 		}

@@ -32,7 +32,9 @@ type kernelPath struct {
 
 	// Owned by followEngines.
 	table kernel.Table // that the kernel has
+	hold  engine.Hold  // of what has just gone from it
 	heard time.Time    // when the switch was told
+	left  inheritance  // by an earlier process
 	since time.Time    // of reached
 	end   func()       // of listening to the kernel
 
@@ -83,7 +85,7 @@ func (p *kernelPath) follow(want engine.Overlay, d engine.Decisions, now time.Ti
 	case p.reached == engine.User && want.Phase != engine.User:
 		p.node.sw.Suspend(p.vni, true)
 		p.reach(engine.Idle, now)
-	case p.reached == engine.Kernel && want.Phase != engine.Kernel:
+	case p.reached == engine.Kernel && (want.Phase != engine.Kernel || p.kernel.Port() != want.Port):
 		p.close()
 		p.reach(engine.Idle, now)
 	case p.reached == engine.Idle && now.Sub(p.since) < quiet:
@@ -134,11 +136,18 @@ func (p *kernelPath) enter(want engine.Overlay, d engine.Decisions, now time.Tim
 	if d.Short(p.node.creds.ID(), 0) == 0 {
 		return // a new peer; its number comes with the next decision
 	}
-	k, err := kernel.Load(kernel.Options{Device: fmt.Sprintf("dbk%d", p.vni), Port: want.Port, Settle: quiet})
+	k, err := p.load(want.Port)
 	if err != nil {
 		p.fail(err, now)
 		return
 	}
+	p.table, p.hold = kernel.Table{}, engine.Hold{}
+	p.carry(k)
+	p.reach(engine.Kernel, now)
+}
+
+// carry listens to the engine from now on.
+func (p *kernelPath) carry(k *kernel.Engine) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var listening sync.WaitGroup
 	listening.Go(func() {
@@ -150,8 +159,6 @@ func (p *kernelPath) enter(want engine.Overlay, d engine.Decisions, now time.Tim
 	p.mu.Lock()
 	p.kernel = k
 	p.mu.Unlock()
-	p.table = kernel.Table{}
-	p.reach(engine.Kernel, now)
 }
 
 // close has the kernel end. What it cannot tell of the last second's frames is not counted.
@@ -167,6 +174,9 @@ func (p *kernelPath) close() {
 		return
 	}
 	p.end()
+	if err := p.disown(k); err != nil {
+		p.node.log.Error("ports of an earlier run were not cleared: drawbridge doctor --clean", "vni", p.vni, "err", err)
+	}
 	if err := k.Remove(); err != nil && !errors.Is(err, os.ErrClosed) {
 		p.node.log.Error("the kernel engine was not removed: drawbridge doctor --clean", "vni", p.vni, "err", err)
 	}
@@ -174,7 +184,7 @@ func (p *kernelPath) close() {
 
 // maintain keeps tables and ports in step, and the kernel going.
 func (p *kernelPath) maintain(d engine.Decisions, now time.Time) error {
-	if t := d.Table(p.view()); !reflect.DeepEqual(t, p.table) {
+	if t := p.hold.Table(d, p.view(), now); !reflect.DeepEqual(t, p.table) {
 		if err := p.kernel.Apply(t); err != nil {
 			return err
 		}
@@ -190,6 +200,9 @@ func (p *kernelPath) maintain(d engine.Decisions, now time.Time) error {
 		if err := p.account(q, p.kernel); err != nil {
 			return fmt.Errorf("port %s: %w", q.name(), err)
 		}
+	}
+	if err := p.settle(now); err != nil {
+		return err
 	}
 	if now.Sub(p.heard) >= hearEvery {
 		p.heard = now
@@ -233,7 +246,7 @@ func (p *kernelPath) serve(q *port, d engine.Decisions) error {
 	old, was := p.ports[q]
 	p.mu.Unlock()
 	switch {
-	case was && old.attached == attached && old.port.Self == q.short(d):
+	case was && old.attached == attached && old.port.Self == q.short(d), !was && p.leaves(q):
 		return nil
 	case attached == nil || q.short(d) == 0:
 		if !was {

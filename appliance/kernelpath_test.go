@@ -2,7 +2,9 @@ package appliance
 
 import (
 	"testing"
+	"time"
 
+	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
 )
@@ -39,5 +41,23 @@ func TestCountingBringsNoPortBack(t *testing.T) {
 				t.Errorf("%+v, %v; want %+v, %v", got, there, c.want, c.there)
 			}
 		})
+	}
+}
+
+// TestNoSegmentPortStaysAsItWasLeft: its gate was another process's, and who is not to inherit has nothing to leave.
+func TestNoSegmentPortStaysAsItWasLeft(t *testing.T) {
+	soon, before := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
+	for _, c := range []struct {
+		name  string
+		port  *port
+		until time.Time
+	}{
+		{"a segment port", &port{segment: &config.Segment{}}, soon},
+		{"a guest port, after the time", &port{guest: &config.Guest{}}, before},
+		{"a guest port of this process", &port{guest: &config.Guest{}}, time.Time{}},
+	} {
+		if p := (&kernelPath{left: inheritance{until: c.until}}); p.leaves(c.port) {
+			t.Errorf("%s stays as it was", c.name)
+		}
 	}
 }

@@ -213,7 +213,7 @@ func (n *Node) Run(ctx context.Context) error {
 	door := n.openDoor()
 	defer door.close()
 	n.alerting.certificate = door.validUntil
-	n.cleanKernel()
+	n.inheritKernel()
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	n.life = run

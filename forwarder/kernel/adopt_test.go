@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 	"time"
 
@@ -142,6 +143,22 @@ func TestAGateIsNotAdoptedOpen(t *testing.T) {
 		t.Errorf("%d frames were carried by a port whose new gate nobody has opened", n)
 	}
 	l.removeAll()
+}
+
+// TestTheTableIsReadBack: who adopts knows what the earlier process knew.
+func TestTheTableIsReadBack(t *testing.T) {
+	l := newLab(t, 3, [2]Short{1, 2}, [2]Short{2, 3})
+	l.onSegment(3)
+	l.gateway(3)
+	for _, d := range l.nodes {
+		before, err := d.e.rows()
+		must(t, err)
+		table, err := d.e.Table()
+		must(t, err, table.check())
+		if got := table.rows(); !reflect.DeepEqual(got, before) || len(got.peers) == 0 || len(got.tree) == 0 || len(got.gateways) != 1 {
+			t.Errorf("peer %d: %+v is read back as %+v", d.short, before, got)
+		}
+	}
 }
 
 func (l *lab) removeAll() {

@@ -73,6 +73,19 @@ func (o Options) folder() (string, error) {
 	return filepath.Join(o.Pins, here, o.Device), err
 }
 
+// Pinned lists the devices whose engines have pins, in the network namespace of the calling thread.
+func Pinned(root string) (devices []string, err error) {
+	here, err := Namespace()
+	if err != nil {
+		return nil, err
+	}
+	all, _ := filepath.Glob(filepath.Join(root, here, "*")) // the pattern is good
+	for _, path := range all {
+		devices = append(devices, filepath.Base(path))
+	}
+	return devices, nil
+}
+
 // createMaps begins anew: what an earlier process pinned goes.
 func (e *Engine) createMaps() error {
 	if err := e.unpin(); err != nil {
@@ -184,19 +197,10 @@ func (e *Engine) Prune() error {
 	return errors.Join(errs...)
 }
 
-// Covers reports whether t reaches everybody whom the maps reach, by neighbours who are there. A process that has just adopted waits
-// for that: until its links are up it knows less than the maps.
-func (e *Engine) Covers(t Table) (bool, error) {
+// Table is what the maps say: of the last Apply, or of an earlier process.
+func (e *Engine) Table() (Table, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	now, err := e.rows()
-	if err != nil {
-		return false, err
-	}
-	for short := range now.peers {
-		if _, ok := t.Peers[Short(short)]; !ok {
-			return false, nil
-		}
-	}
-	return true, nil
+	r, err := e.rows()
+	return r.table(), err
 }

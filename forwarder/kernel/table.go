@@ -139,3 +139,31 @@ func childrenOf(to []Short) (c children) {
 	}
 	return c
 }
+
+// table is the reverse of Table.rows.
+func (r rows) table() Table {
+	t := Table{Peers: map[Short]Peer{}, Children: map[Short][]Short{}, Gateways: map[drawbridge.SegmentID]Short{}}
+	for short, p := range r.peers {
+		t.Peers[Short(short)] = p.peer()
+	}
+	for origin, c := range r.tree {
+		for _, s := range c.Child[:c.N] {
+			t.Children[Short(origin)] = append(t.Children[Short(origin)], Short(s))
+		}
+	}
+	for id, short := range r.gateways {
+		t.Gateways[drawbridge.SegmentID(id)] = Short(short)
+	}
+	return t
+}
+
+func (p peer) peer() Peer {
+	q := Peer{
+		Local: p.Flags&flagLocal != 0, MaySend: p.Flags&flagMaySend != 0, Segment: drawbridge.SegmentID(p.Segment), Via: Short(p.Via),
+		Parent: Short(p.Parent), MTU: int(p.MTU), Epoch: drawbridge.Epoch(p.Epoch),
+	}
+	if p.Remote != (address{}) {
+		q.Remote = netip.AddrFrom16(p.Remote).Unmap()
+	}
+	return q
+}
