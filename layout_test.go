@@ -68,7 +68,7 @@ var mayImport = map[string][]string{
 	"appliance/rollout":         {},
 	"appliance/microscope":      {"web"},
 	"appliance/backup":          {},
-	"appliance/lab":             {"", "appliance/hostnet", "appliance/lab/probe", "failover", "test/netlab", "web", "web/client"},
+	"appliance/lab":             {"", "appliance/hostnet", "appliance/lab/probe", "failover", "forwarder/kernel", "test/netlab", "web", "web/client"},
 	"appliance/lab/probe":       {"", "test/netlab"},
 	"appliance":                 {"..."},
 	"cmd/drawbridge":            {"", "appliance", "appliance/...", "systemd", "web", "web/client", "mesh/secure", "failover/lease/agent", "failover/lease/warden"},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
 	"github.com/drawbridge-net/drawbridge/test/netlab"
 )
 
@@ -36,10 +37,23 @@ func remove(name string) error {
 		errs = append(errs, p.signal(syscall.SIGKILL))
 	}
 	for _, space := range append(l.plan.spaces(), l.plan.space(stage)) {
-		errs = append(errs, netlab.Delete(space))
+		errs = append(errs, unpin(space), netlab.Delete(space))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	return os.RemoveAll(labDir(name))
+}
+
+// unpin removes what daemons kept in the kernel for their next run in a namespace.
+func unpin(space string) error {
+	n, err := netlab.Open(space)
+	if err != nil {
+		return nil // it is not there
+	}
+	err = n.Do(func() error {
+		_, err := kernel.Unpin(kernel.Pins)
+		return err
+	})
+	return errors.Join(err, n.Close())
 }

@@ -31,8 +31,14 @@ func Clean(pins string) (removed []string, err error) {
 		done, err := cleanLink(links, link)
 		removed, errs = append(removed, done...), append(errs, err)
 	}
-	folders, err := LeftPins(pins)
-	errs = append(errs, err)
+	unpinned, err := Unpin(pins)
+	return append(removed, unpinned...), errors.Join(append(errs, err)...)
+}
+
+// Unpin removes what LeftPins lists. For a namespace that is about to go: nobody would find its folder any more.
+func Unpin(root string) (removed []string, err error) {
+	folders, err := LeftPins(root)
+	errs := []error{err}
 	for _, folder := range folders {
 		if err := os.RemoveAll(folder); err != nil {
 			errs = append(errs, fmt.Errorf("remove pins: %w", err))

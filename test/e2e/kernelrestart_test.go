@@ -22,7 +22,7 @@ import (
 // renewed is for how long the programs of a daemon that is gone forward at most, and some time for the kernel to be told.
 const renewed = 3*time.Second + 500*time.Millisecond
 
-// left lists the interfaces of a node at which programs of the kernel engine are.
+// left lists the interfaces of a node at which programs of the kernel engine are, and its folders of pins.
 func (b *bed) left(t *testing.T, node string) (names []string) {
 	t.Helper()
 	for _, n := range b.Status().Nodes {
@@ -32,7 +32,11 @@ func (b *bed) left(t *testing.T, node string) (names []string) {
 		ns, err := netlab.Open(n.Netns)
 		must(t, err)
 		must(t, ns.Do(func() (err error) {
-			names, err = kernel.Left()
+			if names, err = kernel.Left(); err != nil {
+				return err
+			}
+			pins, err := kernel.LeftPins(kernel.Pins)
+			names = append(names, pins...)
 			return err
 		}), ns.Close())
 	}
@@ -60,6 +64,7 @@ func (b *bed) crossed(t *testing.T, from, to string, d time.Duration) (r probe.B
 // TestARestartInTheKernel: what a killed daemon leaves in the kernel forwards for a moment and no longer, "doctor --clean" removes
 // it, and so does the next daemon, which then carries frames as before.
 func TestARestartInTheKernel(t *testing.T) {
+	pinning(t)
 	b := up(t, "default")
 	must(t, b.EnterKernel(t.Context()))
 	b.reach(t, 0)
@@ -73,7 +78,7 @@ func TestARestartInTheKernel(t *testing.T) {
 				if n.Name != "x" {
 					continue
 				}
-				out, err := exec.Command("ip", "netns", "exec", n.Netns, binary, "doctor", "--clean", "--yes").CombinedOutput()
+				out, err := exec.Command("nsenter", "--net="+netlab.Dir+"/"+n.Netns, binary, "doctor", "--clean", "--yes").CombinedOutput()
 				if names := b.left(t, "x"); err != nil || len(names) > 0 {
 					t.Errorf("%v is left: %v: %s", names, err, out)
 				}
@@ -82,8 +87,8 @@ func TestARestartInTheKernel(t *testing.T) {
 	} {
 		t.Run(way.name, func(t *testing.T) {
 			must(t, lab.Kill(b.Name, "x"))
-			if len(b.left(t, "x")) == 0 {
-				t.Error("nothing forwards any more")
+			if len(b.left(t, "x")) != 3 {
+				t.Errorf("%v is left, want a port, a tunnel and pins", b.left(t, "x"))
 			}
 			<-time.After(renewed)
 			if r, n := b.crossed(t, "x1", "host1", time.Second); n > 0 {
