@@ -55,7 +55,7 @@ type link struct {
 	queue   *queue
 
 	data  DataLink     // written once, before run, with Router.mu held
-	heard atomic.Int64 // when bytes came last, UnixNano
+	heard atomic.Int64 // age at which bytes came last, ns
 	rtt   atomic.Int64 // of the last ping, ns
 
 	closing sync.Once
@@ -87,7 +87,7 @@ type handler struct {
 
 // run serves the link until it ends, and returns why it did.
 func (l *link) run(ctx context.Context, h handler) error {
-	l.heard.Store(time.Now().UnixNano())
+	l.heard.Store(int64(l.age()))
 	stop := context.AfterFunc(ctx, func() { l.end(ctx.Err()) })
 	defer stop()
 	var all sync.WaitGroup
@@ -126,8 +126,8 @@ func (l *link) write() error {
 		select {
 		case <-l.done:
 			return nil
-		case now := <-ping.C:
-			if err := l.beat(now); err != nil {
+		case <-ping.C:
+			if err := l.beat(); err != nil {
 				return err
 			}
 		case <-l.queue.wake:
@@ -157,12 +157,17 @@ func (l *link) linger() {
 	}
 }
 
+// age is how old the link is by the monotonic clock. The wall clock of a machine that has just started is set, by years
+// sometimes: that must end no link, nor keep a dead one.
+func (l *link) age() time.Duration { return time.Since(l.since) }
+
 // beat asks for a sign of life, and gives up when none came for too long.
-func (l *link) beat(now time.Time) error {
-	if silent := now.Sub(time.Unix(0, l.heard.Load())); silent > deadAfter {
+func (l *link) beat() error {
+	now := l.age()
+	if silent := now - time.Duration(l.heard.Load()); silent > deadAfter {
 		return fmt.Errorf("nothing heard for %s", silent.Round(time.Second))
 	}
-	err := l.send(wire.KindPing, wire.AppendNonce(nil, uint64(now.UnixNano())))
+	err := l.send(wire.KindPing, wire.AppendNonce(nil, uint64(now)))
 	if errors.Is(err, errQueueFull) {
 		return nil // plenty is on its way that shows the far end we live
 	}
@@ -184,7 +189,7 @@ func (l *link) writeAll(b []byte) error {
 }
 
 func (l *link) read(message func(*link, wire.Kind, []byte) error) error {
-	r := hearing{l.stream, &l.heard}
+	r := hearing{l.stream, l}
 	buf := make([]byte, 64<<10)
 	for {
 		k, body, err := wire.ReadMessage(r, buf)
@@ -221,7 +226,9 @@ func (l *link) ponged(body []byte) error {
 	if err != nil {
 		return err
 	}
-	l.rtt.Store(time.Now().UnixNano() - int64(n))
+	if now := uint64(l.age()); n <= now { // or it is none of our nonces
+		l.rtt.Store(int64(now - n))
+	}
 	return nil
 }
 
@@ -237,14 +244,14 @@ func (l *link) accept(stream func(net.Conn)) error {
 
 // hearing notes when bytes came.
 type hearing struct {
-	r    io.Reader
-	last *atomic.Int64
+	r io.Reader
+	l *link
 }
 
 func (h hearing) Read(b []byte) (int, error) {
 	n, err := h.r.Read(b)
 	if n > 0 {
-		h.last.Store(time.Now().UnixNano())
+		h.l.heard.Store(int64(h.l.age()))
 	}
 	return n, err
 }
