@@ -98,7 +98,7 @@ func TestHolds(t *testing.T) {
 		"an encrypted disk":       with(0, "LUKS\xba\xbe"),
 		"a Windows file system":   with(3, "NTFS    "),
 		"a FAT file system":       with(54, "FAT12   "),
-		"1 partitions":            mbr,
+		"1 partition":             mbr,
 		"data of an unknown kind": with(700000, "x"),
 		"unknown: EOF":            nil,
 		"swap space":              with(4086, "SWAPSPACE2"),

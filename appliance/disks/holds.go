@@ -52,7 +52,7 @@ func Holds(disk io.ReaderAt, size int64) string {
 		}
 	}
 	if n := mbr(b); n > 0 {
-		return fmt.Sprintf("%d partitions", n)
+		return partitions(n)
 	}
 	return "data of an unknown kind"
 }
@@ -73,9 +73,16 @@ func table(t *slot.Table) string {
 	case len(t.Partitions) == 0:
 		return "an empty partition table"
 	case len(names) == 0:
-		return fmt.Sprintf("%d partitions", len(t.Partitions))
+		return partitions(len(t.Partitions))
 	}
-	return fmt.Sprintf("%d partitions: %s", len(t.Partitions), strings.Join(names, ", "))
+	return partitions(len(t.Partitions)) + ": " + strings.Join(names, ", ")
+}
+
+func partitions(n int) string {
+	if n == 1 {
+		return "1 partition"
+	}
+	return fmt.Sprintf("%d partitions", n)
 }
 
 // mbr counts the entries of a partition table of the old kind that are in use.

@@ -60,6 +60,7 @@ type Screen struct {
 	disks  []disks.Disk
 	chosen disks.Disk
 	done   string // how far the work is
+	began  bool   // something was written
 
 	backups []installer.Backup
 	picked  installer.Backup
@@ -172,13 +173,14 @@ func (s *Screen) confirm(words []string) Order {
 		s.step, s.said = atHome, "nothing was written"
 		return Order{}
 	}
-	s.step, s.done = working, "it begins"
+	s.step, s.done, s.began = working, "it begins", false
 	return Order{Install, []string{s.chosen.Name}}
 }
 
 // Progress tells how far a work is, in bytes.
 func (s *Screen) Progress(what string, done, total int64) {
 	if s.step == working {
+		s.began = true
 		s.done = fmt.Sprintf("%s: %d %% of %d MiB", what, done*100/max(total, 1), total>>20)
 	}
 }
@@ -187,8 +189,10 @@ func (s *Screen) Progress(what string, done, total int64) {
 func (s *Screen) Ended(err error) {
 	switch {
 	case s.step != working:
+	case err != nil && !s.began:
+		s.end("Nothing was written: " + err.Error())
 	case err != nil:
-		s.end("Not done: " + err.Error() + "\n\nWhat was on the disk may be lost, and it does not start. Type install to begin again.")
+		s.end("Not done: " + err.Error() + "\n\nWhat was on the disk is lost, and it does not start. Type install to begin again.")
 	default:
 		s.end(fmt.Sprintf("%s is written. Take out the medium that this system was started from, and type reboot.\nIt starts without identity and keys, as a machine that has not been set up.", s.chosen.Name))
 	}

@@ -111,8 +111,16 @@ func TestInstallGoesWrong(t *testing.T) {
 			c.Disks(some, nil)
 		}
 	}
+	c.Progress("copy", 4<<20, 400<<20)
 	c.Ended(errors.New("install on /dev/vdb: input/output error"))
 	c.note("the disk is bad")
+	for _, word := range []string{"install", "vdb", "vdb"} {
+		if o := c.Line(word, c.h); o.Do == Look {
+			c.Disks(some, nil)
+		}
+	}
+	c.Ended(errors.New("vdb is in use"))
+	c.note("somebody took it meanwhile")
 	c.golden(t, "install-wrong")
 }
 

@@ -84,7 +84,7 @@ func install(source, target *os.File, progress Progress) error {
 	if err := errors.Join(at(target, blank, 0), at(target, blank, state.Offset)); err != nil {
 		return err
 	}
-	if err := errors.Join(transfer(source, target, align, state.Offset, progress), transfer(source, target, 0, sector, progress), target.Sync()); err != nil {
+	if err := errors.Join(transfer(source, target, align, state.Offset, progress), transfer(source, target, 0, sector, func(string, int64, int64) {}), target.Sync()); err != nil {
 		return err
 	}
 	for _, w := range writes {
