@@ -54,6 +54,7 @@ type Node struct {
 	rolling   rolling
 	loopsOn   loopsOn
 	toldLoops toldLoops
+	ownAPI    ownAPI
 	updating  updating
 	browsers  net.Listener  // for the console, from systemd; nil: none
 	restart   chan struct{} // closed when the daemon is to start again
@@ -268,13 +269,18 @@ func (n *Node) Run(ctx context.Context) error {
 	for _, p := range n.ports {
 		start("port "+p.name(), p.run)
 	}
-	start("watchdog", func(ctx context.Context) error { return systemd.Watchdog(ctx, n.alive) })
+	started := make(chan struct{})
+	start("status line", func(ctx context.Context) error { return n.tellStatus(ctx, started) })
+	start("own API", n.askAPI)
+	start("watchdog", func(ctx context.Context) error {
+		return systemd.Watchdog(ctx, func() bool { return n.alive() && n.ownAPI.live(time.Now()) })
+	})
 
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
 	case <-n.router.Ready():
-		err = n.serve(ctx, failed)
+		err = n.serve(ctx, started, failed)
 	}
 	again := errors.Is(err, ErrRestart)
 	if again {
@@ -292,13 +298,14 @@ func (n *Node) Run(ctx context.Context) error {
 	return err
 }
 
-// serve is the time between the start and the end.
-func (n *Node) serve(ctx context.Context, failed <-chan error) error {
+// serve is the time between the start and the end. It closes started when the service manager knows of the former.
+func (n *Node) serve(ctx context.Context, started chan<- struct{}, failed <-chan error) error {
 	n.log.Info("peer is running", "peer", n.creds.Name, "network", n.creds.Network.Name, "listen", n.cfg.Listen)
 	n.event(web.Event{Level: web.LevelInfo, Kind: "started", Text: fmt.Sprintf("peer %s of network %s started", n.creds.Name, n.creds.Network.Name)})
 	if err := systemd.Ready(fmt.Sprintf("peer %s of network %s", n.creds.Name, n.creds.Network.Name)); err != nil {
 		n.log.Warn("systemd was not told", "err", err)
 	}
+	close(started)
 	select {
 	case <-ctx.Done():
 		return nil

@@ -104,7 +104,9 @@ func (t *tool) factoryResetCommand() *cobra.Command {
 
 // leaveFor bounds each part of leaving: others take the segments over, of whom a gateway that has just started listens for some
 // seconds before it is ready, and then the voters part with this peer.
-const leaveFor = 30 * time.Second
+//
+// Tests take less.
+var leaveFor = 30 * time.Second
 
 // leave hands the segments of this peer over for good, and has the others remove it from the network. By force it is reset although
 // that cannot be done.
@@ -126,7 +128,9 @@ func (t *tool) quit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := c.Status(ctx)
+	answer, enough := context.WithTimeout(ctx, leaveFor)
+	s, err := c.Status(answer)
+	enough()
 	if _, away := errors.AsType[*client.UnreachableError](err); away {
 		if !t.isSetUp() {
 			return nil // nobody knows it

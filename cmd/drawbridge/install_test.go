@@ -3,13 +3,39 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/webtest"
 )
+
+// TestResetOfADaemonThatHangs: it takes a connection and never answers. By force the reset goes on, in bounded time.
+func TestResetOfADaemonThatHangs(t *testing.T) {
+	was := leaveFor
+	leaveFor = time.Second / 10
+	defer func() { leaveFor = was }()
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "d.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, force := range []bool{false, true} {
+		var out bytes.Buffer
+		to := newTool(strings.NewReader(""), &out, &out)
+		to.socket = l.Addr().String()
+		err := to.leave(t.Context(), force)
+		if (err == nil) != force {
+			t.Errorf("force %v: %v", force, err)
+		}
+		if force && !strings.Contains(out.String(), "drawbridge peers forget") {
+			t.Errorf("said %q", &out)
+		}
+	}
+}
 
 // TestResetHandsOverFirst and then leaves the network, or does neither.
 func TestResetHandsOverFirst(t *testing.T) {
