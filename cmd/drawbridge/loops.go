@@ -33,10 +33,10 @@ func showLoops(_ context.Context, _ *client.Client, p *page, l web.Loops) error 
 	tab := newTable("HEARD BY", "SOURCE", "DESTINATION", "TYPE", "COMES IN AT", "SPEAKS AT", ">COPIES", ">A SECOND", ">FOR", ">LAST")
 	p.circles(tab, "this peer", l.Circles)
 	for _, e := range l.Elsewhere {
-		p.circles(tab, e.Peer, e.Circles)
+		p.circles(tab, e.Peer, goingRound(e.Circles))
 	}
 	fmt.Fprintln(p)
-	p.add(tab, "nothing came round anywhere within the last ten minutes")
+	p.add(tab, "nothing came round here within the last ten minutes, and no loop is told of")
 	fmt.Fprintln(p)
 	p.tellers(l.Elsewhere)
 	if l.Missed > 0 {
@@ -56,6 +56,16 @@ func (p *page) circles(tab *table, by string, all []web.Circle) {
 	}
 }
 
+// goingRound leaves out what somebody else heard a few times, as after a move of a station: with many peers that would be most of it.
+func goingRound(all []web.Circle) (loops []web.Circle) {
+	for _, c := range all {
+		if c.Circling || c.Count >= 10 {
+			loops = append(loops, c)
+		}
+	}
+	return loops
+}
+
 // tellers says how old the word of the others is, and who has given none.
 func (p *page) tellers(all []web.PeerLoops) {
 	var oldest time.Duration
@@ -70,8 +80,8 @@ func (p *page) tellers(all []web.PeerLoops) {
 		default:
 			told, oldest = told+1, max(oldest, age)
 		}
-		if e.LeftOut > 0 {
-			fmt.Fprintf(p, "%s hears %d more kinds of frames: drawbridge loops there shows them\n", e.Peer, e.LeftOut)
+		if more := e.LeftOut + len(e.Circles) - len(goingRound(e.Circles)); more > 0 {
+			fmt.Fprintf(p, "%s heard %d more kinds of frames: drawbridge loops there shows them\n", e.Peer, more)
 		}
 	}
 	if told > 0 {

@@ -9,13 +9,16 @@ const place = (e: LoopEnd): string =>
 
 const types: Record<string, string> = { "0800": "IPv4", "0806": "ARP", "86dd": "IPv6", "8100": "VLAN-tagged" };
 
+// What peers elsewhere heard once or twice, as after a move, is counted and not shown: it is theirs to look at.
+const loops = (p: PeerLoops): Circle[] => p.circles.filter((c) => c.circling || c.count >= 10);
+
 // shown is how many kinds of frames one peer's list has.
 const shown = 20;
 
 export function Loops() {
   const l = useFeed("/loops").data;
   if (!l) return null;
-  const heard = l.elsewhere.filter((p) => p.circles.length > 0);
+  const heard = l.elsewhere.filter((p) => loops(p).length > 0);
   if (l.circles.length + l.blocked.length + heard.length === 0) return null;
   const circling = l.circling || heard.some((p) => p.circling);
   return (
@@ -26,7 +29,7 @@ export function Loops() {
       {heard.map((p) => (
         <div key={p.peer}>
           <h3 class="below">As {p.peer} hears <small class="quiet-text">told {duration(p.age_s * 1000)} ago</small></h3>
-          <Circles all={p.circles} more={p.left_out ?? 0} />
+          <Circles all={loops(p)} more={p.circles.length - loops(p).length + (p.left_out ?? 0)} />
         </div>
       ))}
       <Silent all={l.elsewhere} />
@@ -39,7 +42,7 @@ function Circles({ all, more }: { all: Circle[]; more: number }) {
   const left = Math.max(0, all.length - shown) + more;
   return (
     <>
-      {all.length > 0 && <ul class="steps">{all.slice(0, shown).map((c) => <Row key={[c.source, c.destination, c.type, c.vni, place(c.heard), place(c.known)].join()} c={c} />)}</ul>}
+      {all.length > 0 && <ul class="steps rounds">{all.slice(0, shown).map((c) => <Row key={[c.source, c.destination, c.type, c.vni, place(c.heard), place(c.known)].join()} c={c} />)}</ul>}
       {left > 0 && <p class="fine">{count(left)} more: drawbridge loops</p>}
     </>
   );

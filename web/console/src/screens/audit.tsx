@@ -11,8 +11,8 @@ import { toast } from "../ui/toast";
 
 const columns: Column<AuditRecord>[] = [
   { key: "time", title: "When", value: (r) => r.time, order: (r) => r.id, show: (r) => <Time at={r.time} /> },
-  { key: "who", title: "Who", value: (r) => r.who || "nobody known" },
-  { key: "what", title: "What", value: (r) => `${r.method} ${r.path.replace(/^\/api\/v\d+/, "")}`, mono: true, grow: true, from: "medium" },
+  { key: "who", title: "Who", value: (r) => r.who || "nobody known", from: "medium" },
+  { key: "what", title: "What", value: (r) => `${r.method} ${r.path.replace(/^\/api\/v\d+/, "")}`, mono: true, grow: true },
   { key: "status", title: "Came of it", value: (r) => r.status, show: (r) => <State tone={r.status < 400 ? "ok" : r.status < 500 ? "warn" : "bad"}>{r.status < 400 ? "done" : `refused, ${r.status}`}</State> },
   { key: "from", title: "From", value: (r) => r.from, mono: true, from: "wide" },
   { key: "reason", title: "Why refused", value: (r) => r.reason, from: "never" },
