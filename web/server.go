@@ -39,6 +39,7 @@ func WithConsole(h http.Handler) Option { return func(s *server) { s.console = h
 func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	gin.SetMode(gin.ReleaseMode)      // gin writes to standard output otherwise
 	huma.DefaultArrayNullable = false // complete sees to it
+	huma.NewErrorWithContext = explained
 	engine := gin.New()
 	engine.HandleMethodNotAllowed = true
 	s := &server{node: node, log: log}
@@ -133,6 +134,22 @@ func (s *server) refusal(err error) error {
 		s.log.Error("request failed", "err", err)
 	}
 	return huma.NewError(code, err.Error())
+}
+
+// remedies say what to do about requests that huma refuses; it says itself what is wrong with them.
+var remedies = map[int]string{
+	http.StatusBadRequest:            "nothing was done: send what " + base + "/openapi.json describes",
+	http.StatusUnprocessableEntity:   "nothing was done: errors says what is wrong and where, " + base + "/openapi.json what is possible",
+	http.StatusUnsupportedMediaType:  "nothing was done: send Content-Type: application/json",
+	http.StatusRequestEntityTooLarge: "nothing was done: send less",
+	http.StatusRequestTimeout:        "nothing was done: send the body at once",
+}
+
+func explained(_ huma.Context, code int, detail string, errs ...error) huma.StatusError {
+	if remedy := remedies[code]; remedy != "" {
+		detail += "; " + remedy
+	}
+	return huma.NewError(code, detail, errs...)
 }
 
 // problem writes problem details where huma has no part.
