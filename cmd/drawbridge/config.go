@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"strconv"
@@ -27,7 +28,9 @@ func (t *tool) configCommand() *cobra.Command {
 	cmd.AddCommand(t.configShow(), t.configEdit(), t.configCheck(), t.configDiff(), t.configApply(), t.configConfirm(), t.configRollback(),
 		t.configWait(), t.configLog(), t.configExport(), t.configImport())
 	for _, c := range cmd.Commands() {
-		c.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
+		if c.Flags().Lookup("json") == nil {
+			c.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
+		}
 	}
 	return cmd
 }
@@ -56,24 +59,25 @@ func (t *tool) act(use, short string, args cobra.PositionalArgs, do func(context
 }
 
 func (t *tool) configShow() *cobra.Command {
-	return t.act("show [N]", "Show the configuration in force, or version N", cobra.MaximumNArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
+	cmd := &cobra.Command{Use: "show [N]", Short: "Show the configuration in force, or version N", Args: cobra.MaximumNArgs(1)}
+	return readsAbout(t, cmd, func(args []string) (r reading[web.ConfigVersion], err error) {
 		n, err := versionArg(args, 0)
 		if err != nil {
-			return err
+			return r, err
 		}
-		v, err := c.Config(ctx, n)
-		if err != nil {
-			return err
+		r.path = "config"
+		if n > 0 {
+			r.path = fmt.Sprintf("config/versions/%d", n)
 		}
-		if t.json {
-			return t.writeValue(v)
+		r.show = func(ctx context.Context, c *client.Client, p *page, v web.ConfigVersion) error {
+			text, err := c.ExportConfig(ctx, v.Version, "toml")
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p, "# %s\n%s", t.describe(v), text)
+			return nil
 		}
-		text, err := c.ExportConfig(ctx, v.Version, "toml")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(t.out, "# %s\n%s", t.describe(v), text)
-		return err
+		return r, nil
 	})
 }
 
@@ -100,32 +104,42 @@ func clean1(s string) string {
 }
 
 func (t *tool) configDiff() *cobra.Command {
-	return t.act("diff [FROM [TO]]", "Show how two versions differ: the newest and the one before it, or the newest and FROM", cobra.MaximumNArgs(2),
-		func(ctx context.Context, c *client.Client, args []string) error {
-			from, err := versionArg(args, 0)
-			if err != nil {
-				return err
-			}
-			to, err := versionArg(args, 1)
-			if err != nil {
-				return err
-			}
-			d, err := c.DiffConfig(ctx, from, to)
-			if err != nil {
-				return err
-			}
-			if t.json {
-				return t.writeValue(d)
-			}
-			return t.writeDiff(d.Unified, fmt.Sprintf("version %d and version %d say the same", d.From, d.To))
-		})
+	cmd := &cobra.Command{
+		Use: "diff [FROM [TO]]", Short: "Show how two versions differ: the newest and the one before it, or the newest and FROM", Args: cobra.MaximumNArgs(2),
+	}
+	return readsAbout(t, cmd, func(args []string) (r reading[web.ConfigDiff], err error) {
+		from, err := versionArg(args, 0)
+		if err != nil {
+			return r, err
+		}
+		to, err := versionArg(args, 1)
+		if err != nil {
+			return r, err
+		}
+		r.path = "config/diff"
+		r.query = func() url.Values {
+			return url.Values{"from": {strconv.FormatUint(from, 10)}, "to": {strconv.FormatUint(to, 10)}}
+		}
+		r.show = func(_ context.Context, _ *client.Client, p *page, d web.ConfigDiff) error {
+			p.diff(d.Unified, fmt.Sprintf("version %d and version %d say the same", d.From, d.To))
+			return nil
+		}
+		return r, nil
+	})
 }
 
+// writeDiff writes a difference, or that there is none.
 func (t *tool) writeDiff(unified, same string) error {
+	p := &page{colour: t.colour}
+	p.diff(unified, same)
+	_, err := t.out.Write(p.Bytes())
+	return err
+}
+
+func (p *page) diff(unified, same string) {
 	if unified == "" {
 		unified = same + "\n"
 	}
-	p := &page{colour: t.colour}
 	for line := range strings.Lines(unified) {
 		style := plain
 		switch {
@@ -138,8 +152,6 @@ func (t *tool) writeDiff(unified, same string) error {
 		}
 		p.WriteString(p.paint(style, clean1(strings.TrimSuffix(line, "\n"))) + "\n")
 	}
-	_, err := t.out.Write(p.Bytes())
-	return err
 }
 
 // readFile reads a file, or standard input when it is called -.
@@ -351,35 +363,28 @@ func (t *tool) writeApplied(a web.ConfigApplied) error {
 }
 
 func (t *tool) configLog() *cobra.Command {
-	limit := 20
-	cmd := t.act("log", "List the versions, the newest first", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
-		h, err := c.ConfigVersions(ctx, limit)
-		if err != nil {
-			return err
+	cmd := &cobra.Command{Use: "log", Short: "List the versions, the newest first", Args: cobra.NoArgs}
+	limit := cmd.Flags().Int("limit", 20, "how many, at most 1000")
+	return reads(t, cmd, reading[web.ConfigHistory]{path: "config/versions", show: showVersions, query: func() url.Values {
+		return url.Values{"limit": {strconv.Itoa(*limit)}}
+	}})
+}
+
+func showVersions(_ context.Context, _ *client.Client, p *page, h web.ConfigHistory) error {
+	tab := newTable(">VERSION", "STATE", "TIME", "AUTHOR", "COMMENT")
+	styles := map[string]style{web.ConfigCurrent: good, web.ConfigWaiting: warn, web.ConfigReverted: bad, web.ConfigSuperseded: faint}
+	for _, v := range h.Versions {
+		comment := v.Comment
+		if v.Of != 0 {
+			comment = strings.TrimSuffix(fmt.Sprintf("the same as version %d; %s", v.Of, v.Comment), "; ")
 		}
-		if t.json {
-			return t.writeValue(h)
-		}
-		clean(&h)
-		tab := newTable(">VERSION", "STATE", "TIME", "AUTHOR", "COMMENT")
-		styles := map[string]style{web.ConfigCurrent: good, web.ConfigWaiting: warn, web.ConfigReverted: bad, web.ConfigSuperseded: faint}
-		for _, v := range h.Versions {
-			comment := v.Comment
-			if v.Of != 0 {
-				comment = strings.TrimSuffix(fmt.Sprintf("the same as version %d; %s", v.Of, v.Comment), "; ")
-			}
-			tab.row(v.Version, as(styles[v.State], v.State), v.Time.Format(time.RFC3339), v.Author, comment)
-		}
-		p := &page{now: t.now(), colour: t.colour}
-		p.add(tab, "nothing was configured yet: drawbridge config edit makes the first version")
-		if h.Gone > 0 {
-			fmt.Fprintf(p, "%d older ones are not kept any more\n", h.Gone)
-		}
-		_, err = t.out.Write(p.Bytes())
-		return err
-	})
-	cmd.Flags().IntVar(&limit, "limit", limit, "how many, at most 1000")
-	return cmd
+		tab.row(v.Version, as(styles[v.State], v.State), v.Time.Format(time.RFC3339), v.Author, comment)
+	}
+	p.add(tab, "nothing was configured yet: drawbridge config edit makes the first version")
+	if h.Gone > 0 {
+		fmt.Fprintf(p, "%d older ones are not kept any more\n", h.Gone)
+	}
+	return nil
 }
 
 func (t *tool) configExport() *cobra.Command {

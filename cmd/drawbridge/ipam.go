@@ -139,20 +139,17 @@ func (t *tool) ringCommand() *cobra.Command {
 }
 
 func (t *tool) whyCommand() *cobra.Command {
-	cmd := t.onAddress("why ADDRESS", "Why an address is as it is: who owns its block, who has it, what could be done", func(ctx context.Context, c *client.Client, a string) error {
-		w, err := c.WhyAddress(ctx, a)
+	cmd := &cobra.Command{Use: "why ADDRESS", Short: "Why an address is as it is: who owns its block, who has it, what could be done", Args: cobra.ExactArgs(1)}
+	return readsAbout(t, cmd, func(args []string) (reading[web.AddressWhy], error) {
+		a, err := netip.ParseAddr(args[0])
 		if err != nil {
-			return err
+			return reading[web.AddressWhy]{}, usagef("ADDRESS: %v", err)
 		}
-		if t.json {
-			return t.writeValue(w)
-		}
-		clean(&w)
-		fmt.Fprintln(t.out, strings.Join(w.Why, "\n"))
-		return nil
+		return reading[web.AddressWhy]{path: "ipam/addresses/" + url.PathEscape(a.String()), show: func(_ context.Context, _ *client.Client, p *page, w web.AddressWhy) error {
+			p.WriteString(strings.Join(w.Why, "\n") + "\n")
+			return nil
+		}}, nil
 	})
-	cmd.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
-	return cmd
 }
 
 func (t *tool) releaseCommand() *cobra.Command {

@@ -84,37 +84,27 @@ func (t *tool) storyCommand() *cobra.Command {
 		Long: "Where a station was before, with time and cause, as far as this peer's table goes back: each move, and each handover of\n" +
 			"the segment behind which it is.",
 	}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	return readsAbout(t, cmd, func(args []string) (reading[[]web.MACStory], error) {
 		mac, err := drawbridge.ParseMAC(args[0])
 		if err != nil {
-			return usagef("%v", err)
+			return reading[[]web.MACStory]{}, usagef("%v", err)
 		}
-		c, err := t.client()
-		if err != nil {
-			return err
-		}
-		stories, err := c.MACStory(cmd.Context(), mac.String())
-		if err != nil {
-			return err
-		}
-		clean(&stories)
-		if t.json {
-			return t.writeValue(stories)
-		}
-		for _, s := range stories {
-			fmt.Fprintf(t.out, "%s in overlay %d\n", s.MAC, s.VNI)
-			for _, step := range s.Steps {
-				at, by := macPlace(web.MAC{At: step.At, Port: step.Port, Peer: step.Peer, Segment: step.Segment})
-				if step.At == web.AtSegment && step.Peer != "" {
-					at += " by " + by
-				}
-				fmt.Fprintf(t.out, "  %s  %-9s  %-28s  %s\n", step.Time.Local().Format(time.DateTime), step.What, at, step.Cause)
+		return reading[[]web.MACStory]{path: "macs/" + url.PathEscape(mac.String()) + "/story", show: showStories}, nil
+	})
+}
+
+func showStories(_ context.Context, _ *client.Client, p *page, stories []web.MACStory) error {
+	for _, s := range stories {
+		fmt.Fprintf(p, "%s in overlay %d\n", s.MAC, s.VNI)
+		for _, step := range s.Steps {
+			at, by := macPlace(web.MAC{At: step.At, Port: step.Port, Peer: step.Peer, Segment: step.Segment})
+			if step.At == web.AtSegment && step.Peer != "" {
+				at += " by " + by
 			}
+			fmt.Fprintf(p, "  %s  %-9s  %-28s  %s\n", step.Time.Local().Format(time.DateTime), step.What, at, step.Cause)
 		}
-		return nil
 	}
-	cmd.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
-	return cmd
+	return nil
 }
 
 // macPlace says where a station is and where its frames go.

@@ -25,24 +25,40 @@ type reading[T any] struct {
 // reads makes a reading command of cmd.
 func reads[T any](t *tool, cmd *cobra.Command, r reading[T]) *cobra.Command {
 	t.readingFlags(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := t.client()
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return r.run(cmd.Context(), t) }
+	return cmd
+}
+
+// run shows the document now, or from now on.
+func (r reading[T]) run(ctx context.Context, t *tool) error {
+	c, err := t.client()
+	if err != nil {
+		return err
+	}
+	var q url.Values
+	if r.query != nil {
+		q = r.query()
+	}
+	once := func(raw json.RawMessage) error { return r.write(ctx, t, c, raw) }
+	if t.watch {
+		return unlessInterrupted(ctx, misused(c.Watch(ctx, r.path, q, once)))
+	}
+	raw, err := c.Raw(ctx, r.path, q)
+	if err != nil {
+		return misused(err)
+	}
+	return once(raw)
+}
+
+// readsAbout makes a reading command of cmd whose arguments say what is read.
+func readsAbout[T any](t *tool, cmd *cobra.Command, about func(args []string) (reading[T], error)) *cobra.Command {
+	t.readingFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		r, err := about(args)
 		if err != nil {
 			return err
 		}
-		var q url.Values
-		if r.query != nil {
-			q = r.query()
-		}
-		once := func(raw json.RawMessage) error { return r.write(cmd.Context(), t, c, raw) }
-		if t.watch {
-			return unlessInterrupted(cmd.Context(), misused(c.Watch(cmd.Context(), r.path, q, once)))
-		}
-		raw, err := c.Raw(cmd.Context(), r.path, q)
-		if err != nil {
-			return misused(err)
-		}
-		return once(raw)
+		return r.run(cmd.Context(), t)
 	}
 	return cmd
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -46,10 +47,12 @@ func (t *tool) rolloutCommand() *cobra.Command {
 		t.waitFlags(c, &wait)
 		return c
 	}
-	status := &cobra.Command{Use: "status", Short: "How far it is, and what it waits for", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-		return t.rolls(cmd.Context(), false, func(ctx context.Context, c *client.Client) (web.Rollout, error) { return c.Rollout(ctx) })
-	}}
-	status.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
+	status := reads(t, &cobra.Command{Use: "status", Short: "How far it is, and what it waits for", Args: cobra.NoArgs}, reading[web.Rollout]{
+		path: "rollout", show: func(_ context.Context, _ *client.Client, p *page, r web.Rollout) error {
+			showRollout(p, &r)
+			return nil
+		},
+	})
 	cmd.AddCommand(start, status, change("resume", "Go on with one that is paused"), change("abort", "End one; peers that are updated stay so"))
 	return cmd
 }
@@ -73,7 +76,7 @@ func (t *tool) rolls(ctx context.Context, wait bool, ask func(context.Context, *
 	if t.json {
 		return t.writeValue(r)
 	}
-	t.showRollout(&r)
+	showRollout(t.out, &r)
 	if wait && r.State == "paused" {
 		return fmt.Errorf("the roll-out is paused: %s", r.Reason)
 	}
@@ -108,20 +111,20 @@ func (t *tool) followRollout(ctx context.Context, c *client.Client, r web.Rollou
 	return r, nil
 }
 
-func (t *tool) showRollout(r *web.Rollout) {
+func showRollout(out io.Writer, r *web.Rollout) {
 	told := ""
 	if !r.Here && r.AgeS > 0 && !r.Over() {
 		told = fmt.Sprintf(", as it told %s ago", time.Duration(r.AgeS)*time.Second)
 	}
-	fmt.Fprintf(t.out, "Roll-out %s, coordinated by %s: %s%s\n", r.ID, r.Coordinator, r.State, told)
+	fmt.Fprintf(out, "Roll-out %s, coordinated by %s: %s%s\n", r.ID, r.Coordinator, r.State, told)
 	if r.Silent {
-		fmt.Fprintf(t.out, "  %s is silent, how it stands now is not known: %s\n", r.Coordinator, r.Remedy)
+		fmt.Fprintf(out, "  %s is silent, how it stands now is not known: %s\n", r.Coordinator, r.Remedy)
 	}
 	if r.Reason != "" {
-		fmt.Fprintf(t.out, "  %s\n", r.Reason)
+		fmt.Fprintf(out, "  %s\n", r.Reason)
 	}
 	if r.Waits != "" && r.State != "done" {
-		fmt.Fprintf(t.out, "  waits for: %s\n", r.Waits)
+		fmt.Fprintf(out, "  waits for: %s\n", r.Waits)
 	}
 	for _, p := range r.Peers {
 		line := fmt.Sprintf("  %-12s %-8s", p.Name, p.Step)
@@ -131,13 +134,13 @@ func (t *tool) showRollout(r *web.Rollout) {
 		if p.To != "" {
 			line += " to " + p.To
 		}
-		fmt.Fprintln(t.out, line)
+		fmt.Fprintln(out, line)
 	}
 	if r.LeftOut > 0 {
-		fmt.Fprintf(t.out, "  and %d more, which %s lists\n", r.LeftOut, r.Coordinator)
+		fmt.Fprintf(out, "  and %d more, which %s lists\n", r.LeftOut, r.Coordinator)
 	}
 	if r.State == "paused" && !r.Silent {
-		fmt.Fprintln(t.out, "Resume it with `drawbridge rollout resume`, or end it with `drawbridge rollout abort`.")
+		fmt.Fprintln(out, "Resume it with `drawbridge rollout resume`, or end it with `drawbridge rollout abort`.")
 	}
 }
 

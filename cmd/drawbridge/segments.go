@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,7 +26,7 @@ func (t *tool) segmentsCommand() *cobra.Command {
 var modeWords = []string{"auto", "passive", "active-manual"}
 
 func (t *tool) modeCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "mode SEGMENT [auto|passive|active-manual]",
 		Short: "Show or change this peer's part in a segment",
 		Long: "auto: the voters agree on one gateway. passive: this gateway never opens. active-manual: its gate is opened and shut\n" +
@@ -38,30 +40,49 @@ func (t *tool) modeCommand() *cobra.Command {
 			return t.completeSegments(cmd, args, word)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client()
-			if err != nil {
-				return err
-			}
-			var m web.SegmentMode
+			r := reading[web.SegmentMode]{path: "segments/" + url.PathEscape(args[0]) + "/mode", show: showMode}
 			if len(args) == 1 {
-				m, err = c.SegmentMode(cmd.Context(), args[0])
-			} else {
-				m, err = c.SetSegmentMode(cmd.Context(), args[0], web.ModeRequest{Mode: args[1], By: caller()})
+				return r.run(cmd.Context(), t)
 			}
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(t.out, "%s is in mode %s on segment %s\n", m.Peer, m.Mode, m.Segment)
-			if m.Mode != m.Configured {
-				fmt.Fprintf(t.out, "set by %s; the node file says %s, which counts again when the peer starts\n", m.By, m.Configured)
-			}
-			return nil
+			return changed(cmd.Context(), t, r, func(c *client.Client) (web.SegmentMode, error) {
+				return c.SetSegmentMode(cmd.Context(), args[0], web.ModeRequest{Mode: args[1], By: caller()})
+			})
 		},
 	}
+	t.readingFlags(cmd)
+	return cmd
+}
+
+// changed makes a change and shows what came of it, once, as a reading command shows it.
+func changed[T any](ctx context.Context, t *tool, r reading[T], change func(*client.Client) (T, error)) error {
+	if t.watch {
+		return usagef("--watch is for looking: leave out what is to be changed")
+	}
+	c, err := t.client()
+	if err != nil {
+		return err
+	}
+	v, err := change(c)
+	if err != nil {
+		return err
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return r.write(ctx, t, c, raw)
+}
+
+func showMode(_ context.Context, _ *client.Client, p *page, m web.SegmentMode) error {
+	fmt.Fprintf(p, "%s is in mode %s on segment %s\n", m.Peer, m.Mode, m.Segment)
+	if m.Mode != m.Configured {
+		fmt.Fprintf(p, "set by %s; the node file says %s, which counts again when the peer starts\n", m.By, m.Configured)
+	}
+	return nil
 }
 
 func (t *tool) gateCommand() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "gate SEGMENT [open|shut]",
 		Short: "Show this peer's gate of a segment, or move it by hand in mode active-manual",
 		Long: "Without a word it says whether frames pass, under which tenure and why. open and shut are for mode active-manual; a gate\n" +
@@ -74,37 +95,32 @@ func (t *tool) gateCommand() *cobra.Command {
 			return t.completeSegments(cmd, args, word)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := t.client()
-			if err != nil {
-				return err
+			r := reading[web.SegmentGate]{path: "segments/" + url.PathEscape(args[0]) + "/gate", show: showGate}
+			if len(args) == 1 {
+				return r.run(cmd.Context(), t)
 			}
-			var g web.SegmentGate
-			switch {
-			case len(args) == 1:
-				g, err = c.SegmentGate(cmd.Context(), args[0])
-			case args[1] != "open" && args[1] != "shut":
+			if args[1] != "open" && args[1] != "shut" {
 				return usagef("%q: want open or shut", args[1])
-			default:
-				g, err = c.SetSegmentGate(cmd.Context(), args[0], web.GateRequest{Open: args[1] == "open", By: caller()})
 			}
-			if err != nil {
-				return err
-			}
-			t.tellGate(&g)
-			return nil
+			return changed(cmd.Context(), t, r, func(c *client.Client) (web.SegmentGate, error) {
+				return c.SetSegmentGate(cmd.Context(), args[0], web.GateRequest{Open: args[1] == "open", By: caller()})
+			})
 		},
 	}
+	t.readingFlags(cmd)
+	return cmd
 }
 
-func (t *tool) tellGate(g *web.SegmentGate) {
+func showGate(_ context.Context, _ *client.Client, p *page, g web.SegmentGate) error {
 	if g.Open {
-		fmt.Fprintf(t.out, "gate of segment %s at %s is open under %s: %s\n", g.Segment, g.Peer, g.Epoch, g.Cause)
-		return
+		fmt.Fprintf(p, "gate of segment %s at %s is open under %s: %s\n", g.Segment, g.Peer, g.Epoch, g.Cause)
+		return nil
 	}
-	fmt.Fprintf(t.out, "gate of segment %s at %s is shut: %s\n", g.Segment, g.Peer, g.Cause)
+	fmt.Fprintf(p, "gate of segment %s at %s is shut: %s\n", g.Segment, g.Peer, g.Cause)
 	for _, why := range g.Reasons {
-		fmt.Fprintf(t.out, "the wire speaks against it: %s\n", why)
+		fmt.Fprintf(p, "the wire speaks against it: %s\n", why)
 	}
+	return nil
 }
 
 func showSegments(_ context.Context, _ *client.Client, p *page, segments []web.Segment) error {

@@ -57,8 +57,13 @@ func (t *tool) updateCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.confirmSlot(cmd.Context(), within) },
 	}
 	confirm.Flags().DurationVar(&within, "within", 5*time.Minute, "fail when that takes longer, on trial")
+	status := &cobra.Command{
+		Use: "status", Short: "What is in the two slots, and which one starts next",
+		RunE: func(cmd *cobra.Command, _ []string) error { return t.showSlots(cmd.Context()) },
+	}
+	status.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
 	cmd.AddCommand(
-		&cobra.Command{Use: "status", Short: "What is in the two slots, and which one starts next", RunE: func(cmd *cobra.Command, _ []string) error { return t.showSlots(cmd.Context()) }},
+		status,
 		&cobra.Command{Use: "rollback", Short: "Start the other slot from now on", RunE: func(cmd *cobra.Command, _ []string) error { return t.rollbackSlot(cmd.Context()) }},
 		confirm,
 		&cobra.Command{
@@ -169,6 +174,9 @@ func (t *tool) showSlots(ctx context.Context) error {
 	}
 	if !u.Appliance {
 		return errors.New(u.Reason)
+	}
+	if t.json {
+		return t.writeValue(u)
 	}
 	clean(&u)
 	for _, one := range u.Slots {
