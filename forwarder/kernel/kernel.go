@@ -7,6 +7,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ var ErrNotSupported = errors.New("the kernel cannot forward frames")
 type Options struct {
 	Device string        // name of the VXLAN device, at most 15 bytes
 	Port   uint16        // UDP port of the overlay
+	Inner  netip.Addr    // IPv6 address at a device that protects the underlay: only what is sent to it is taken; invalid: any
 	Settle time.Duration // how long an address must have been silent before it may turn up elsewhere
 	Pins   string        // folder for all engines in a BPF file system, from which the next process adopts this one; empty: none
 

@@ -77,6 +77,7 @@ type constants struct {
 	Ifindex, Self, Segment, Tunnel, Gated, Zero uint32
 	Settle                                      uint64
 	MAC                                         mac
+	Inner                                       address
 }
 
 // Kinds of events.

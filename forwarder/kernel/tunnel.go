@@ -37,6 +37,9 @@ func (e *Engine) openTunnel() (netlink.Link, error) {
 func (e *Engine) guardTunnel() (err error) {
 	index := uint32(e.tunnel.Attrs().Index)
 	c := constants{Ifindex: index, Tunnel: index, Settle: uint64(e.options.Settle)}
+	if e.options.Inner.IsValid() {
+		c.Inner = addressOf(e.options.Inner)
+	}
 	e.guard, err = e.attach(e.tunnel, c, nil, hook{"from_tunnel", netlink.HANDLE_MIN_INGRESS})
 	return err
 }

@@ -96,15 +96,27 @@ static __always_inline int arrived(struct __sk_buff *skb, __u32 vni, __u32 from,
 	return deliver(skb, origin);
 }
 
+// protected reports whether a frame was sent to the address that only a protecting device has. The device vouches for the outer source; a
+// packet to any other address of this host came by another interface, and its source may be anybody's.
+static __always_inline int protected(const struct bpf_tunnel_key *key)
+{
+	return interface.inner.w[0] == key->local_ipv6[0] && interface.inner.w[1] == key->local_ipv6[1] &&
+	       interface.inner.w[2] == key->local_ipv6[2] && interface.inner.w[3] == key->local_ipv6[3];
+}
+
 // sender is the outer source of a frame, as the device noted it. Zero: known.
 static __always_inline int sender(struct __sk_buff *skb, struct bpf_tunnel_key *key, struct address *a)
 {
 	if (!bpf_skb_get_tunnel_key(skb, key, sizeof(*key), 0)) {
+		if (interface.inner.w[0])
+			return -1;
 		a->w[2] = MAPPED;
 		a->w[3] = bpf_htonl(key->remote_ipv4);
 		return 0;
 	}
 	if (bpf_skb_get_tunnel_key(skb, key, sizeof(*key), BPF_F_TUNINFO_IPV6))
+		return -1;
+	if (interface.inner.w[0] && !protected(key))
 		return -1;
 	__builtin_memcpy(a, key->remote_ipv6, 16);
 	return 0;

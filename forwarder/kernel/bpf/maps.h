@@ -120,6 +120,7 @@ struct constants {
 	__u32 zero;
 	__u64 settle;  // ns for which an address that spoke elsewhere is not believed
 	struct mac mac; // the port's own
+	struct address inner; // outer destination that alone is taken; zero: any
 };
 
 volatile const struct constants interface;
