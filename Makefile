@@ -101,10 +101,13 @@ build/image/next.bundle: build/image/drawbridge-virt.bundle
 build/image/broken.bundle: build/image/drawbridge-virt.bundle
 	images/next $< $${KEY:-build/image/test.key} $@ broken
 
-vm-test: ## the kernel engine under Debian 12's 6.1 kernel, in QEMU
-	mkdir -p build/vm/tests
+vm-test: build ## the kernel engine and WireGuard below it, under Debian 12's 6.1 kernel in QEMU
+	rm -rf build/vm/tests && mkdir -p build/vm/tests && cp $(BIN) build/vm/tests/drawbridge && cp test/vm/two.toml build/vm/tests
 	CGO_ENABLED=0 go test -c -o build/vm/tests/kernel.test ./forwarder/kernel
-	test/vm/boot build/vm/tests './kernel.test -test.skip TestObjectIsOfTheSources'
+	CGO_ENABLED=0 go test -tags wireguard -c -o build/vm/tests/wireguard.test ./forwarder/wireguard
+	CGO_ENABLED=0 go test -tags wireguard,nomsgpack -c -o build/vm/tests/vm.test ./test/vm
+	MEMORY=1536 test/vm/boot build/vm/tests './kernel.test -test.skip TestObjectIsOfTheSources' './wireguard.test' \
+		'DRAWBRIDGE_BIN=/tests/drawbridge DRAWBRIDGE_LAB_SLOWNESS=10 ./vm.test -test.v'
 
 image-test: build/image/next.bundle ## start the image in QEMU: boot by BIOS and UEFI, verity, one update, a few power cuts
 	CUTS=$${CUTS:-2} go test -count=1 -timeout 4h -v -tags image -run 'TestBoot|TestFlipped|TestUpdate|TestPower|TestSmall' ./images

@@ -49,6 +49,8 @@ type engines struct {
 	pinned  bool             // it was found out whether that is possible
 	pins    string           // where the kernel's state is kept for the next process; empty: nowhere
 
+	protection protection
+
 	mu        sync.Mutex        // guards what follows
 	known     raftgroup.Engines // number 0: this run has not heard of any
 	decisions engine.Decisions
@@ -56,7 +58,7 @@ type engines struct {
 }
 
 func (n *Node) openEngines() *engines {
-	return &engines{node: n, paths: map[drawbridge.VNI]*kernelPath{}}
+	return &engines{node: n, paths: map[drawbridge.VNI]*kernelPath{}, protection: protection{node: n}}
 }
 
 // inKernel are the overlays that the configuration wants in the kernel.
@@ -114,7 +116,8 @@ func (e *engines) reconcile(now time.Time) (next time.Duration) {
 	e.mu.Lock()
 	d, serial := e.decisions, e.known.Number
 	e.mu.Unlock()
-	word := engine.Word{Serial: serial}
+	e.protect(now)
+	word := engine.Word{Serial: serial, WireGuard: e.protection.card}
 	next = renewEvery
 	for _, vni := range e.overlays(wanted, d) {
 		want := d.Overlay(vni)
@@ -122,7 +125,8 @@ func (e *engines) reconcile(now time.Time) (next time.Duration) {
 			want.Phase = engine.Idle // the others may be in the kernel
 		}
 		p := e.path(vni)
-		p.lack(e.lacks(vni, slices.Contains(wanted, vni), p.reached == engine.Kernel, now), now)
+		why := e.lacks(vni, slices.Contains(wanted, vni), p.reached == engine.Kernel, now)
+		p.lack(cmp.Or(why, e.unprotected(p, now)), now)
 		if serial > 0 || !p.inherits() {
 			p.follow(want, d, now)
 		}
@@ -174,6 +178,20 @@ func (e *engines) leave() {
 	for _, p := range e.all() {
 		p.close()
 	}
+	e.expose(nil, time.Now())
+}
+
+// unprotected is why the kernel cannot carry the overlay as the configuration wants it protected; empty: it can.
+func (e *engines) unprotected(p *kernelPath, now time.Time) string {
+	o := p.overlay()
+	carried := p.reached == engine.Kernel
+	switch {
+	case carried && o.InKernel() && o.Protected() != p.protected:
+		return "the protection of its underlay is to change"
+	case o.Protected():
+		return e.protection.against(carried, now)
+	}
+	return ""
 }
 
 // probe finds out, now and then, whether this kernel can at all.

@@ -24,7 +24,7 @@ func (n *Node) enginesOf(d *web.DataPath) {
 		carried[p.vni] = w.Engine == web.EngineKernel
 		switch w.Engine {
 		case web.EngineKernel:
-			d.Notes = append(d.Notes, fmt.Sprintf("overlay %s: in the kernel, not encrypted", w.Overlay))
+			d.Notes = append(d.Notes, fmt.Sprintf("overlay %s: in the kernel, %s", w.Overlay, p.encryption()))
 		case web.EngineNone:
 			d.Notes = append(d.Notes, fmt.Sprintf("overlay %s: changing the engine", w.Overlay))
 		default:
@@ -40,6 +40,16 @@ func (n *Node) enginesOf(d *web.DataPath) {
 		}
 	}
 	d.Engine = web.EngineKernel
+}
+
+// encryption is what becomes of the frames while the kernel carries them.
+func (p *kernelPath) encryption() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.protected {
+		return "encrypted by WireGuard"
+	}
+	return "not encrypted"
 }
 
 // overlay is what the configuration says of it.

@@ -11,6 +11,7 @@ import (
 	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
+	"github.com/drawbridge-net/drawbridge/forwarder/wireguard"
 )
 
 // inheritance is what this process does not know yet of an engine that a killed one left (docs/protocol/kernel.md, "Restart").
@@ -28,10 +29,13 @@ func (n *Node) inheritKernel() {
 	if len(wanted) > 0 {
 		n.engines.pin()
 	}
-	if n.adoptAll(wanted) || len(n.ports) == 0 && n.engines.pins == "" {
+	if n.adoptAll(wanted) || len(n.ports) == 0 && n.engines.pins == "" && !wireguard.Left() {
 		return
 	}
 	removed, err := kernel.Clean(kernel.Pins)
+	if _, e := wireguard.Clean(); e != nil { // after the engine that sends through it
+		err = errors.Join(err, e)
+	}
 	if len(removed) > 0 {
 		n.log.Info("an earlier run's kernel engine was removed", "removed", removed)
 	}
@@ -53,9 +57,10 @@ func (e *engines) pin() {
 	e.pins = kernel.Pins
 }
 
-// adoptAll goes on with the engines of all overlays or of none, if those are all that is there.
+// adoptAll goes on with the engines of all overlays or of none, if those are all that is there. One on a WireGuard device is not gone on
+// with: its key went with the process.
 func (n *Node) adoptAll(wanted []drawbridge.VNI) bool {
-	if n.engines.pins == "" || len(wanted) == 0 {
+	if n.engines.pins == "" || len(wanted) == 0 || n.engines.wantProtection() || wireguard.Left() {
 		return false
 	}
 	found, err := kernel.Pinned(n.engines.pins)
@@ -96,6 +101,9 @@ func (p *kernelPath) inherit(k *kernel.Engine, t kernel.Table, now time.Time) {
 // options is how this overlay's engine is made, and known again.
 func (p *kernelPath) options() kernel.Options {
 	n := p.node
+	if p.protected {
+		return kernel.Options{Device: fmt.Sprintf("dbk%d", p.vni), Settle: quiet, Inner: wireguard.Inner(n.creds.ID())}
+	}
 	var ports []string
 	for _, q := range n.ports {
 		if q.vni() == p.vni {

@@ -17,6 +17,8 @@ import (
 	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
+	"github.com/drawbridge-net/drawbridge/forwarder/wireguard"
+	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/transit"
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -47,6 +49,8 @@ type kernelPath struct {
 	tried   time.Time
 	kernel  *kernel.Engine
 	ports   map[*port]installed
+
+	protected bool // the kernel sends to inner addresses of the WireGuard device
 }
 
 // installed is a port that the kernel serves.
@@ -136,6 +140,10 @@ func (p *kernelPath) enter(want engine.Overlay, d engine.Decisions, now time.Tim
 	if d.Short(p.node.creds.ID(), 0) == 0 {
 		return // a new peer; its number comes with the next decision
 	}
+	protected := p.overlay().Protected()
+	p.mu.Lock()
+	p.protected = protected
+	p.mu.Unlock()
 	k, err := p.load(want.Port)
 	if err != nil {
 		p.fail(err, now)
@@ -231,10 +239,21 @@ func (p *kernelPath) view() engine.View {
 	}
 	for _, o := range n.router.Peers() {
 		if o.Path == transit.PathUDP && o.Remote.IsValid() {
-			v.Remote[o.ID] = o.Remote.Addr().Unmap().WithZone("")
+			v.Remote[o.ID] = p.remote(o)
 		}
 	}
+	if p.protected {
+		v.Less = wireguard.Around - transit.Overhead
+	}
 	return v
+}
+
+// remote is where the tunnel to an adjacent peer goes.
+func (p *kernelPath) remote(o mesh.PeerStatus) netip.Addr {
+	if p.protected {
+		return wireguard.Inner(o.ID)
+	}
+	return o.Remote.Addr().Unmap().WithZone("")
 }
 
 // serve has the kernel serve a port as it is now, or no longer.

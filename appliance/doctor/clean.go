@@ -13,6 +13,7 @@ import (
 
 	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
 	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
+	"github.com/drawbridge-net/drawbridge/forwarder/wireguard"
 )
 
 // PinnedAt is where everything of ours stands that the kernel keeps beyond a process. What other network namespaces pinned there is
@@ -25,6 +26,7 @@ const (
 	Socket = "socket"
 	Filter = "gate on an interface"
 	Engine = "kernel engine"
+	Shield = "WireGuard device"
 )
 
 // leftovers finds what a former run left. While the daemon runs, what is pinned is in use.
@@ -36,6 +38,9 @@ func (g *gatherer) leftovers(running bool) (all []Leftover) {
 		}
 		all = append(all, guarded()...)
 		all = append(all, engines()...)
+		if wireguard.Left() { // after the engines that send through it
+			all = append(all, Leftover{Shield, wireguard.Name, "a daemon that is gone left it"})
+		}
 	}
 	if dead(g.cfg.Socket) {
 		all = append(all, Leftover{Socket, g.cfg.Socket, "nobody answers at it"})
@@ -112,6 +117,9 @@ func (l Leftover) remove() error {
 		return hostnet.Unguard(l.Path)
 	case Engine:
 		return kernel.CleanInterface(l.Path)
+	case Shield:
+		_, err := wireguard.Clean()
+		return err
 	}
 	return os.Remove(l.Path)
 }

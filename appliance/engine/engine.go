@@ -13,6 +13,7 @@ import (
 
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
+	"github.com/drawbridge-net/drawbridge/forwarder/wireguard"
 )
 
 // Phase is who carries an overlay.
@@ -84,6 +85,8 @@ func (d Decisions) Short(peer drawbridge.PeerID, segment drawbridge.SegmentID) k
 type Word struct {
 	Serial   uint32     `json:"serial"`            // of the decisions that it knows
 	Overlays []Standing `json:"overlays,omitzero"` // those that the configuration wants in the kernel, by VNI
+
+	WireGuard *wireguard.Card `json:"wireguard,omitempty"` // of the device that protects its underlay
 }
 
 // Standing is how far a peer is with one overlay.

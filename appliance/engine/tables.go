@@ -23,6 +23,7 @@ type View struct {
 	Next     map[drawbridge.PeerID]drawbridge.PeerID
 	Children map[drawbridge.PeerID][]drawbridge.PeerID
 	MTU      map[drawbridge.PeerID]int
+	Less     int                              // octets that fit less than MTU says, for what protects the underlay
 	Remote   map[drawbridge.PeerID]netip.Addr // of the adjacent peers, in the underlay
 }
 
@@ -36,9 +37,9 @@ func (d Decisions) Table(v View) kernel.Table {
 		Gateways: map[drawbridge.SegmentID]kernel.Short{},
 	}
 	adjacent := d.adjacent(v)
-	fits := fallbackMTU
+	fits := fallbackMTU - v.Less
 	for i, id := range v.reached() {
-		if mtu := cmp.Or(v.MTU[id], fallbackMTU); i == 0 || mtu < fits {
+		if mtu := v.fits(id); i == 0 || mtu < fits {
 			fits = mtu
 		}
 	}
@@ -98,6 +99,9 @@ func (v View) route(to drawbridge.PeerID, adjacent map[drawbridge.PeerID]kernel.
 		return false
 	}
 	p.Remote, p.Via, p.Parent = v.Remote[via], adjacent[via], adjacent[parent]
-	p.MTU = cmp.Or(v.MTU[to], fallbackMTU)
+	p.MTU = v.fits(to)
 	return true
 }
+
+// fits is the largest frame that reaches a peer whole.
+func (v View) fits(id drawbridge.PeerID) int { return cmp.Or(v.MTU[id], fallbackMTU) - v.Less }

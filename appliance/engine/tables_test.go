@@ -140,3 +140,11 @@ func TestWhatCannotBeReachedIsLeftOut(t *testing.T) {
 		t.Errorf("%+v", table.Peers)
 	}
 }
+
+// TestProtectionTakesRoom: what protects the underlay is off every size, measured or not.
+func TestProtectionTakesRoom(t *testing.T) {
+	v := View{MTU: map[drawbridge.PeerID]int{2: 1414}, Less: 30}
+	if v.fits(2) != 1384 || v.fits(3) != fallbackMTU-30 {
+		t.Errorf("%d and %d octets", v.fits(2), v.fits(3))
+	}
+}

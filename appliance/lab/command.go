@@ -54,7 +54,7 @@ func upCommand(name *string) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&o.Console, "console", "", "serve the nodes' consoles to browsers at IP:port and the ports that follow, for instance 127.0.0.1:7630; without a password")
-	c.Flags().StringVar(&o.Engine, "engine", web.EngineUser, "what carries frames: user or kernel")
+	c.Flags().StringVar(&o.Engine, "engine", web.EngineUser, "what carries frames: user, kernel, or wireguard: the kernel, encrypting")
 	c.Flags().StringVar(&o.Topology, "topology", "default", "file, or one of "+strings.Join(BuiltIn(), ", "))
 	c.Flags().StringVar(&o.Binary, "binary", os.Getenv("DRAWBRIDGE_BIN"), "program that the nodes run (default: this one, or $DRAWBRIDGE_BIN)")
 	return c

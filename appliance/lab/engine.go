@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
 )
@@ -17,24 +18,36 @@ import (
 // kernelLimit bounds the change to the kernel engine: all nodes must speak, and have been steady for five seconds.
 const kernelLimit = 60 * time.Second
 
+// EngineWireGuard is the kernel engine on an underlay that the nodes protect by WireGuard.
+const EngineWireGuard = "wireguard"
+
 // checkEngine refuses what no lab knows.
 func checkEngine(name string) error {
-	if !slices.Contains([]string{"", web.EngineUser, web.EngineKernel}, name) {
-		return fmt.Errorf("engine %q: want user or kernel", name)
+	if !slices.Contains([]string{"", web.EngineUser, web.EngineKernel, EngineWireGuard}, name) {
+		return fmt.Errorf("engine %q: want user, kernel or wireguard", name)
 	}
 	return nil
 }
 
 // EnterKernel configures the network so that the kernel carries all overlays, and waits until it does.
-func (l *Lab) EnterKernel(ctx context.Context) error { return l.changeEngine(ctx, web.EngineKernel) }
+func (l *Lab) EnterKernel(ctx context.Context) error {
+	return l.changeEngine(ctx, web.EngineKernel, netconfig.UnderlayTrusted)
+}
+
+// EnterWireGuard is EnterKernel, with an underlay that the nodes protect.
+func (l *Lab) EnterWireGuard(ctx context.Context) error {
+	return l.changeEngine(ctx, web.EngineKernel, netconfig.UnderlayWireGuard)
+}
 
 // LeaveKernel has user space carry them again.
-func (l *Lab) LeaveKernel(ctx context.Context) error { return l.changeEngine(ctx, web.EngineUser) }
+func (l *Lab) LeaveKernel(ctx context.Context) error {
+	return l.changeEngine(ctx, web.EngineUser, netconfig.UnderlayTrusted)
+}
 
-func (l *Lab) changeEngine(ctx context.Context, to string) error {
+func (l *Lab) changeEngine(ctx context.Context, to, underlay string) error {
 	founder := l.plan.topo.founder().Name
 	file := filepath.Join(labDir(l.Name), "network.toml")
-	if err := os.WriteFile(file, []byte(l.plan.engineConfig(to)), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(l.plan.engineConfig(to, underlay)), 0o644); err != nil {
 		return err
 	}
 	if err := l.runIn(founder, "config", "apply", "--socket", l.dirOf(founder).socket(), file); err != nil {
@@ -52,12 +65,12 @@ func (l *Lab) changeEngine(ctx context.Context, to string) error {
 }
 
 // engineConfig is the network configuration that has an engine carry all overlays.
-func (p *plan) engineConfig(engine string) string {
+func (p *plan) engineConfig(engine, underlay string) string {
 	var b strings.Builder
 	seen := map[drawbridge.VNI]bool{}
 	overlay := func(vni drawbridge.VNI) {
 		if !seen[vni] {
-			fmt.Fprintf(&b, "[[overlay]]\nname = \"overlay%d\"\nvni = %d\nengine = %q\nunderlay = \"trusted\"\nforeign_dhcp = true\n\n", vni, vni, engine)
+			fmt.Fprintf(&b, "[[overlay]]\nname = \"overlay%d\"\nvni = %d\nengine = %q\nunderlay = %q\nforeign_dhcp = true\n\n", vni, vni, engine, underlay)
 		}
 		seen[vni] = true
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -118,7 +119,7 @@ func (l *Lab) runIn(name string, args ...string) error {
 
 // until asks ok again and again until it says yes; an error from it, or the time running out, ends that.
 func until(limit time.Duration, ok func() (bool, error)) error {
-	for deadline := time.Now().Add(limit); ; <-time.After(20 * time.Millisecond) {
+	for deadline := time.Now().Add(limit * slowness()); ; <-time.After(20 * time.Millisecond) {
 		if done, err := ok(); done || err != nil {
 			return err
 		}
@@ -126,6 +127,14 @@ func until(limit time.Duration, ok func() (bool, error)) error {
 			return os.ErrDeadlineExceeded
 		}
 	}
+}
+
+// slowness is what limits are multiplied by: an emulated machine is slow (DRAWBRIDGE_LAB_SLOWNESS, test/vm).
+func slowness() time.Duration {
+	if n, err := strconv.Atoi(os.Getenv("DRAWBRIDGE_LAB_SLOWNESS")); err == nil && n > 0 {
+		return time.Duration(n)
+	}
+	return 1
 }
 
 // lastLines is the end of a node's log, for errors.

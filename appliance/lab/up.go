@@ -25,7 +25,7 @@ type Options struct {
 	Topology string    // a built-in name or a file; empty: "default"
 	Binary   string    // what the nodes run; empty: this program
 	Progress io.Writer // hears what is being done; nil: nobody
-	Engine   string    // what carries the overlays: "kernel"; empty or "user": user space
+	Engine   string    // what carries the overlays: "kernel", EngineWireGuard; empty or "user": user space
 	Console  string    // IP:port of the first node's console, the others' follow it; empty: none
 }
 
@@ -139,8 +139,9 @@ func (l *Lab) rise(ctx context.Context, o Options) error {
 	if late := l.awaitGuests(ctx); late != "" {
 		say("guest port %s carries nothing yet; `drawbridge ports` says why", late)
 	}
-	if o.Engine == web.EngineKernel {
-		if err := l.EnterKernel(ctx); err != nil {
+	enter := map[string]func(context.Context) error{web.EngineKernel: l.EnterKernel, EngineWireGuard: l.EnterWireGuard}[o.Engine]
+	if enter != nil {
+		if err := enter(ctx); err != nil {
 			return err
 		}
 		say("the kernel carries the overlays on all nodes")

@@ -140,11 +140,11 @@ func (k *checker) overlays(all []Overlay) {
 // engine wants said what the kernel engine does not do, before it is asked for.
 func (k *checker) engine(key string, o *Overlay) {
 	k.want(slices.Contains([]string{EngineUser, EngineKernel, EngineAuto}, o.Engine), key+".engine", o.Engine)
-	k.want(slices.Contains([]string{UnderlayUntrusted, UnderlayTrusted}, o.Underlay), key+".underlay", o.Underlay)
+	k.want(slices.Contains([]string{UnderlayUntrusted, UnderlayTrusted, UnderlayWireGuard}, o.Underlay), key+".underlay", o.Underlay)
 	switch {
 	case !o.InKernel():
-	case o.Underlay != UnderlayTrusted:
-		k.refuse(key+".underlay", "engine = %q encrypts nothing: say underlay = \"trusted\" if nobody else reads or writes there, or leave the engine \"user\"", o.Engine)
+	case o.Underlay == UnderlayUntrusted:
+		k.refuse(key+".underlay", "engine = %q encrypts nothing: say underlay = \"wireguard\" to have the kernels encrypt, \"trusted\" if nobody else reads or writes there, or leave the engine \"user\"", o.Engine)
 	case !o.ForeignDHCP:
 		k.refuse(key+".foreign_dhcp", "engine = %q lets every frame cross, answers of DHCP servers and routers too: say foreign_dhcp = true if that is wanted", o.Engine)
 	}

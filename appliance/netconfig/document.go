@@ -72,10 +72,14 @@ const (
 	EngineAuto        = "auto" // as kernel, and nobody minds when it is not to be had
 	UnderlayUntrusted = "untrusted"
 	UnderlayTrusted   = "trusted"
+	UnderlayWireGuard = "wireguard" // peers protect it themselves, for the kernel engine
 )
 
 // InKernel reports whether the overlay is to be carried by the kernel, where that is possible.
 func (o Overlay) InKernel() bool { return o.Engine != EngineUser && o.Engine != "" }
+
+// Protected reports whether the overlay's underlay is to be protected by the peers' own WireGuard while the kernel carries it.
+func (o Overlay) Protected() bool { return o.InKernel() && o.Underlay == UnderlayWireGuard }
 
 // Modes of a segment.
 const (

@@ -371,14 +371,17 @@ func FuzzParse(f *testing.F) {
 func TestTheKernelEngineWantsItsLimitsSaid(t *testing.T) {
 	const base = "[[overlay]]\nname = 'lan'\nvni = 1\n"
 	for text, want := range map[string]string{
-		"engine = 'kernel'":                       `underlay = "trusted"`,
-		"engine = 'auto'\nunderlay = 'untrusted'": `underlay = "trusted"`,
+		"engine = 'kernel'":                       `underlay = "wireguard"`,
+		"engine = 'auto'\nunderlay = 'untrusted'": `"trusted"`,
+		"engine = 'auto'\nunderlay = 'wireguard'": "foreign_dhcp = true",
 		"engine = 'auto'\nunderlay = 'trusted'":   "foreign_dhcp = true",
 		"engine = 'kernel'\nunderlay = 'trusted'\nforeign_dhcp = true\n[[subnet]]\ncidr = '10.0.0.0/8'\noverlay = 'lan'": "no subnet may be on it",
 		"engine = 'dpdk'":        "not allowed",
-		"underlay = 'wireguard'": "not allowed",
-		"engine = 'kernel'\nunderlay = 'trusted'\nforeign_dhcp = true": "",
-		"engine = 'user'\nunderlay = 'trusted'":                        "",
+		"underlay = 'wireguard'": "",
+		"underlay = 'macsec'":    "not allowed",
+		"engine = 'kernel'\nunderlay = 'wireguard'\nforeign_dhcp = true": "",
+		"engine = 'kernel'\nunderlay = 'trusted'\nforeign_dhcp = true":   "",
+		"engine = 'user'\nunderlay = 'trusted'":                          "",
 	} {
 		_, err := Parse("", []byte(base+text+"\n"))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
