@@ -73,8 +73,7 @@ browser: needs-browser $(NPM) ## the console in real Chromium: every screen, bot
 SCREENS_AT := 127.0.0.1:7690
 screens: needs-browser build ## pictures of every screen of a lab, into docs/screens (needs root and Chromium)
 	$(BIN) lab up --name screens --console $(SCREENS_AT)
-	status=0; $(BIN) lab exec --name screens w1 -- ping -q -c 20 -i 0.2 10.42.0.14 >/dev/null || true; \
-	$(BIN) lab exec --name screens w -- $(BIN) switchover office --wait >/dev/null || true; \
+	status=0; test/browser/scene $(abspath $(BIN)) screens || status=$$?; test $$status -ne 0 || \
 	DRAWBRIDGE_CONSOLE=$$($(BIN) lab status --name screens | sed -n 's/^console of a: //p') CHROMIUM=$${CHROMIUM:-chromium} \
 	go test -count=1 ./test/browser -run Screenshots -screens $(CURDIR)/docs/screens || status=$$?; \
 	$(BIN) lab down --name screens; exit $$status

@@ -55,6 +55,9 @@ func TestScreenshots(t *testing.T) {
 				continue
 			}
 			b.open(s)
+			if s == "/ports" && os.Getenv("DRAWBRIDGE_CONSOLE") != "" {
+				b.awaitText("main", "Loop microscope") // test/browser/scene sees to it
+			}
 			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 			if err != nil {
 				t.Fatal(err)
