@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 
@@ -59,6 +60,8 @@ type Node struct {
 	browsers  net.Listener  // for the console, from systemd; nil: none
 	restart   chan struct{} // closed when the daemon is to start again
 	again     func()        // closes it
+	reloadOn  <-chan os.Signal
+	reloading reloading
 
 	addresses *addresses
 	alerting  *alerting
@@ -94,6 +97,7 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 		wireNews: make(chan wireNews, 256),
 	}
 	n.updating.installer, n.updating.reboot = installer.Client{Path: installer.Socket}, rebootOrder
+	n.reloading.running = cfg
 	n.restart = make(chan struct{})
 	n.again = sync.OnceFunc(func() { close(n.restart) })
 	if err := n.build(); err != nil {
@@ -271,6 +275,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	started := make(chan struct{})
 	start("status line", func(ctx context.Context) error { return n.tellStatus(ctx, started) })
+	start("node file", func(ctx context.Context) error { return n.followNodeFile(ctx, started) })
 	start("own API", n.askAPI)
 	start("watchdog", func(ctx context.Context) error {
 		return systemd.Watchdog(ctx, func() bool { return n.alive() && n.ownAPI.live(time.Now()) })

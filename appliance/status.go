@@ -199,6 +199,7 @@ func (n *Node) problems(self *mesh.PeerStatus, others []mesh.PeerStatus) []web.P
 			add("see whether it runs; drawbridge peers forget "+string(p.Name)+" removes it for good", "peer %s is unreachable since %s", p.Name, p.Since.UTC().Format(time.RFC3339))
 		}
 	}
+	all = append(all, n.reloading.problems(n.cfg.Path)...)
 	all = append(all, n.policyProblems()...)
 	all = append(all, n.wireProblems()...)
 	all = append(all, n.engineProblems()...)

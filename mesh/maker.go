@@ -86,10 +86,21 @@ func newMaker(r *Router) *maker {
 		r: r, kick: make(chan struct{}, 1), rng: rand.New(rand.NewPCG(uint64(r.uid), uint64(r.id))),
 		targets: map[string]*target{}, unwanted: map[*link]time.Time{},
 	}
-	for _, addr := range r.config.Join {
-		m.targets[addr] = &target{addrs: []string{addr}, join: true}
-	}
+	m.join(r.config.Join)
 	return m
+}
+
+// join replaces the addresses that are called whoever is there. A link that is up stays, for as long as it is wanted otherwise.
+func (m *maker) join(addrs []string) {
+	m.mu.Lock()
+	maps.DeleteFunc(m.targets, func(key string, t *target) bool { return t.join && !slices.Contains(addrs, key) })
+	for _, addr := range addrs {
+		if m.targets[addr] == nil {
+			m.targets[addr] = &target{addrs: []string{addr}, join: true}
+		}
+	}
+	m.mu.Unlock()
+	m.wake()
 }
 
 func (m *maker) wake() {

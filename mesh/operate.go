@@ -86,6 +86,15 @@ func (r *Router) flush(ctx context.Context) error {
 // leaveLimit bounds memberlist's farewell when ctx does not.
 const leaveLimit = 2 * time.Second
 
+// Join replaces the addresses of Config.Join. Those that are new are called at once; links that are up stay.
+func (r *Router) Join(addrs []string) error {
+	if err := callable(addrs); err != nil {
+		return err
+	}
+	r.maker.join(addrs)
+	return nil
+}
+
 // Leave says goodbye: every peer learns that this one has gone on purpose, and all links end. The router can
 // then only be stopped.
 func (r *Router) Leave(ctx context.Context) error {

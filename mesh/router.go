@@ -78,10 +78,8 @@ func New(config Config) (*Router, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, target := range config.Join {
-		if _, _, err := net.SplitHostPort(target); err != nil {
-			return nil, fmt.Errorf("join %q: want host:port, for example gw1.example.net:%d: %w", target, DefaultPort, err)
-		}
+	if err := callable(config.Join); err != nil {
+		return nil, err
 	}
 	r := &Router{
 		config: config, log: config.Log, id: config.Credentials.ID(), uid: newUID(), started: time.Now(), fixed: fixed,
@@ -100,6 +98,15 @@ func New(config Config) (*Router, error) {
 	r.members = newMembers(r)
 	r.Handle(membership, r.members.receiveStream)
 	return r, nil
+}
+
+func callable(addrs []string) error {
+	for _, target := range addrs {
+		if _, _, err := net.SplitHostPort(target); err != nil {
+			return fmt.Errorf("join %q: want host:port, for example gw1.example.net:%d: %w", target, DefaultPort, err)
+		}
+	}
+	return nil
 }
 
 func newUID() drawbridge.PeerUID {

@@ -516,6 +516,34 @@ func TestAttemptsAreVisible(t *testing.T) {
 	})
 }
 
+// TestJoinIsReplacedWhileItRuns: an address that is new is called at once, one that is gone no more, and links stay.
+func TestJoinIsReplacedWhileItRuns(t *testing.T) {
+	meshtest.Run(t, func(t *testing.T) {
+		c, p := lan(t, 2)
+		p[0].Config.Join = []string{"nowhere.example:6630"}
+		p[0].Start()
+		p[1].Start()
+		c.Pass(5 * time.Second)
+		if err := p[0].Join([]string{"nonsense"}); err == nil || len(p[0].Attempts()) != 1 {
+			t.Fatalf("a list that makes no sense: %v, %+v", err, p[0].Attempts())
+		}
+		if err := p[0].Join([]string{p[1].Addr()}); err != nil {
+			t.Fatal(err)
+		}
+		c.Await(patience, "linked", c.Whole)
+		if at := p[0].Attempts(); at[0].Target != p[1].Addr() || at[0].State != mesh.AttemptConnected {
+			t.Errorf("%+v", at)
+		}
+		if err := p[0].Join(nil); err != nil {
+			t.Fatal(err)
+		}
+		c.Pass(5 * time.Second)
+		if !c.Whole() || slices.ContainsFunc(p[0].Attempts(), func(a mesh.Attempt) bool { return a.Join }) {
+			t.Errorf("without addresses to call: %+v", p[0].Attempts())
+		}
+	})
+}
+
 func TestRunEndsEverything(t *testing.T) {
 	meshtest.Run(t, func(t *testing.T) {
 		c, p := lan(t, 2)

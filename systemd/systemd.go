@@ -11,10 +11,24 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 )
 
 // Ready says that the service does its work. The unit has Type=notify: until then, start is not over.
 func Ready(status string) error { return notify("READY=1\nSTATUS=" + line(status)) }
+
+// Reloading says that the service reads its configuration again; Ready, or Reloaded, ends it. The time is the kernel's since the start
+// of the machine, by which systemd 253 and later know that it is an answer to the signal that they sent (sd_notify(3)).
+func Reloading() error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return fmt.Errorf("notify systemd: %w", err)
+	}
+	return notify(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", now.Nano()/1000))
+}
+
+// Reloaded ends what Reloading began.
+func Reloaded() error { return notify("READY=1") }
 
 // Stopping says that the service has begun to stop.
 func Stopping() error { return notify("STOPPING=1\nSTATUS=stopping") }

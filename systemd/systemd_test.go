@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -40,6 +41,7 @@ func TestStates(t *testing.T) {
 		"READY=1\nSTATUS=2 peers":     func() error { return Ready("2 peers") },
 		"STATUS=x WATCHDOG=trigger":   func() error { return Status("x\nWATCHDOG=trigger") },
 		"STOPPING=1\nSTATUS=stopping": Stopping,
+		"READY=1":                     Reloaded,
 	} {
 		if err := send(); err != nil {
 			t.Fatal(err)
@@ -47,6 +49,18 @@ func TestStates(t *testing.T) {
 		if got := told(t, c); got != want {
 			t.Errorf("told %q, want %q", got, want)
 		}
+	}
+}
+
+func TestReloadingHasItsTime(t *testing.T) {
+	c := manager(t)
+	if err := Reloading(); err != nil {
+		t.Fatal(err)
+	}
+	got := told(t, c)
+	var at uint64
+	if _, err := fmt.Sscanf(got, "RELOADING=1\nMONOTONIC_USEC=%d", &at); err != nil || at == 0 {
+		t.Errorf("told %q: %v", got, err)
 	}
 }
 

@@ -13,9 +13,11 @@ func Reference() []byte {
 	fmt.Fprintf(&b, "# Node file\n\n"+
 		"`%s` ([TOML 1.0](https://toml.io/en/v1.0.0)) says what is true of one host. `drawbridge init` and\n"+
 		"`drawbridge join` write it once, commented, and never touch it again. Another place: `--config` or the\n"+
-		"environment variable `DRAWBRIDGE_CONFIG`. `drawbridge run` reads it at the start.\n\n"+
+		"environment variable `DRAWBRIDGE_CONFIG`. `drawbridge run` reads it at the start, and again when it is told to\n"+
+		"(`systemctl reload drawbridge`, or SIGHUP): %s count at once then, everything else at the next start.\n"+
+		"A file with an error changes nothing.\n\n"+
 		"The file is strict: an unknown key or a value that is not allowed is refused with file, line and column,\n"+
-		"and everything that is wrong is reported at once. An address without a port gets %s.\n", DefaultPath, DefaultPort)
+		"and everything that is wrong is reported at once. An address without a port gets %s.\n", DefaultPath, "`"+strings.Join(live, "` and `")+"`", DefaultPort)
 	table := "-"
 	for _, k := range Keys {
 		section, name := "", k.Name

@@ -290,6 +290,18 @@ var Meanings = []Meaning{
 		"Nothing, if it was restarted on purpose.",
 	},
 	{
+		"node_file_read", "node_file_read", "", "4a58a94afe9c45d4a8b6cb4a2a2e14c7", Info,
+		"A node file was read again",
+		"A peer was told to read its node file again. The text names the keys that were changed: those that are in force, and those that take effect at the next start.",
+		"Nothing, or drawbridge restart when it suits.",
+	},
+	{
+		"node_file_refused", "node_file_refused", "", "c0b77d1e1c4f4d0b8a2f0b6f5f6ad3e9", Error,
+		"A node file was not taken",
+		"A peer was told to read its node file again, and it has an error. Everything goes on as before, but the peer would not start with it.",
+		"Correct the lines that the text names, and reload again: systemctl reload drawbridge.",
+	},
+	{
 		"address_conflict", "address_conflict", "", "51b9643b15d4495e921b3e0682fcea42", Error,
 		"An address is used twice",
 		"A station on the VLAN uses an address that was given to another.",

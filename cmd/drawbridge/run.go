@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -21,24 +22,28 @@ func (t *tool) runCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Run this peer until it is told to stop",
 		Long: "Run this peer in the foreground, as the node file says, until SIGTERM or Ctrl-C.\n" +
-			"It says goodbye to the network before it ends. systemd runs it as drawbridge.service.",
+			"It says goodbye to the network before it ends. systemd runs it as drawbridge.service.\n" +
+			"SIGHUP has it read the node file again (systemctl reload drawbridge): join and log.level count at once, status names what takes\n" +
+			"effect at the next start, and a file with an error changes nothing. The end of the terminal is no end of a gateway, either:\n" +
+			"it sends SIGHUP, and the peer goes on until SIGTERM.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.runPeer(cmd.Context()) },
 	}
 }
 
 func (t *tool) runPeer(ctx context.Context) error {
-	c, err := config.Load(t.configPath())
+	again := hangUps()
+	c, err := t.nodeFile()
 	if err != nil {
 		return err
 	}
-	if t.socket != "" {
-		c.Socket = t.socket
-	}
-	n, err := appliance.New(c, version, logger(c.Log, t.err))
+	level := new(slog.LevelVar)
+	level.Set(c.Log.Slog())
+	n, err := appliance.New(c, version, logger(c.Log.Format, level, t.err))
 	if err != nil {
 		return fmt.Errorf("start peer: %w", err)
 	}
+	n.FollowNodeFile(appliance.NodeFile{Again: again, Read: t.nodeFile, Level: level})
 	err = n.Run(ctx)
 	if errors.Is(err, appliance.ErrRestart) {
 		return startAgain()
@@ -46,11 +51,29 @@ func (t *tool) runPeer(ctx context.Context) error {
 	return err
 }
 
+// hangUps takes SIGHUP from now to the end of the process, and what a reader of the log that is gone sends (SIGPIPE): neither of them may
+// end a gateway. One that waits is enough for any number of them.
+func hangUps() <-chan os.Signal {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	return again
+}
+
+// nodeFile is what the node file says now, with what the command line says otherwise.
+func (t *tool) nodeFile() (*config.Config, error) {
+	c, err := config.Load(t.configPath())
+	if err == nil && t.socket != "" {
+		c.Socket = t.socket
+	}
+	return c, err
+}
+
 // logger writes as the node file says. The journal dates every line itself, and says by its variable that it
 // is where the lines go (systemd.exec(5)).
-func logger(l config.Log, to io.Writer) *slog.Logger {
-	o := &slog.HandlerOptions{Level: l.Slog()}
-	if l.Format == "json" {
+func logger(format string, level slog.Leveler, to io.Writer) *slog.Logger {
+	o := &slog.HandlerOptions{Level: level}
+	if format == "json" {
 		return slog.New(slog.NewJSONHandler(to, o))
 	}
 	if os.Getenv("JOURNAL_STREAM") != "" {
@@ -75,5 +98,6 @@ func startAgain() error {
 	if err != nil {
 		return fmt.Errorf("start again: %w", err)
 	}
+	signal.Ignore(syscall.SIGHUP) // until the new one listens for it: what is ignored stays so (execve(2))
 	return fmt.Errorf("start %s again: %w", path, syscall.Exec(path, os.Args, os.Environ()))
 }
