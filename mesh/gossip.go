@@ -231,6 +231,7 @@ func (r *Router) removed(news []secure.Revocation, except *link) {
 	links := r.linksNow()
 	r.touch()
 	r.mu.Unlock()
+	r.members.forget(news)
 	r.wake()
 	snapshot := r.config.Credentials.Revocations.Snapshot()
 	for _, l := range links {

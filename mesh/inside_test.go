@@ -12,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/memberlist"
+
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
 )
 
@@ -173,6 +176,38 @@ func TestStatesReadBack(t *testing.T) {
 	want := []channelState{{"ipam", []byte("xy")}, {"z", []byte{}}}
 	if from != 9 || err != nil || !reflect.DeepEqual(states, want) {
 		t.Errorf("%v %q %v", from, states, err)
+	}
+}
+
+// TestRemovedPeersAreNotRemembered: others that are dead are, whatever memberlist forgets.
+func TestRemovedPeersAreNotRemembered(t *testing.T) {
+	c, err := secure.Found(t.TempDir(), "n", "host1", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	r, err := New(Config{Credentials: c, Plane: struct{ Plane }{}, Listen: []string{"127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := func(id drawbridge.PeerID) {
+		r.members.note(&memberlist.Node{Name: id.String()}, MemberAlive)
+		r.members.note(&memberlist.Node{Name: id.String()}, MemberDead)
+	}
+	dead(7)
+	for id := drawbridge.PeerID(100); id < 200; id++ {
+		dead(id)
+		if err := c.Revoke("host2", id, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.removed([]secure.Revocation{{ID: id, Name: "host2"}}, nil)
+		if known := r.members.known(); len(known) != 1 || known[7] != MemberDead {
+			t.Fatalf("%v after peer %s was removed", known, id)
+		}
+		dead(id) // memberlist finds out later
+	}
+	if known := r.members.known(); len(known) != 1 {
+		t.Errorf("%v", known)
 	}
 }
 

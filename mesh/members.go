@@ -265,11 +265,25 @@ func (m *members) note(n *memberlist.Node, state string) {
 	}
 	m.mu.Lock()
 	m.states[id], m.last = state, nil
+	if m.r.config.Credentials.Revocations.Revoked(id) { // with mu held, or forget could come between
+		delete(m.states, id)
+	}
 	m.mu.Unlock()
 	m.r.mu.Lock()
 	m.r.touch()
 	m.r.mu.Unlock()
 	m.r.journal.tell("member_"+state, drawbridge.PeerName(n.Meta), "is "+state)
+}
+
+// forget lets go of peers that were removed from the network: their ids never come back, so nothing else would end what is
+// kept of them. memberlist forgets them itself, some time after they are dead.
+func (m *members) forget(removed []secure.Revocation) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, v := range removed {
+		delete(m.states, v.ID)
+		delete(m.last, v.ID)
+	}
 }
 
 // memberLog passes memberlist's log on. Its lines are for whoever looks into membership, not for operators.
