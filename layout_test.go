@@ -65,6 +65,7 @@ var mayImport = map[string][]string{
 	"appliance/disks":           {"appliance/slot"},
 	"appliance/fat":             {},
 	"appliance/installer":       {"", "appliance/disks", "appliance/fat", "appliance/slot"},
+	"appliance/errand":          {},
 	"appliance/screen":          {"appliance/disks", "appliance/installer"},
 	"appliance/rollout":         {},
 	"appliance/microscope":      {"web"},

@@ -15,6 +15,7 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/appliance/errand"
 	"github.com/drawbridge-net/drawbridge/appliance/installer"
 	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
 	"github.com/drawbridge-net/drawbridge/forwarder"
@@ -96,7 +97,7 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{}, announcing: make(chan announceOrder, 64),
 		wireNews: make(chan wireNews, 256),
 	}
-	n.updating.installer, n.updating.reboot = installer.Client{Path: installer.Socket}, rebootOrder
+	n.updating.installer, n.updating.orders = installer.Client{Path: installer.Socket}, errand.Dir
 	n.reloading.running = cfg
 	n.restart = make(chan struct{})
 	n.again = sync.OnceFunc(func() { close(n.restart) })

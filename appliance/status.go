@@ -200,6 +200,9 @@ func (n *Node) problems(self *mesh.PeerStatus, others []mesh.PeerStatus) []web.P
 		}
 	}
 	all = append(all, n.reloading.problems(n.cfg.Path)...)
+	for _, failure := range n.updating.orders.Failures() {
+		add("mend what it names, and give the order again; or use the boot menu", "%s", failure)
+	}
 	all = append(all, n.policyProblems()...)
 	all = append(all, n.wireProblems()...)
 	all = append(all, n.engineProblems()...)

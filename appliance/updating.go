@@ -12,6 +12,7 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/backup"
+	"github.com/drawbridge-net/drawbridge/appliance/errand"
 	"github.com/drawbridge-net/drawbridge/appliance/installer"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 	"github.com/drawbridge-net/drawbridge/mesh"
@@ -21,14 +22,10 @@ import (
 // sourceUpload of an order to update: the bundle comes with it.
 const sourceUpload = "upload"
 
-// rebootOrder is the file by which an appliance is started again (drawbridge-reboot.path); its directory is there on an
-// appliance alone.
-const rebootOrder = "/run/drawbridge-orders/reboot"
-
 // updating is this peer's part in updates of appliances.
 type updating struct {
 	installer installer.Client
-	reboot    string      // path of rebootOrder
+	orders    errand.Box
 	busy      atomic.Bool // a bundle is being received or installed here
 }
 
@@ -77,7 +74,7 @@ func (n *Node) RollbackUpdate(ctx context.Context, by string) (web.Update, error
 
 // RestartMachine implements web.Node. That the daemon ends in order is the service manager's doing.
 func (n *Node) RestartMachine(_ context.Context, by string) error {
-	if err := os.WriteFile(n.updating.reboot, nil, 0o644); err != nil {
+	if err := n.updating.orders.Leave(errand.Reboot); err != nil {
 		return fmt.Errorf("%w: this machine is restarted by its own means, as it is no appliance: %w", web.ErrConflict, err)
 	}
 	n.event(web.Event{Level: web.LevelWarn, Kind: "update", Text: "the machine starts again, as " + by + " wanted"})
@@ -196,7 +193,7 @@ func (n *Node) installed(op *operation, o *order, after installer.Slots) error {
 		op.end(web.OperationDone, text+": restart the machine to try it")
 		return nil
 	}
-	if err := os.WriteFile(n.updating.reboot, nil, 0o644); err != nil {
+	if err := n.updating.orders.Leave(errand.Reboot); err != nil {
 		return fmt.Errorf("%s, but the machine could not be restarted: %w", text, err)
 	}
 	op.step("restart", o.To, "segments are handed over, and the machine starts again")

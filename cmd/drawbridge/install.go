@@ -82,24 +82,28 @@ func (t *tool) factoryResetCommand() *cobra.Command {
 			if !yes {
 				return usagef("identity and keys would be lost: add --yes")
 			}
-			m, err := slot.This()
-			if err != nil {
-				return err
-			}
-			if err := t.leave(cmd.Context(), force); err != nil {
-				return err
-			}
-			reset := func(s slot.State) (slot.State, error) { s.Reset = true; return s, nil }
-			if err := m.Store.Change(reset); err != nil {
-				return err
-			}
-			fmt.Fprintln(t.out, "the state is made anew at the next start; restart now")
-			return nil
+			return t.factoryReset(cmd.Context(), force)
 		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
 	cmd.Flags().BoolVar(&force, "force", false, "although segments could not be handed over, or the others cannot remove this peer")
 	return cmd
+}
+
+func (t *tool) factoryReset(ctx context.Context, force bool) error {
+	m, err := slot.This()
+	if err != nil {
+		return err
+	}
+	if err := t.leave(ctx, force); err != nil {
+		return err
+	}
+	reset := func(s slot.State) (slot.State, error) { s.Reset = true; return s, nil }
+	if err := m.Store.Change(reset); err != nil {
+		return err
+	}
+	fmt.Fprintln(t.out, "the state is made anew at the next start; restart now")
+	return nil
 }
 
 // leaveFor bounds each part of leaving: others take the segments over, of whom a gateway that has just started listens for some

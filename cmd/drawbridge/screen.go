@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/appliance/errand"
 	"github.com/drawbridge-net/drawbridge/appliance/installer"
 	"github.com/drawbridge-net/drawbridge/appliance/screen"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
@@ -92,9 +94,6 @@ func (t *tool) screen(ctx context.Context) error {
 	}
 }
 
-// orderDir is where the appliance's units look for orders that need more rights than the screen has.
-const orderDir = "/run/drawbridge-orders"
-
 // screenOrder does what was typed; who stands before the machine may.
 func (t *tool) screenOrder(ctx context.Context, o screen.Order, chosen *restoration, tell func(func(*screen.Screen))) (news func(*screen.Screen)) {
 	service := installer.Client{Path: installer.Socket}
@@ -103,9 +102,9 @@ func (t *tool) screenOrder(ctx context.Context, o screen.Order, chosen *restorat
 	case screen.Nothing:
 		return nil
 	case screen.Reboot:
-		err = os.WriteFile(filepath.Join(orderDir, "reboot"), nil, 0o644)
+		err = errand.Box(errand.Dir).Leave(errand.Reboot)
 	case screen.Reset:
-		err = os.WriteFile(filepath.Join(orderDir, "reset"), nil, 0o644)
+		err = errand.Box(errand.Dir).Leave(errand.Reset)
 	case screen.Drill:
 		return t.screenDrill(ctx, o.Words[0])
 	case screen.Found:
@@ -191,6 +190,9 @@ func (t *tool) home(ctx context.Context) screen.Home {
 	switch {
 	case t.isSetUp():
 		h.Standing, h.Peer = screen.SetUp, t.screenPeer(ctx, h.Addresses)
+		if h.Peer != nil { // the daemon tells of what became of orders, too
+			h.Peer.Problems = slices.DeleteFunc(h.Peer.Problems, func(p string) bool { return slices.Contains(h.Problems, p) })
+		}
 	case bootProblem() != "":
 		h.Standing = screen.Broken
 	}
@@ -204,7 +206,8 @@ func (t *tool) screenProblems() (all []string) {
 		setup, _ = os.ReadFile(setupProblem) // none: nothing was handed over
 	}
 	failed, _ := os.ReadFile(slot.FailedFile)
-	for _, text := range []string{bootProblem(), string(setup), string(failed)} {
+	orders := errand.Box(errand.Dir).Failures()
+	for _, text := range append([]string{bootProblem(), string(setup), string(failed)}, orders...) {
 		if text = strings.TrimSpace(text); text != "" {
 			all = append(all, text)
 		}

@@ -109,7 +109,7 @@ func (t *tool) root() *cobra.Command {
 	add(root, groupLook, t.auditCommand())
 	add(root, groupTry, tryOut()...)
 	add(root, groupAct, t.rolloutCommand(), t.restartCommand(), t.backupCommand(), t.updateCommand(), t.installCommand(), t.factoryResetCommand())
-	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand(), t.manCommand())
+	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand(), t.carryOutCommand(), t.manCommand())
 	strict(root)
 	return root
 }
