@@ -153,7 +153,7 @@ func (p *port) tellFinding(a *alone.Alarm) {
 func (p *port) ownWire() (own alone.Own, clear bool) {
 	n := p.node
 	s, ok := n.wire(p)
-	own.Port = alone.Place{Peer: n.creds.ID(), Port: p.aloneID()}
+	own.Port, own.Unsure = alone.Place{Peer: n.creds.ID(), Port: p.aloneID()}, s.Unsure
 	for _, b := range s.Neighbours {
 		if !b.Port.Guest() {
 			own.Hears = append(own.Hears, b)
@@ -182,15 +182,14 @@ func (n *Node) comparable(segment string) (ids []drawbridge.PeerID) {
 
 // report tells the other gateways what this one hears.
 func (p *port) report(now time.Duration, own *alone.Own, others []drawbridge.PeerID) {
-	r := p.comparing.Report(now, own)
-	r.Segment = drawbridge.SegmentIDOf(p.segment.Name)
 	p.mu.Lock()
-	r.Fit = p.problem == nil && len(p.reasons) == 0
+	fit := p.problem == nil && len(p.reasons) == 0
 	p.mu.Unlock()
-	r.Fit = r.Fit && p.node.voter.agent.Status().Quorum
-	msg := r.Append(nil)
+	fit = fit && p.node.voter.agent.Status().Quorum
 	for _, o := range others {
-		if err := p.node.router.Send(o, comparisonChannel, msg); err != nil {
+		r := p.comparing.Report(now, own, o)
+		r.Segment, r.Fit = drawbridge.SegmentIDOf(p.segment.Name), fit
+		if err := p.node.router.Send(o, comparisonChannel, r.Append(nil)); err != nil {
 			p.node.log.Debug("what is heard on the segment was not told", "peer", o, "err", err)
 		}
 	}

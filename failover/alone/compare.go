@@ -2,6 +2,7 @@ package alone
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -96,8 +97,9 @@ type Report struct {
 
 // Own is what a gateway knows of its own port.
 type Own struct {
-	Port  Place
-	Hears []Neighbour
+	Port   Place
+	Hears  []Neighbour
+	Unsure []Place // as in PortState
 	// Ours reports whether what a station says reaches the wire through this gateway: its own interface, and everybody in the
 	// overlay while it is the active one. That the other's port hears those proves nothing of ours.
 	Ours func(drawbridge.MAC) bool
@@ -125,7 +127,8 @@ type Comparison struct {
 // other is another gateway.
 type other struct {
 	report  Report
-	at      time.Duration
+	at      time.Duration // of report; 0: none
+	silent  time.Duration // since when it is not heard here; 0: it is
 	finding Finding
 	since   time.Duration // of finding
 	told    Finding       // in an alarm
@@ -156,25 +159,42 @@ func (c *Comparison) Sight(now time.Duration, station drawbridge.MAC) (news bool
 
 // Told takes another gateway's report, as old as it is when it arrives.
 func (c *Comparison) Told(now time.Duration, r Report) {
-	if c.others == nil {
-		c.others = map[drawbridge.PeerID]*other{}
-	}
-	o := c.others[r.From.Peer]
-	if o == nil {
-		o = &other{}
-		c.others[r.From.Peer] = o
-	}
+	o := c.other(r.From.Peer)
 	o.report, o.at = r, now
 }
 
-// Report is what to tell the others; the caller adds what it knows of the segment and of its fitness.
-func (c *Comparison) Report(now time.Duration, own *Own) Report {
+func (c *Comparison) other(id drawbridge.PeerID) *other {
+	if c.others == nil {
+		c.others = map[drawbridge.PeerID]*other{}
+	}
+	o := c.others[id]
+	if o == nil {
+		o = &other{}
+		c.others[id] = o
+	}
+	return o
+}
+
+// forget lets go of gateways that are gone. For as long as their alarms are not repeated they may come back.
+func (c *Comparison) forget(now time.Duration, but []drawbridge.PeerID) {
+	maps.DeleteFunc(c.others, func(id drawbridge.PeerID, o *other) bool {
+		return now-o.at >= maxDelay && !slices.Contains(but, id)
+	})
+}
+
+// Report is what to tell another gateway since the last Look; the caller adds what it knows of the segment and of its fitness. A
+// gateway that is not heard here is told only what was heard since: before that nobody shows that this port hears, as it may be
+// that this gateway stood still itself.
+func (c *Comparison) Report(now time.Duration, own *Own, to drawbridge.PeerID) Report {
 	r := Report{From: own.Port, Recused: c.Recused(now)}
 	for _, n := range own.Hears {
-		r.Hears = append(r.Hears, n.Place)
+		if !own.unsure(to) {
+			r.Hears = append(r.Hears, n.Place)
+		}
 	}
+	silent := c.other(to).silent
 	for _, s := range c.sightings {
-		if now-s.Ago < stationFor {
+		if now-s.Ago < stationFor && s.Ago > silent {
 			r.Stations = append(r.Stations, Sighting{s.MAC, now - s.Ago})
 		}
 	}
@@ -199,16 +219,19 @@ func (c *Comparison) RecusedTo() time.Duration { return c.recused }
 
 // Look compares this gateway's port with those of others that can be reached over the overlay.
 func (c *Comparison) Look(now time.Duration, own *Own, others []drawbridge.PeerID) (a Advice) {
+	c.forget(now, others)
 	for _, id := range others {
 		if !own.bothWays(id) {
 			a.Apart = true
 		}
-		o := c.others[id]
-		if o == nil {
-			continue
+		o := c.other(id)
+		if own.hears(id) {
+			o.silent = 0
+		} else if o.silent == 0 {
+			o.silent = now
 		}
 		f := Whole
-		if now-o.at < reportFor {
+		if o.at > 0 && now-o.at < reportFor {
 			f = c.judge(now, own, o)
 		}
 		if f != o.finding {
@@ -272,6 +295,11 @@ func (c *Comparison) hearsAnybody(now time.Duration, own *Own, but drawbridge.Pe
 
 func (o *Own) hears(id drawbridge.PeerID) bool {
 	return slices.ContainsFunc(o.Hears, func(n Neighbour) bool { return n.Peer == id })
+}
+
+// unsure reports whether some port of a gateway has fallen silent, and none is heard.
+func (o *Own) unsure(id drawbridge.PeerID) bool {
+	return !o.hears(id) && slices.ContainsFunc(o.Unsure, func(p Place) bool { return p.Peer == id })
 }
 
 func (o *Own) bothWays(id drawbridge.PeerID) bool {

@@ -79,7 +79,7 @@ func TestSilenceCountsFromTheLastWord(t *testing.T) {
 func TestStationsOfBeforeAreNoNews(t *testing.T) {
 	var c Comparison
 	own := newPairing().own
-	if c.Sight(time.Hour, theHost) || len(c.Report(time.Hour, &own).Stations) != 0 {
+	if c.Sight(time.Hour, theHost) || len(c.Report(time.Hour, &own, 2).Stations) != 0 {
 		t.Error("a station counts that was heard when nothing was wrong")
 	}
 }

@@ -4,6 +4,7 @@
 package alone
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -69,8 +70,10 @@ type Place struct {
 }
 
 // before orders places; of two that must not both be open, the first stays.
-func (p Place) before(o Place) bool {
-	return p.Peer < o.Peer || p.Peer == o.Peer && p.Port < o.Port
+func (p Place) before(o Place) bool { return p.compare(o) < 0 }
+
+func (p Place) compare(o Place) int {
+	return cmp.Or(cmp.Compare(p.Peer, o.Peer), cmp.Compare(p.Port, o.Port))
 }
 
 // Key is the short name by which a hello lists a neighbour.

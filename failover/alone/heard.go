@@ -121,6 +121,7 @@ func (m *Machine) other(now time.Duration, p *port, f Frame) {
 		return
 	}
 	n.note(now, f, Place{m.cfg.Peer, p.ID}.Key())
+	p.witnessed(now, f)
 	n.heardAt, n.dead = now, deadAfter(time.Duration(f.Interval)*time.Millisecond)
 	n.state, n.epoch, n.segment, n.injected, n.captured = f.State, f.Epoch, f.Segment, f.Injected, f.Captured
 	me := Place{m.cfg.Peer, p.ID}

@@ -25,6 +25,8 @@ type neighbour struct {
 	promised bool          // its last hello promises, and answers a hello of ours
 	echoed   time.Duration // when we sent that one
 	quiet    time.Duration // since when its hellos say that it does not carry the segment; 0: they have not, or it was silent
+	beside   witness       // who was heard since it was
+	missed   bool          // for so long that it is not this port's own doing
 
 	shown     hearing       // as the driver knows it
 	strayAt   time.Duration // when its peer was told that it is heard where it should not be; 0 never
@@ -36,12 +38,17 @@ type hearing uint8
 
 const (
 	silent hearing = iota
+	missed         // silent, while others were heard
 	oneWay
 	bothWays
 )
 
+func (h hearing) heard() bool { return h >= oneWay }
+
 func (n *neighbour) hearing(now time.Duration) hearing {
 	switch {
+	case now-n.heardAt >= n.dead && n.missed:
+		return missed
 	case now-n.heardAt >= n.dead:
 		return silent
 	case n.bothWays(now):
@@ -92,20 +99,21 @@ type PortState struct {
 	Since      time.Duration
 	Carrier    bool
 	Neighbours []Neighbour
+	Unsure     []Place // neighbours that have fallen silent, if it may be that this port did not listen
 }
 
 // Ports lists the ports by id.
 func (m *Machine) Ports(now time.Duration) (list []PortState) {
 	for _, id := range m.order {
 		p := m.ports[id]
-		s := PortState{ID: id, State: p.state, Reason: p.reason, Since: p.since, Carrier: p.carrier}
+		s := PortState{ID: id, State: p.state, Reason: p.reason, Since: p.since, Carrier: p.carrier, Unsure: p.unsure(now)}
 		for place, n := range p.neighbours {
 			if now-n.heardAt < n.dead {
 				s.Neighbours = append(s.Neighbours, Neighbour{place, n.state, n.epoch, now - n.heardAt, n.bothWays(now)})
 			}
 		}
 		slices.SortFunc(s.Neighbours, func(a, b Neighbour) int {
-			return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Port, b.Port))
+			return a.compare(b.Place)
 		})
 		list = append(list, s)
 	}
@@ -119,12 +127,12 @@ func (n *neighbour) bothWays(now time.Duration) bool {
 	return n.namedMe > 0 && now-n.namedMe < n.dead
 }
 
-// adjacent reports whether a neighbour is heard better or worse than when this was asked last. Whoever is not heard any more is told so
+// adjacent reports whether a neighbour is heard better or worse, or missed, otherwise than when this was asked last. Whoever is not heard any more is told so
 // at once, in a hello that does not name it.
 func (p *port) adjacent(now time.Duration) (news bool) {
 	for _, n := range p.neighbours {
 		if h := n.hearing(now); h != n.shown {
-			if h == silent {
+			if n.shown.heard() && !h.heard() {
 				p.nextHello = min(p.nextHello, now)
 			}
 			n.shown, news = h, true
@@ -136,7 +144,7 @@ func (p *port) adjacent(now time.Duration) (news bool) {
 // silence is when the next neighbour will have been silent for too long, if it goes on.
 func (p *port) silence(at time.Duration) time.Duration {
 	for _, n := range p.neighbours {
-		if n.shown != silent {
+		if n.shown.heard() {
 			at = min(at, n.heardAt+n.dead)
 		}
 	}

@@ -21,6 +21,8 @@ type world struct {
 	fences   map[Place]drawbridge.Epoch
 	shut     map[Place]int // how often a gate was asked to shut
 	late     []late
+	waiter   drawbridge.PeerID // reads what it hears when it comes to it; 0: nobody
+	waiting  []late            // for it
 }
 
 // late is a frame under way.
@@ -116,6 +118,14 @@ func (w *world) send(from Place, payload []byte) {
 }
 
 func (w *world) hear(to Place, payload []byte) {
+	if to.Peer == w.waiter {
+		w.waiting = append(w.waiting, late{to: to, payload: payload})
+		return
+	}
+	w.read(to, payload)
+}
+
+func (w *world) read(to Place, payload []byte) {
 	f, err := w.codecs[to.Peer].Parse(payload)
 	w.do(to.Peer, w.machines[to.Peer].Hear(w.now, to.Port, f, err))
 }

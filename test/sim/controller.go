@@ -71,10 +71,9 @@ func (p *port) compare() (apart bool) {
 	if !p.judge(&own) {
 		return false
 	}
-	r := p.comparison.Report(n.since(), &own)
-	r.Segment, r.Fit = p.segment.id, n.whyNot(p) == ""
 	for _, id := range n.otherGateways() {
-		o := n.w.nodes[id-1]
+		o, r := n.w.nodes[id-1], p.comparison.Report(n.since(), &own, id)
+		r.Segment, r.Fit = p.segment.id, n.whyNot(p) == ""
 		n.w.transmit(n, o, control, func() { o.hearReport(r) })
 	}
 	return true
@@ -123,7 +122,7 @@ func (p *port) own() (own alone.Own) {
 	own.Port = alone.Place{Peer: p.n.id, Port: p.id}
 	for _, s := range p.n.alone.Ports(p.n.since()) {
 		if s.ID == p.id {
-			own.Hears = s.Neighbours
+			own.Hears, own.Unsure = s.Neighbours, s.Unsure
 		}
 	}
 	own.Ours = func(m drawbridge.MAC) bool {
