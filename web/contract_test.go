@@ -95,7 +95,7 @@ var requests = map[string]struct{ path, body string }{
 	"get-rollout": {"/rollout", ""}, "start-rollout": {"/rollout", `{"peers":["a","b"]}`}, "resume-rollout": {"/rollout/resume", `{"by":"ann"}`},
 	"abort-rollout": {"/rollout/abort", `{}`}, "get-rollouts": {"/rollouts", ""}, "create-backup": {"/backup", `{"passphrase":"a long passphrase"}`}, "restart": {"/restart", `{}`},
 	"get-update": {"/update", ""}, "upload-update": {"/update/bundle?older=true", "a bundle"}, "fetch-update": {"/update/fetch", `{"url":"https://x.example/b"}`},
-	"rollback-update": {"/update/rollback", `{}`}, "restart-machine": {"/update/restart", `{}`},
+	"rollback-update": {"/update/rollback", `{}`}, "restart-machine": {"/update/restart", `{}`}, "factory-reset": {"/factory-reset", `{"confirm":"a"}`},
 	"get-drills": {"/drills", ""}, "get-takeovers": {"/takeovers", ""},
 }
 

@@ -63,6 +63,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.moves()
 	s.rollouts()
 	s.updates()
+	s.resets()
 	s.hands()
 	s.people()
 	s.configuration()

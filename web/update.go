@@ -21,6 +21,8 @@ type Updater interface {
 	RollbackUpdate(ctx context.Context, by string) (Update, error)
 	// RestartMachine starts the machine again, in order: segments are handed over first.
 	RestartMachine(ctx context.Context, by string) error
+	// FactoryReset makes the state of this appliance anew, of which nothing is kept.
+	FactoryReset(ctx context.Context, r ResetRequest) (Reset, error)
 }
 
 // UpdateType is the media type of a bundle.

@@ -296,6 +296,12 @@ var Meanings = []Meaning{
 		"Nothing, or drawbridge restart when it suits.",
 	},
 	{
+		"factory_reset", "factory_reset", "", "5b0e3c6f0d9f4f64a1b8f5c3d27a9e41", Warn,
+		"An appliance is reset",
+		"Somebody had a peer forget everything: it hands its segments over, the others remove it, and the machine starts anew.",
+		"Nothing, if it was meant. What the others could not do: drawbridge peers forget and its name, on one of them.",
+	},
+	{
 		"node_file_refused", "node_file_refused", "", "c0b77d1e1c4f4d0b8a2f0b6f5f6ad3e9", Error,
 		"A node file was not taken",
 		"A peer was told to read its node file again, and it has an error. Everything goes on as before, but the peer would not start with it.",

@@ -157,6 +157,23 @@ func TestSlotsAreRolledBackAndTheMachineStartsAgain(t *testing.T) {
 	b.awaitText(".toast.ok", "a starts again")
 }
 
+func TestAnApplianceIsResetByItsName(t *testing.T) {
+	n, b := look(t)
+	b.open("/update")
+	b.click("main button", "Factory reset…")
+	b.awaitText("dialog", "Only a backup brings a back")
+	b.awaitText("dialog", "the other peers remove it, vote and certificate")
+	for _, typed := range []string{"", "b", "A"} {
+		b.fill("dialog input", typed)
+		b.await("a button that does nothing", `document.querySelector("dialog footer button.danger").disabled`)
+	}
+	b.fill("dialog input", "a")
+	b.accessible("the question before a factory reset")
+	b.click("dialog footer button.danger", "Erase and start anew")
+	n.awaitAsked(b, `factory reset of "a" by alice`)
+	b.awaitText(".toast.ok", "starts anew within 90 s")
+}
+
 func TestAPackageSaysHowItIsUpdated(t *testing.T) {
 	n, b := look(t)
 	n.Change(func(v *webtest.Values) {

@@ -62,6 +62,7 @@ var Rules = []Rule{
 	{http.MethodGet, "/api/v1/drills", Viewer},
 	{http.MethodGet, "/api/v1/rollout", Viewer},
 	{http.MethodGet, "/api/v1/update", Viewer},
+	{http.MethodPost, "/api/v1/factory-reset", Admin},
 	{http.MethodGet, "/api/v1/rollouts", Viewer},
 	{http.MethodGet, "/api/v1/takeovers", Viewer},
 	{http.MethodGet, "/api/v1/ipam", Viewer},

@@ -36,6 +36,11 @@ func (n *Node) RollbackUpdate(_ context.Context, by string) (web.Update, error) 
 	return n.read().Slots, n.note("roll the update back by %s", by)
 }
 
+// FactoryReset implements web.Node.
+func (n *Node) FactoryReset(_ context.Context, r web.ResetRequest) (web.Reset, error) {
+	return web.Reset{Peer: r.Confirm, WithinS: 90, Steps: []string{"its segments are handed over"}}, n.note("factory reset of %q by %s", r.Confirm, r.By)
+}
+
 // RestartMachine implements web.Node.
 func (n *Node) RestartMachine(_ context.Context, by string) error {
 	return n.note("restart the machine by %s", by)

@@ -1111,6 +1111,22 @@ export interface RefusedSubnet {
   why: string;
 }
 
+export interface Reset {
+  /** Name of the peer, which it will have no more */
+  peer: string;
+  /** What happens, in this order; none of it can be followed by the API */
+  steps: string[];
+  /** Seconds after which the machine starts anew at the latest */
+  within_s: number;
+}
+
+export interface ResetRequest {
+  /** Who asks, for the record */
+  by?: string;
+  /** Name of the peer that is asked, as a confirmation */
+  confirm: string;
+}
+
 export interface Rollout {
   /** Seconds since the coordinator told, when this peer does not coordinate it */
   age_s?: number;
@@ -1691,6 +1707,7 @@ export interface Changes {
   "POST /config/import": { takes: unknown; gives: ConfigVersion }; // Change the network configuration to that of a file, in either form
   "POST /config/rollback": { takes: ConfigRollback; gives: ConfigVersion }; // Go back to an earlier version, by a new one
   "POST /config/versions/{n}/confirm": { takes: ConfigConfirm; gives: ConfigVersion }; // Keep a version that waits for it
+  "POST /factory-reset": { takes: ResetRequest; gives: Reset }; // Erase identity, keys, users and configuration of this appliance, and start it anew; its segments are handed over first
   "POST /first-run": { takes: FirstRunRequest; gives: void }; // Make the first admin with the one-time code, and log in; anybody may
   "POST /flush": { takes: FlushRequest; gives: Operation }; // Forget where stations are, on all peers; an empty request forgets all
   "POST /ipam/allocate": { takes: AddressRequest; gives: Address }; // Give an owner an address

@@ -14,8 +14,9 @@ import { Icon } from "../../ui/icons";
 import { Card, Command, Loading, State, Time, type Tone } from "../../ui/parts";
 import { toast } from "../../ui/toast";
 import { Install } from "./install";
+import { FactoryReset } from "./reset";
 
-type Asked = "install" | "rollback" | "restart" | "cancel";
+type Asked = "install" | "rollback" | "restart" | "reset" | "cancel";
 
 /** Slots are the appliance's two systems. A package has none, and says how it is updated instead. */
 export function Slots({ here, peers }: { here: string; peers: Peer[] }) {
@@ -36,6 +37,7 @@ export function Slots({ here, peers }: { here: string; peers: Peer[] }) {
         <Gated primary={u.appliance} why={whyNot("admin") ?? (busy ? "An update is under way" : undefined)} onClick={() => ask("install")}><Icon name="upload" size={18} /> {u.appliance ? "Install an update…" : "Update another peer…"}</Gated>
         {u.appliance && <Gated why={whyNot("admin") ?? whyNoRollback(u, other, busy)} onClick={() => ask("rollback")}>Roll back…</Gated>}
         {u.appliance && <Gated danger why={whyNot("admin") ?? (busy ? "An update is under way" : undefined)} onClick={() => ask("restart")}>Restart the machine…</Gated>}
+        {u.appliance && <Gated danger why={whyNot("admin") ?? (busy ? "An update is under way" : undefined)} onClick={() => ask("reset")}>Factory reset…</Gated>}
       </div>
       {asked === "install" && <Install here={here} running={u.appliance ? running : undefined} peers={peers} onClose={close} />}
       {asked === "cancel" && (
@@ -44,6 +46,7 @@ export function Slots({ here, peers }: { here: string; peers: Peer[] }) {
         </Confirm>
       )}
       {asked === "rollback" && <RollBack other={other!} slots={slots} onClose={close} />}
+      {asked === "reset" && <FactoryReset here={here} onClose={close} />}
       {asked === "restart" && <RestartMachine here={here} u={u} onClose={close} />}
     </Card>
   );
