@@ -32,7 +32,7 @@ func (n *Node) inheritKernel() {
 	if n.adoptAll(wanted) || len(n.ports) == 0 && n.engines.pins == "" && !wireguard.Left() {
 		return
 	}
-	removed, err := kernel.Clean(kernel.Pins)
+	removed, err := kernel.Clean(kernel.PinsHere())
 	if _, e := wireguard.Clean(); e != nil { // after the engine that sends through it
 		err = errors.Join(err, e)
 	}
@@ -50,11 +50,12 @@ func (e *engines) pin() {
 		return
 	}
 	e.pinned = true
-	if err := kernel.CanPin(kernel.Pins); err != nil {
+	pins := kernel.PinsHere()
+	if err := kernel.CanPin(pins); err != nil {
 		e.node.log.Info("nothing is kept in the kernel for the time after a crash", "err", err)
 		return
 	}
-	e.pins = kernel.Pins
+	e.pins = pins
 }
 
 // adoptAll goes on with the engines of all overlays or of none, if those are all that is there. One on a WireGuard device is not gone on

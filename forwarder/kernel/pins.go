@@ -20,6 +20,38 @@ import (
 // one that is named by the fingerprint.
 const Pins = "/sys/fs/bpf/drawbridge"
 
+// ServicePins is where the packaged service sees that folder. systemd mounts /sys/fs/bpf for root alone (mode 0700), so the service's
+// user gets the folder bound to a place of its own (systemd/units/drawbridge.service).
+const ServicePins = "/run/drawbridge/bpf"
+
+// PinsHere is the folder for pins as this process sees it.
+func PinsHere() string { return pinsHere(ServicePins, Pins) }
+
+// pinsHere is the first folder that is in a BPF file system, or else the last.
+func pinsHere(folders ...string) string {
+	for _, folder := range folders {
+		if inBPF(folder) == nil {
+			return folder
+		}
+	}
+	return folders[len(folders)-1]
+}
+
+// inBPF tells why a folder, or the one where it would be made, is not in a BPF file system.
+func inBPF(root string) error {
+	at := root
+	var s unix.Statfs_t
+	err := unix.Statfs(at, &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		at = filepath.Dir(root)
+		err = unix.Statfs(at, &s)
+	}
+	if err != nil || s.Type != unix.BPF_FS_MAGIC {
+		return errors.Join(fmt.Errorf("no BPF file system is mounted at %s", at), err)
+	}
+	return nil
+}
+
 // ErrNoPins says that maps cannot be kept for the next process; the error around it says why.
 var ErrNoPins = errors.New("a restart interrupts the kernel engine")
 
@@ -47,9 +79,8 @@ func CanPin(root string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNoPins, err)
 	}
-	var s unix.Statfs_t
-	if err := unix.Statfs(filepath.Dir(root), &s); err != nil || s.Type != unix.BPF_FS_MAGIC {
-		return errors.Join(fmt.Errorf("%w: no BPF file system is mounted at %s", ErrNoPins, filepath.Dir(root)), err)
+	if err := inBPF(root); err != nil {
+		return fmt.Errorf("%w: %w", ErrNoPins, err)
 	}
 	own := filepath.Join(root, here)
 	if err := os.MkdirAll(own, 0o700); err != nil {

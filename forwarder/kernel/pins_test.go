@@ -2,6 +2,8 @@ package kernel
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -43,6 +45,42 @@ func reload(t *testing.T, d *node, folder string) (e *Engine, adopted bool) {
 		return err
 	}))
 	return e, adopted
+}
+
+// TestServiceHasAFolderOfItsOwn: it sees the host's folder for pins at another place, which is the root of a mount.
+func TestServiceHasAFolderOfItsOwn(t *testing.T) {
+	host, service := t.TempDir(), t.TempDir()
+	must(t, unix.Mount("bpf", host, "bpf", 0, "mode=0700"))
+	t.Cleanup(func() { must(t, unix.Unmount(host, unix.MNT_DETACH)) })
+	pins := filepath.Join(host, "drawbridge")
+	if got := pinsHere(service, pins); got != pins {
+		t.Errorf("%s without the service's", got)
+	}
+	if err := CanPin(service); !errors.Is(err, ErrNoPins) {
+		t.Errorf("a folder of another file system: %v", err)
+	}
+	must(t, CanPin(pins), unix.Mount(pins, service, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { must(t, unix.Unmount(service, unix.MNT_DETACH)) })
+	if got := pinsHere(service, pins); got != service {
+		t.Errorf("%s although the service has its own", got)
+	}
+	must(t, CanPin(service))
+	if got := pinsHere(t.TempDir()+"/no", t.TempDir()+"/such/folder"); CanPin(got) == nil {
+		t.Errorf("can pin in %s", got)
+	}
+}
+
+// TestUnitBindsTheFolder that is looked for.
+func TestUnitBindsTheFolder(t *testing.T) {
+	for file, line := range map[string]string{
+		"drawbridge.service":  "\nBindPaths=-" + Pins + ":" + ServicePins + "\n",
+		"drawbridge.tmpfiles": "\nd- " + Pins + " 0700 drawbridge drawbridge -\n",
+	} {
+		text, err := os.ReadFile("../../systemd/units/" + file)
+		if must(t, err); !strings.Contains(string(text), line) {
+			t.Errorf("%s lacks %q", file, line)
+		}
+	}
 }
 
 func TestNextProcessAdoptsWhatGoesOnForwarding(t *testing.T) {
