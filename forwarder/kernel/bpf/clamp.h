@@ -58,16 +58,24 @@ static long clamp_option(__u32 i, struct options *o)
 	return 1;
 }
 
+// clamp_segment lowers the MSS option of the TCP header at tcp. It has a stack of its own, see send.h.
+static __noinline void clamp_segment(struct __sk_buff *skb, __u32 tcp, __u32 size)
+{
+	struct options o = {.skb = skb, .tcp = tcp, .at = tcp + 20, .size = size};
+	__u8 offset;
+
+	if (bpf_skb_load_bytes(skb, tcp + 12, &offset, 1))
+		return;
+	o.end = tcp + (offset >> 4) * 4;
+	bpf_loop(OPTIONS, clamp_option, &o, 0);
+}
+
 // clamp lowers the MSS option (RFC 9293 §3.7.1) of a SYN to what fits a frame of mtu octets. Whoever has no option sends
 // 536 octets or 1,220, which fit.
 static __always_inline void clamp(struct __sk_buff *skb, const struct header *h, __u32 mtu)
 {
 	__u32 size = 0, tcp = syn(skb, h, &size), used = h->network + outer_tag(skb) + size + 20;
-	struct options o = {.skb = skb, .tcp = tcp, .at = tcp + 20, .size = mtu - used};
-	__u8 offset;
 
-	if (!tcp || mtu <= used + 536 || bpf_skb_load_bytes(skb, tcp + 12, &offset, 1))
-		return;
-	o.end = tcp + (offset >> 4) * 4;
-	bpf_loop(OPTIONS, clamp_option, &o, 0);
+	if (tcp && mtu > used + 536)
+		clamp_segment(skb, tcp, mtu - used);
 }

@@ -33,7 +33,8 @@ static __always_inline int tunnel(struct __sk_buff *skb, const struct peer *p, _
 }
 
 // The loops over copies are callbacks (bpf_loop, Linux 5.17): the verifier then looks at one round and not at all of them,
-// which makes loading fifty times faster.
+// which makes loading fifty times faster. What they are given holds pointers and lies on the stack; the functions around them are
+// not inlined, or the compiler puts other variables there afterwards, which the verifier allows with CAP_PERFMON only.
 
 struct branching {
 	struct __sk_buff *skb;
@@ -60,7 +61,7 @@ static long copy_to_child(__u32 i, struct branching *b)
 }
 
 // flood_children copies a frame to the neighbours that are next in its origin's tree. Nonzero: it has come too far.
-static __always_inline int flood_children(struct __sk_buff *skb, __u32 origin, __u32 vni, __u32 hops)
+static __noinline int flood_children(struct __sk_buff *skb, __u32 origin, __u32 vni, __u32 hops)
 {
 	struct branching b = {.skb = skb, .to = bpf_map_lookup_elem(&tree, &origin), .vni = vni, .hops = hops - HOP};
 
@@ -100,7 +101,7 @@ static long copy_to_port(__u32 i, struct spreading *s)
 }
 
 // flood_ports copies a frame to the ports here but the one that it came from, and never back to its own segment.
-static __always_inline int flood_ports(struct __sk_buff *skb, __u32 except, __u32 segment)
+static __noinline int flood_ports(struct __sk_buff *skb, __u32 except, __u32 segment)
 {
 	__u32 zero = 0;
 	struct spreading s = {.skb = skb, .to = bpf_map_lookup_elem(&local, &zero), .except = except, .segment = segment};
