@@ -10,6 +10,7 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
 	"github.com/drawbridge-net/drawbridge/ipam"
 	addresskeeper "github.com/drawbridge-net/drawbridge/ipam/keeper"
 	"github.com/drawbridge-net/drawbridge/mesh"
@@ -224,23 +225,55 @@ func (n *Node) allocateProbed(ctx context.Context, r ipam.Request) (a ipam.Answe
 	return a, err
 }
 
-// subnetFor is the subnet that is meant: the only one, when none was named.
+// subnetFor is the subnet that is meant: the only one, when none was named. Who was told that a configuration is in force may ask
+// at once, and the voters divide a new subnet a second later: it is waited for.
 func (n *Node) subnetFor(ctx context.Context, named string) (netip.Prefix, error) {
-	if named != "" {
-		p, err := netip.ParsePrefix(named)
-		if err != nil {
-			return p, fmt.Errorf("%w: subnet: %w", web.ErrInvalid, err)
+	p, err := n.subnetMeant(named)
+	for end := time.Now().Add(patience); err == nil; {
+		known := false
+		if err = n.addresses.Do(ctx, func(peer *ipam.Peer, _ ipam.Instant) { known = slices.Contains(peer.Subnets(), p) }); err != nil {
+			return p, addressError(err)
 		}
-		return p, nil
+		if known || !slices.Contains(configured(n.network.inForce()), p) {
+			return p, nil // of one that is in neither it is said what is wrong with it
+		}
+		if time.Now().After(end) {
+			return p, fmt.Errorf("%w: subnet %s is in the configuration, but the voters have divided nothing of it: see drawbridge voters", web.ErrUnavailable, p)
+		}
+		select {
+		case <-ctx.Done():
+			return p, ctx.Err()
+		case <-time.After(seedEvery / 4):
+		}
 	}
-	var all []netip.Prefix
-	if err := n.addresses.Do(ctx, func(p *ipam.Peer, _ ipam.Instant) { all = p.Subnets() }); err != nil {
-		return netip.Prefix{}, addressError(err)
+	return p, err
+}
+
+func (n *Node) subnetMeant(named string) (p netip.Prefix, err error) {
+	if named != "" {
+		if p, err = netip.ParsePrefix(named); err != nil {
+			err = fmt.Errorf("%w: subnet: %w", web.ErrInvalid, err)
+		}
+		return p, err
 	}
-	if len(all) != 1 {
-		return netip.Prefix{}, fmt.Errorf("%w: the network has %d subnets: name one of %v", web.ErrInvalid, len(all), all)
+	switch all := configured(n.network.inForce()); len(all) {
+	case 0:
+		return p, fmt.Errorf("%w: the network has no subnet: add [[subnet]] with drawbridge config edit", web.ErrInvalid)
+	case 1:
+		return all[0], nil
+	default:
+		return p, fmt.Errorf("%w: the network has %d subnets: name one of %v", web.ErrInvalid, len(all), all)
 	}
-	return all[0], nil
+}
+
+// configured are the subnets of a configuration.
+func configured(d *netconfig.Document) (all []netip.Prefix) {
+	for _, s := range d.Subnets {
+		if p, err := netip.ParsePrefix(s.CIDR); err == nil && !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // ReleaseAddress implements web.Node.

@@ -238,14 +238,8 @@ func (n *Node) followSubnets(ctx context.Context) error {
 // otherSubnets reports whether this peer knows other subnets than its configuration has.
 func (n *Node) otherSubnets(ctx context.Context) (others bool) {
 	_ = n.addresses.Do(ctx, func(p *ipam.Peer, _ ipam.Instant) {
-		have, want := p.Subnets(), map[netip.Prefix]bool{}
-		for _, s := range n.network.inForce().Subnets {
-			if prefix, err := netip.ParsePrefix(s.CIDR); err == nil {
-				want[prefix] = true
-				others = others || !slices.Contains(have, prefix)
-			}
-		}
-		others = others || len(have) != len(want)
+		have, want := p.Subnets(), configured(n.network.inForce())
+		others = len(have) != len(want) || slices.ContainsFunc(want, func(w netip.Prefix) bool { return !slices.Contains(have, w) })
 	})
 	return others
 }
