@@ -25,6 +25,9 @@ func (h *Hold) Seed(t kernel.Table) { h.last, h.gone = t, nil }
 
 // Table is that of a view, and what it does not reach at all any more. What is reached another way goes that way at once, a segment
 // that has another gateway is that one's, and who has left the network or was revoked has no number.
+//
+// What somebody floods who is there goes by the view alone, unless it reaches nobody: a dead neighbour's programs would pass
+// it on to peers to whom it goes another way now, and one whose parent changes meanwhile takes both.
 func (h *Hold) Table(d Decisions, v View, now time.Time) kernel.Table {
 	return h.table(d.Table(v), d.named, now)
 }
@@ -44,9 +47,11 @@ func (h *Hold) table(t kernel.Table, named func(kernel.Short) bool, now time.Tim
 		}
 		all.Peers[short] = p
 	}
+	alone := isAlone(t)
 	for origin, children := range h.last.Children {
-		if _, reached := all.Peers[origin]; reached {
-			all.Children[origin] = h.grown(origin, t, held, children)
+		_, dead := held[origin]
+		if _, reached := all.Peers[origin]; dead || alone && reached {
+			all.Children[origin] = neighbours(t, held, children)
 		}
 	}
 	h.last = all
@@ -103,16 +108,22 @@ func taken(t kernel.Table, remote netip.Addr) bool {
 	return false
 }
 
-// grown are an origin's children in t, and those that are held: all of its children, if it is held itself.
-func (h *Hold) grown(origin kernel.Short, t kernel.Table, held map[kernel.Short]kernel.Peer, before []kernel.Short) []kernel.Short {
-	all := slices.Clone(t.Children[origin])
-	_, whole := held[origin]
-	for _, c := range before {
-		_, is := held[c]
-		if (is || whole) && hop(t, held, c).IsValid() && !slices.Contains(all, c) && len(all) < maxPeers-1 {
+// isAlone reports whether a table reaches nobody else.
+func isAlone(t kernel.Table) bool {
+	for _, p := range t.Peers {
+		if !p.Local {
+			return false
+		}
+	}
+	return true
+}
+
+// neighbours are those of an origin's children that still are.
+func neighbours(t kernel.Table, held map[kernel.Short]kernel.Peer, children []kernel.Short) (all []kernel.Short) {
+	for _, c := range children {
+		if hop(t, held, c).IsValid() {
 			all = append(all, c)
 		}
 	}
-	slices.Sort(all)
 	return all
 }

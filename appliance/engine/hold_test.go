@@ -55,6 +55,24 @@ func TestWhatIsGoneIsHeldForAWhile(t *testing.T) {
 	}
 }
 
+// TestFloodsGoOneWay: what is flooded goes to who is there, and to the neighbour who is gone nothing of it.
+func TestFloodsGoOneWay(t *testing.T) {
+	now := time.Unix(1000, 0)
+	before := row(2, 3)
+	before.Children[3] = []kernel.Short{5}
+	after := row()
+	for _, table := range []kernel.Table{before, after} {
+		table.Peers[5] = kernel.Peer{MaySend: true, Remote: netip.AddrFrom4([4]byte{10, 0, 0, 5}), Via: 5, Parent: 5}
+		table.Children[1] = append(table.Children[1], 5)
+	}
+	var h Hold
+	h.table(before, named, now)
+	got := h.table(after, named, now.Add(time.Second))
+	if !reflect.DeepEqual(got.Children, map[kernel.Short][]kernel.Short{1: {5}, 3: {5}}) || got.Peers[2].Via != 2 || got.Peers[3].Via != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestWhoTakesOverIsNotHeldUp(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var h Hold
