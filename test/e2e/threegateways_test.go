@@ -62,7 +62,7 @@ func TestMovesAmongThreeGateways(t *testing.T) {
 func (f *field) drillTo(t *testing.T, to string, slow *netlab.Stalls) {
 	t.Helper()
 	var from string
-	eventually(t, rollLimit, to+" could take the segment over", func() bool {
+	eventually(t, wellLimit, to+" could take the segment over", func() bool {
 		from = f.holder()
 		o, err := f.api(observer).Switchover(within(t, reachLimit), "office", web.SwitchoverRequest{To: to, DryRun: true, By: "test"})
 		return from == to || err == nil && o.State == "done"
