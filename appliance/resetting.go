@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/errand"
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -16,13 +17,19 @@ import (
 const resetWithin = 90 * time.Second
 
 // FactoryReset implements web.Node. Another process carries it out, as root, which outlives this one.
-func (n *Node) FactoryReset(_ context.Context, r web.ResetRequest) (web.Reset, error) {
+func (n *Node) FactoryReset(ctx context.Context, r web.ResetRequest) (web.Reset, error) {
 	name := string(n.creds.Name)
 	switch {
 	case r.Confirm != name:
 		return web.Reset{}, fmt.Errorf("%w: this erases peer %s for good: confirm it by that name, not by %q", web.ErrInvalid, name, r.Confirm)
 	case n.updating.busy.Load():
 		return web.Reset{}, fmt.Errorf("%w: an update is under way on this peer: wait until it has ended", web.ErrConflict)
+	}
+	if n.voter != nil {
+		_, others := n.peers()
+		if err := sparesOthers(ctx, n.creds.Name, len(others), n.voter.group.Survives); err != nil {
+			return web.Reset{}, err
+		}
 	}
 	if err := n.updating.orders.Leave(errand.Reset); errors.Is(err, os.ErrNotExist) {
 		return web.Reset{}, fmt.Errorf("%w: this host does not run the appliance image, and only that can be reset: drawbridge peers forget %s, and then apt purge drawbridge on the host, do the same", web.ErrConflict, name)
@@ -36,4 +43,18 @@ func (n *Node) FactoryReset(_ context.Context, r web.ResetRequest) (web.Reset, e
 		"the other peers remove it, vote and certificate, within 30 s",
 		"the machine starts anew, without identity, keys, users and configuration, whether or not the others answered",
 	}}, nil
+}
+
+// sparesOthers refuses to reset a voter without which the others could decide nothing: none of them could open a gate any more. Who stands
+// before the machine may do so nevertheless, as nobody else is left to ask.
+func sparesOthers(ctx context.Context, name drawbridge.PeerName, others int, survives func(context.Context, drawbridge.PeerName) error) error {
+	if others == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, unseatFor)
+	defer cancel()
+	if err := survives(ctx, name); err != nil {
+		return fmt.Errorf("%w: without this peer the others could decide nothing: %w; start them, or make another peer a voter, first: the status screen and the boot menu reset it nevertheless", web.ErrConflict, err)
+	}
+	return nil
 }

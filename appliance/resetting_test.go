@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -9,10 +10,23 @@ import (
 	"testing"
 	"time"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/errand"
+	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/web"
 )
+
+func TestResetSparesTheLastVoters(t *testing.T) {
+	last := func(context.Context, drawbridge.PeerName) error { return raftgroup.ErrLastVoters }
+	enough := func(context.Context, drawbridge.PeerName) error { return nil }
+	if err := sparesOthers(t.Context(), "a", 2, last); !errors.Is(err, web.ErrConflict) || !strings.Contains(err.Error(), "status screen") {
+		t.Errorf("the others could decide nothing: %v", err)
+	}
+	if err := errors.Join(sparesOthers(t.Context(), "a", 2, enough), sparesOthers(t.Context(), "a", 0, last)); err != nil {
+		t.Errorf("the others can, or there are none: %v", err)
+	}
+}
 
 func TestResetWantsTheNameAndAnAppliance(t *testing.T) {
 	dir := t.TempDir()
