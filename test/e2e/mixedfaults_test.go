@@ -59,10 +59,21 @@ func (f *field) move(string, string) {
 	}
 }
 
-// held reports whether a gateway says that its own gate is open: while nobody has the segment, two that are forced open both
-// carry what is flooded, since neither knows of the other's tenure, and that is no news. The observer may be cut off and know less.
+// held reports whether a gateway has the segment: while nobody has, two gates that are forced open both carry what is flooded,
+// since neither knows of the other's tenure, and that is no news. The observer may be cut off and know less, and a gate that was
+// forced open a moment ago is shown as open; the journal tells of gates that a lease moved.
 func (f *field) held() bool {
+	open := map[string]bool{}
+	for _, h := range f.j.now() {
+		switch h.Kind {
+		case "gate_open", "gate_shut":
+			open[h.node] = h.Kind == "gate_open"
+		}
+	}
 	for _, name := range []string{"a", "b"} {
+		if !open[name] {
+			continue
+		}
 		segments, err := f.api(name).Segments(within(f.t, reachLimit))
 		if err != nil {
 			continue // it is just starting
