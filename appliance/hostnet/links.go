@@ -50,16 +50,22 @@ func dump() ([]Interface, error) {
 // errShort is a message of the kernel that ends too early.
 var errShort = errors.New("the kernel's message about an interface is cut off")
 
-// parseLink reads a message about an interface (rtnetlink(7)). The library leaves out how often the carrier was lost.
-func parseLink(m []byte) (Interface, error) {
+// parseLink reads a message about an interface (rtnetlink(7)). The library leaves out how often the carrier was lost, and panics
+// where an attribute says that it is longer than what is left.
+func parseLink(m []byte) (i Interface, err error) {
 	if len(m) < unix.SizeofIfInfomsg {
 		return Interface{}, errShort
 	}
+	defer func() {
+		if r := recover(); r != nil {
+			i, err = Interface{}, fmt.Errorf("%w: %v", errShort, r)
+		}
+	}()
 	l, err := netlink.LinkDeserialize(nil, m)
 	if err != nil {
 		return Interface{}, fmt.Errorf("the kernel's message about an interface: %w", err)
 	}
-	i := describe(l)
+	i = describe(l)
 	attributes, err := nl.ParseRouteAttr(m[unix.SizeofIfInfomsg:])
 	if err != nil {
 		return Interface{}, fmt.Errorf("the kernel's message about interface %s: %w", i.Name, err)

@@ -139,6 +139,7 @@ func FuzzParseLink(f *testing.F) {
 	f.Add(linkMessage("eth0", true, 3))
 	f.Add([]byte(strings.Repeat("\x04", unix.SizeofIfInfomsg+3)))
 	f.Add(linkMessage("eth0", false, 3)[:unix.SizeofIfInfomsg+2])
+	f.Add([]byte("```\x00\xef\xff\xff_``\x00\x00\x00\x00\x00\x00\t\x00\x03\x00\x00\x00\b\x00\x00\x00")) // longer than what is left
 	f.Fuzz(func(t *testing.T, m []byte) {
 		if i, err := parseLink(m); err == nil && len(m) < unix.SizeofIfInfomsg {
 			t.Errorf("%x is %+v", m, i)
