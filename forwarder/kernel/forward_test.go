@@ -209,3 +209,36 @@ func TestFramesOfStrangersAreDropped(t *testing.T) {
 		t.Error("a frame from an address that is nobody's arrived")
 	}
 }
+
+// TestEnteredFramesAreFlooded: a drill's probes come from no station.
+func TestEnteredFramesAreFlooded(t *testing.T) {
+	l := newLab(t, 3, [2]Short{1, 2}, [2]Short{2, 3})
+	v := l.onSegment(1)
+	l.gateway(1)
+	d := l.nodes[3]
+	f := d.host.frame(drawbridge.Broadcast)
+	enter := func(f drawbridge.Frame) {
+		t.Helper()
+		must(t, d.ns.Do(func() error { return d.e.Enter(d.ports["lan0"], f) }))
+	}
+	mark := d.host.frame(drawbridge.Broadcast)
+	enter(f)
+	enter(mark)
+	for _, s := range []*station{v, l.nodes[1].host, l.nodes[2].host} {
+		if n := s.copies(f, mark); n != 1 {
+			t.Errorf("%s: %d copies, want 1", s.name, n)
+		}
+	}
+	l.nodes[1].gate.Shut()
+	refused := l.count(1, "gate_shut")
+	enter(f)
+	enter(mark)
+	l.nodes[1].host.copies(nil, mark)
+	if n := l.count(1, "gate_shut") - refused; n != 2 {
+		t.Errorf("gate_shut counts %d at the gateway, want 2", n)
+	}
+	must(t, d.e.RemovePort(d.ports["lan0"]))
+	if d.e.Enter(d.ports["lan0"], f) == nil {
+		t.Error("a frame entered by a port that is none")
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 )
 
@@ -27,6 +28,21 @@ func TestObjectIsOfTheSources(t *testing.T) {
 	must(t, err)
 	if !bytes.Equal(b, dataplane) {
 		t.Error("bpf/dataplane.o is not what bpf/ makes: run go generate ./forwarder/kernel")
+	}
+}
+
+// TestStackHoldsWholeWords: the verifiers up to Linux 6.12 refuse smaller stores to a loader without CAP_PERFMON (bpf/maps.h). They say so where
+// there is such a kernel (TestProgramsNeedNoPerfmon in make vm-test), and this everywhere.
+func TestStackHoldsWholeWords(t *testing.T) {
+	spec, err := object()
+	must(t, err)
+	for name, p := range spec.Programs {
+		for i, ins := range p.Instructions {
+			upper := ins.OpCode.Size() == asm.Word && uint16(ins.Offset)%8 == 4 // which is never kept track of
+			if ins.OpCode.Class().IsStore() && ins.Dst == asm.RFP && ins.OpCode.Size() != asm.DWord && !upper {
+				t.Errorf("%s, instruction %d writes part of a word: %v", name, i, ins)
+			}
+		}
 	}
 }
 

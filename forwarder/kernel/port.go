@@ -51,6 +51,21 @@ func (e *Engine) AddPort(p Port) error {
 	return errors.Join(err, e.listPort(p))
 }
 
+// Enter has the kernel flood a frame for many as if a station at the port had sent it: a frame that this process writes to the interface
+// leaves there. It is a test run of the port's program, which copies a flood to where it belongs; a frame for one station would stay in it.
+func (e *Engine) Enter(ifindex int, f drawbridge.Frame) error {
+	e.mu.Lock()
+	a := e.ports[ifindex]
+	e.mu.Unlock()
+	if a == nil {
+		return fmt.Errorf("interface %d is no port of the kernel engine", ifindex)
+	}
+	if _, err := a.programs["from_port"].Run(&ebpf.RunOptions{Data: f}); err != nil {
+		return fmt.Errorf("interface %d: enter a frame: %w", ifindex, err)
+	}
+	return nil
+}
+
 // checkPort opens what the description names.
 func (e *Engine) checkPort(p Port) (link netlink.Link, gate *ebpf.Map, err error) {
 	if p.Self == 0 || p.Self > MaxShort {

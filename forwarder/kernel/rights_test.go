@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -9,11 +10,13 @@ import (
 )
 
 // asTheService runs f on this thread with the capabilities of the packaged service in effect (systemd/units/drawbridge.service).
-func asTheService(t *testing.T, f func() error) (err error) {
+func asTheService(t testing.TB, f func() error) (err error) {
 	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var all, few [2]unix.CapUserData
-	must(t, unix.Capget(&header, &all[0]))
+	check(t, unix.Capget(&header, &all[0]))
 	few = all
 	for i := range few {
 		few[i].Effective = 0
@@ -21,15 +24,15 @@ func asTheService(t *testing.T, f func() error) (err error) {
 	for _, c := range []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF} {
 		few[c/32].Effective |= 1 << (c % 32)
 	}
-	must(t, unix.Capset(&header, &few[0]))
+	check(t, unix.Capset(&header, &few[0]))
 	err = f()
-	must(t, unix.Capset(&header, &all[0]))
+	check(t, unix.Capset(&header, &all[0]))
 	return err
 }
 
 // TestProgramsNeedNoPerfmon: with CAP_PERFMON beside CAP_BPF a process can read the kernel's memory, so the service has not got it.
-// Without it the verifier refuses what it takes for a leak of pointers, which depends on where the compiler puts variables. That of
-// Linux 6.1 refuses more, every word that is changed in eight octets of zero (docs/how-to/kernel-engine.md), so this is for newer ones.
+// Without it the verifier refuses what it takes for a leak of pointers, which depends on where the compiler puts variables; that of
+// Linux 6.1, where make vm-test runs this, refuses most (TestStackHoldsWholeWords).
 func TestProgramsNeedNoPerfmon(t *testing.T) {
 	l := newLab(t, 2, [2]Short{1, 2})
 	l.onSegment(1)

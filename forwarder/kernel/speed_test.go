@@ -30,6 +30,31 @@ func BenchmarkFromPort(b *testing.B) {
 	b.Run("guest with 10,000 addresses", func(b *testing.B) { timed(b, d.guest, 1) })
 }
 
+// BenchmarkGuards compares the programs as the service loads them, which has no CAP_PERFMON, with those of a loader that has: the verifier
+// guards the former against speculation, with barriers after stores to the stack and masks on indices. They take turns.
+func BenchmarkGuards(b *testing.B) {
+	d := newDry(b)
+	d.gate.Open(1, gate.Now().Add(time.Hour))
+	check(b, d.e.SetMAC(guest(1), Place{Origin: dryFirst}))
+	bare := *d
+	check(b, asTheService(b, func() error { d.load(b); return nil }))
+	for from, ps := range map[string][2]*ebpf.Program{"guest": {d.guest, bare.guest}, "segment": {d.segment, bare.segment}} {
+		b.Run(from, func(b *testing.B) {
+			f := dryFrame(guest(1), drawbridge.MAC{2, 7, 0, 0, 0, byte(len(from))})
+			best := [2]time.Duration{time.Hour, time.Hour}
+			for b.Loop() {
+				for i, p := range ps {
+					_, each, err := p.Benchmark(f, 20_000, b.ResetTimer)
+					check(b, err)
+					best[i] = min(best[i], each)
+				}
+			}
+			b.ReportMetric(float64(best[0]), "guarded-ns/frame")
+			b.ReportMetric(float64(best[1]), "bare-ns/frame")
+		})
+	}
+}
+
 // timed lets the kernel repeat the program and takes its own measurement.
 func timed(b *testing.B, p *ebpf.Program, from byte) {
 	f := dryFrame(guest(1), drawbridge.MAC{2, 7, 0, 0, 0, from})

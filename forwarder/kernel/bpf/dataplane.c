@@ -28,9 +28,9 @@ static __always_inline int deliver(struct __sk_buff *skb, struct peer *origin)
 
 	if (load(skb, &h))
 		return drop(SHORT);
-	to = h.dst.b[0] & 1 ? NULL : bpf_map_lookup_elem(&macs, &h.dst);
+	to = group(h.dst) ? NULL : at(&macs, h.dst);
 	if (!to || !to->port) {
-		struct segment *s = to && to->segment ? bpf_map_lookup_elem(&segments, &to->segment) : NULL;
+		struct segment *s = to && to->segment ? at(&segments, to->segment) : NULL;
 
 		if (!s || !s->port)
 			return flood_ports(skb, 0, origin->segment);
@@ -44,10 +44,9 @@ static __always_inline int deliver(struct __sk_buff *skb, struct peer *origin)
 }
 
 // relay passes a frame on that is addressed to another peer, with what is left of its hops.
-static __always_inline int relay(struct __sk_buff *skb, __u32 vni, __u32 from, __u32 hops)
+static __always_inline int relay(struct __sk_buff *skb, __u64 vni, __u64 from, __u64 hops)
 {
-	__u32 next = vni >> 12;
-	struct peer *p = bpf_map_lookup_elem(&peers, &next);
+	struct peer *p = at(&peers, vni >> 12);
 
 	if (!p || !(p->flags & PRESENT) || p->via == from)
 		return drop(MISDIRECTED);
@@ -58,14 +57,15 @@ static __always_inline int relay(struct __sk_buff *skb, __u32 vni, __u32 from, _
 }
 
 // arrived decides about a frame of the origin in vni that the neighbour from handed over.
-static __always_inline int arrived(struct __sk_buff *skb, __u32 vni, __u32 from, __u32 hops)
+static __always_inline int arrived(struct __sk_buff *skb, __u64 vni, __u64 from, __u64 hops)
 {
-	__u32 src = vni & SHORT_MASK, dst = vni >> 12;
-	struct peer *origin = bpf_map_lookup_elem(&peers, &src), *target;
-	struct place here = {.seen = bpf_ktime_get_coarse_ns()};
+	__u64 src = vni & SHORT_MASK, dst = vni >> 12;
+	struct peer *origin = at(&peers, src), *target;
+	struct sighting here = {.seen = bpf_ktime_get_coarse_ns()};
 	struct header h;
 	int why;
 
+	barrier_var(from); // or it is put aside as half a word
 	if (!alive(here.seen))
 		return drop(NOT_RENEWED);
 	if (!origin || !(origin->flags & PRESENT))
@@ -80,7 +80,7 @@ static __always_inline int arrived(struct __sk_buff *skb, __u32 vni, __u32 from,
 	if (why >= 0)
 		return drop(why);
 	if (dst) {
-		target = bpf_map_lookup_elem(&peers, &dst);
+		target = at(&peers, dst);
 		if (!target || !(target->flags & LOCAL))
 			return relay(skb, vni, from, hops);
 	} else if (origin->parent != from) {
@@ -88,7 +88,7 @@ static __always_inline int arrived(struct __sk_buff *skb, __u32 vni, __u32 from,
 	}
 	here.origin = src;
 	here.segment = origin->segment;
-	if (learn(&h.src, &here))
+	if (learn(h.src, &here))
 		return drop(ECHO);
 	if (!dst && flood_children(skb, src, vni, hops))
 		count(HOP_LIMIT);
@@ -104,21 +104,21 @@ static __always_inline int protected(const struct bpf_tunnel_key *key)
 	       interface.inner.w[2] == key->local_ipv6[2] && interface.inner.w[3] == key->local_ipv6[3];
 }
 
-// sender is the outer source of a frame, as the device noted it. Zero: known.
-static __always_inline int sender(struct __sk_buff *skb, struct bpf_tunnel_key *key, struct address *a)
+// sender is the outer source of a frame, a struct address, as the device noted it. Zero: known.
+static __always_inline int sender(struct __sk_buff *skb, struct bpf_tunnel_key *key, __u64 *a)
 {
 	if (!bpf_skb_get_tunnel_key(skb, key, sizeof(*key), 0)) {
 		if (interface.inner.w[0])
 			return -1;
-		a->w[2] = MAPPED;
-		a->w[3] = bpf_htonl(key->remote_ipv4);
+		a[1] = word(MAPPED, bpf_htonl(key->remote_ipv4));
 		return 0;
 	}
 	if (bpf_skb_get_tunnel_key(skb, key, sizeof(*key), BPF_F_TUNINFO_IPV6))
 		return -1;
 	if (interface.inner.w[0] && !protected(key))
 		return -1;
-	__builtin_memcpy(a, key->remote_ipv6, 16);
+	a[0] = word(key->remote_ipv6[0], key->remote_ipv6[1]);
+	a[1] = word(key->remote_ipv6[2], key->remote_ipv6[3]);
 	return 0;
 }
 
@@ -126,16 +126,19 @@ static __always_inline int sender(struct __sk_buff *skb, struct bpf_tunnel_key *
 SEC("tc")
 int from_tunnel(struct __sk_buff *skb)
 {
-	struct bpf_tunnel_key key = {};
-	struct address a = {};
+	union {
+		__u64 words[6];
+		struct bpf_tunnel_key key;
+	} outer = {};
+	__u64 a[2] = {};
 	__u32 *from;
 
-	if (sender(skb, &key, &a))
+	if (sender(skb, &outer.key, a))
 		return drop(UNKNOWN_PEER);
-	from = bpf_map_lookup_elem(&neighbours, &a);
+	from = bpf_map_lookup_elem(&neighbours, a);
 	if (!from)
 		return drop(UNKNOWN_PEER);
-	return arrived(skb, key.tunnel_id, *from, key.tunnel_ttl);
+	return arrived(skb, outer.key.tunnel_id, *from, outer.key.tunnel_ttl);
 }
 
 // from_context is arrived with numbers that a test gives, as a test run of a program has no tunnel header. It is
@@ -149,8 +152,7 @@ int from_context(struct __sk_buff *skb)
 // flood_clamped is flood within the port's limit; a SYN to an address that is not known is told what fits everybody.
 static __always_inline int flood_clamped(struct __sk_buff *skb, const struct header *h, __u64 now)
 {
-	__u32 self = interface.self;
-	struct peer *p = bpf_map_lookup_elem(&peers, &self);
+	struct peer *p = at(&peers, interface.self);
 
 	if (!may_flood(now))
 		return host(STORM);
@@ -163,14 +165,14 @@ static __always_inline int flood_clamped(struct __sk_buff *skb, const struct hea
 SEC("tc")
 int from_port(struct __sk_buff *skb)
 {
-	struct place here = {
+	struct sighting here = {
 		.origin = interface.self, .port = interface.ifindex, .segment = interface.segment, .seen = bpf_ktime_get_coarse_ns(),
 	};
 	struct place *to;
 	struct segment *s;
 	struct peer *p;
 	struct header h;
-	__u32 target;
+	__u64 target;
 	int why;
 
 	if (load(skb, &h))
@@ -184,30 +186,30 @@ int from_port(struct __sk_buff *skb)
 		return host(GATE_SHUT);
 	if (overtaken())
 		return host(STALE_EPOCH);
-	if (learn(&h.src, &here))
+	if (learn(h.src, &here))
 		return drop(ECHO);
-	if (same(&h.dst, &interface.mac))
+	if (to_itself(&h))
 		return TC_ACT_UNSPEC;
 	count(CAPTURED);
 	came(skb);
-	to = h.dst.b[0] & 1 ? NULL : bpf_map_lookup_elem(&macs, &h.dst);
+	to = group(h.dst) ? NULL : at(&macs, h.dst);
 	if (!to)
 		return flood_clamped(skb, &h, here.seen);
 	if ((interface.segment && to->segment == interface.segment) || to->port == interface.ifindex)
 		return drop(SPLIT_HORIZON);
 	target = to->origin;
 	if (to->segment) {
-		s = bpf_map_lookup_elem(&segments, &to->segment);
+		s = at(&segments, to->segment);
 		if (!s || !s->gateway)
 			return drop(NO_GATEWAY);
 		target = s->gateway;
-		p = bpf_map_lookup_elem(&peers, &target);
+		p = at(&peers, target);
 		if (s->port && p && p->flags & LOCAL)
 			return inject(skb, s->port);
 	} else if (to->port) {
 		return inject(skb, to->port);
 	}
-	p = bpf_map_lookup_elem(&peers, &target);
+	p = at(&peers, target);
 	if (!p || !(p->flags & PRESENT))
 		return flood_clamped(skb, &h, here.seen);
 	if (too_big(skb, &h, p->mtu))

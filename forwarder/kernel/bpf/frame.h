@@ -2,34 +2,32 @@
 #pragma once
 
 #define MIN_FRAME 14
+#define MAC 0xffffffffffffull // the octets of a word that are an address: struct mac, the first octet lowest
 
 struct header {
-	struct mac dst, src;
-	__u16 type;    // behind all tags, host order
-	__u16 network; // where the network header begins
+	__u64 dst, src;
+	__u64 type;    // behind all tags, host order
+	__u64 network; // where the network header begins
 };
 
 // load reads the addresses and the type behind up to two tags. The outermost tag is in the buffer's metadata, as the
 // kernel takes it out of line on receipt; a tag still in line comes after it.
 static __always_inline int load(struct __sk_buff *skb, struct header *h)
 {
-	__u8 b[MIN_FRAME];
-	__u16 type;
-	int at = 12;
+	__u64 w[2] = {}, type = 0, where = 12;
 
-	if (skb->len < MIN_FRAME || bpf_skb_load_bytes(skb, 0, b, MIN_FRAME))
+	if (skb->len < MIN_FRAME || bpf_skb_load_bytes(skb, 0, w, MIN_FRAME))
 		return -1;
-	__builtin_memcpy(h->dst.b, b, 6);
-	__builtin_memcpy(h->src.b, b + 6, 6);
-	h->dst.zero = h->src.zero = 0;
-	h->type = (__u16)b[12] << 8 | b[13];
+	h->dst = w[0] & MAC;
+	h->src = (w[0] >> 48 | w[1] << 16) & MAC;
+	h->type = bpf_ntohs((__u16)(w[1] >> 32));
 	for (int i = 0; i < 2 && (h->type == 0x8100 || h->type == 0x88a8); i++) {
-		at += 4;
-		if (bpf_skb_load_bytes(skb, at, &type, 2))
+		where += 4;
+		if (bpf_skb_load_bytes(skb, where, &type, 2))
 			break;
-		h->type = bpf_ntohs(type);
+		h->type = bpf_ntohs((__u16)type);
 	}
-	h->network = at + 2;
+	h->network = where + 2;
 	return 0;
 }
 
@@ -39,17 +37,10 @@ static __always_inline __u32 outer_tag(struct __sk_buff *skb)
 	return skb->vlan_present ? 4 : 0;
 }
 
-static __always_inline struct traffic *port_traffic(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&traffic, &zero);
-}
-
 // came and went count frames of the port: a super-frame is one, as in user space.
 static __always_inline void came(struct __sk_buff *skb)
 {
-	struct traffic *t = port_traffic();
+	struct traffic *t = at(&traffic, 0);
 
 	if (!t)
 		return;
@@ -59,7 +50,7 @@ static __always_inline void came(struct __sk_buff *skb)
 
 static __always_inline void went(struct __sk_buff *skb)
 {
-	struct traffic *t = port_traffic();
+	struct traffic *t = at(&traffic, 0);
 
 	if (!t)
 		return;
@@ -67,16 +58,21 @@ static __always_inline void went(struct __sk_buff *skb)
 	t->tx_bytes += skb->len + outer_tag(skb);
 }
 
-static __always_inline int same(const struct mac *a, const volatile struct mac *b)
+// to_itself reports whether a frame is for the host that the port belongs to.
+static __always_inline int to_itself(const struct header *h)
 {
-	return *(__u64 *)a == *(volatile __u64 *)b;
+	return h->dst == *(const volatile __u64 *)&interface.mac;
+}
+
+// group reports whether a frame is for more than one station.
+static __always_inline int group(__u64 mac)
+{
+	return mac & 1;
 }
 
 // link_local reports whether a frame must stay on its wire.
 static __always_inline int link_local(const struct header *h)
 {
-	const __u8 *d = h->dst.b;
-
 	switch (h->type) {
 	case 0x88b6: // ALONE
 	case 0x88cc: // LLDP
@@ -84,17 +80,15 @@ static __always_inline int link_local(const struct header *h)
 	case 0x8808: // pause
 		return 1;
 	}
-	if (d[0] != 1)
-		return 0;
-	if (d[1] == 0x80 && d[2] == 0xc2 && !d[3] && !d[4] && d[5] < 0x10)
+	if ((h->dst & ~(0xfull << 40)) == 0xc28001) // 01-80-c2-00-00-0x
 		return 1;
-	return !d[1] && d[2] == 0x0c && d[3] == 0xcc && d[4] == 0xcc && (d[5] | 1) == 0xcd;
+	return (h->dst | 1ull << 40) == 0xcdcccc0c0001; // 01-00-0c-cc-cc-cc, -cd
 }
 
 // admit answers why a frame is not carried, or -1.
 static __always_inline int admit(const struct header *h)
 {
-	if (h->src.b[0] & 1 || !*(__u64 *)&h->src)
+	if (group(h->src) || !h->src)
 		return BAD_SOURCE;
 	if (link_local(h))
 		return LINK_LOCAL;

@@ -160,22 +160,39 @@ struct {
 MAP(traffic, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct traffic, 1);
 MAP(storm, BPF_MAP_TYPE_ARRAY, __u32, struct storm, 1);
 
-static __always_inline void count(__u32 what)
+// Whatever lies on the stack is whole words of eight octets, and what a helper is to write into is zeroed before. Linux up to 6.12 refuses
+// each smaller store into a word that holds a number it keeps track of, as if that were a pointer, to whoever has no CAP_PERFMON
+// (check_stack_write_fixed_off in kernel/bpf/verifier.c). Numbers that live long are of 64 bits, too: the compiler puts registers of 32 aside
+// in half a word.
+
+// word is eight octets of two numbers of at most four.
+static __always_inline __u64 word(__u64 low, __u64 high)
 {
-	__u64 *n = bpf_map_lookup_elem(&counts, &what);
+	return low | high << 32;
+}
+
+// at finds the value of a key of four octets, which are the first of the word, or of eight.
+static __always_inline void *at(void *map, __u64 key)
+{
+	return bpf_map_lookup_elem(map, &key);
+}
+
+static __always_inline void count(__u64 what)
+{
+	__u64 *n = at(&counts, what);
 
 	if (n)
 		(*n)++;
 }
 
-static __always_inline int drop(__u32 why)
+static __always_inline int drop(__u64 why)
 {
 	count(why);
 	return TC_ACT_SHOT;
 }
 
 // host refuses to carry a frame that the host's own stack may still want.
-static __always_inline int host(__u32 why)
+static __always_inline int host(__u64 why)
 {
 	count(why);
 	return TC_ACT_UNSPEC;
@@ -185,8 +202,7 @@ static __always_inline int host(__u32 why)
 // loops among them when it is gone. now is CLOCK_MONOTONIC_COARSE, which is read once for each frame.
 static __always_inline int alive(__u64 now)
 {
-	__u32 zero = 0;
-	__u64 *until = bpf_map_lookup_elem(&life, &zero);
+	__u64 *until = at(&life, 0);
 
 	return until && now < *until;
 }
@@ -194,8 +210,7 @@ static __always_inline int alive(__u64 now)
 // gate_open is failover.Gate.Permit, and is kept in step with it.
 static __always_inline int gate_open(void)
 {
-	__u32 zero = 0;
-	struct cell *c = bpf_map_lookup_elem(&gate, &zero);
+	struct cell *c = at(&gate, 0);
 	__u64 now = bpf_ktime_get_boot_ns();
 
 	if (!c)
@@ -213,19 +228,17 @@ static __always_inline int gate_open(void)
 // gate is about to be shut, or open against all rules. forwarder.Attached.mayWrite is the same.
 static __always_inline int overtaken(void)
 {
-	__u32 zero = 0, id = interface.segment;
 	struct segment *s;
 	struct peer *p;
 	struct cell *c;
 
-	if (!id)
+	if (!interface.segment)
 		return 0;
-	s = bpf_map_lookup_elem(&segments, &id);
+	s = at(&segments, interface.segment);
 	if (!s || !s->gateway)
 		return 0;
-	id = s->gateway;
-	p = bpf_map_lookup_elem(&peers, &id);
-	c = bpf_map_lookup_elem(&gate, &zero);
+	p = at(&peers, s->gateway);
+	c = at(&gate, 0);
 	if (!p || !c || p->flags & LOCAL)
 		return 0;
 	return *(volatile __u64 *)&c->epoch <= p->epoch;

@@ -1,7 +1,7 @@
 // Ways out: a port here, a neighbour, all of the tree.
 #pragma once
 
-static __always_inline int inject(struct __sk_buff *skb, __u32 ifindex)
+static __always_inline int inject(struct __sk_buff *skb, __u64 ifindex)
 {
 	skb->mark = MARK;
 	count(INJECTED);
@@ -9,21 +9,25 @@ static __always_inline int inject(struct __sk_buff *skb, __u32 ifindex)
 }
 
 // label puts the outer header's fields on the frame. No UDP checksum over IPv4: the kernel would have to sum up each
-// segment of a super-frame in software, which cost a tenth of the speed.
-static __always_inline int label(struct __sk_buff *skb, const struct peer *p, __u32 vni, __u32 hops)
+// segment of a super-frame in software, which cost a tenth of the speed. The words are bpf_tunnel_key up to its tunnel_label, a size that
+// the kernel takes: number and remote address, whose words follow, then one octet of TOS and one of TTL.
+static __always_inline int label(struct __sk_buff *skb, const struct peer *p, __u64 vni, __u64 hops)
 {
-	struct bpf_tunnel_key key = {.tunnel_id = vni, .tunnel_ttl = hops};
+	const __u32 *to = p->remote.w;
+	__u64 last = (hops & 0xff) << 8, flags = BPF_F_TUNINFO_IPV6;
+	__u64 key[] = {word(vni, to[0]), word(to[1], to[2]), word(to[3], last)};
 
-	if (p->remote.w[0] || p->remote.w[1] || p->remote.w[2] != MAPPED) {
-		__builtin_memcpy(key.remote_ipv6, &p->remote, 16);
-		return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6);
+	if (!to[0] && !to[1] && to[2] == MAPPED) {
+		key[0] = word(vni, bpf_ntohl(to[3]));
+		key[1] = 0;
+		key[2] = word(0, last);
+		flags = BPF_F_ZERO_CSUM_TX;
 	}
-	key.remote_ipv4 = bpf_ntohl(p->remote.w[3]);
-	return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), BPF_F_ZERO_CSUM_TX);
+	return bpf_skb_set_tunnel_key(skb, (struct bpf_tunnel_key *)key, sizeof(key), flags);
 }
 
 // tunnel sends a frame to p's next hop.
-static __always_inline int tunnel(struct __sk_buff *skb, const struct peer *p, __u32 vni, __u32 hops)
+static __always_inline int tunnel(struct __sk_buff *skb, const struct peer *p, __u64 vni, __u64 hops)
 {
 	skb->mark = 0;
 	if (label(skb, p, vni, hops))
@@ -34,23 +38,21 @@ static __always_inline int tunnel(struct __sk_buff *skb, const struct peer *p, _
 
 // The loops over copies are callbacks (bpf_loop, Linux 5.17): the verifier then looks at one round and not at all of them,
 // which makes loading fifty times faster. What they are given holds pointers and lies on the stack; the functions around them are
-// not inlined, or the compiler puts other variables there afterwards, which the verifier allows with CAP_PERFMON only.
+// not inlined, or the compiler puts other variables there afterwards.
 
 struct branching {
 	struct __sk_buff *skb;
 	struct children *to;
-	__u32 vni, hops;
+	__u64 vni, hops;
 };
 
 static long copy_to_child(__u32 i, struct branching *b)
 {
 	struct peer *p;
-	__u32 next;
 
 	if (i >= CHILDREN)
 		return 1;
-	next = b->to->child[i];
-	p = bpf_map_lookup_elem(&peers, &next);
+	p = at(&peers, b->to->child[i]);
 	if (!p || !(p->flags & PRESENT))
 		return 0;
 	if (label(b->skb, p, b->vni, b->hops) || bpf_clone_redirect(b->skb, interface.tunnel, 0))
@@ -61,9 +63,9 @@ static long copy_to_child(__u32 i, struct branching *b)
 }
 
 // flood_children copies a frame to the neighbours that are next in its origin's tree. Nonzero: it has come too far.
-static __noinline int flood_children(struct __sk_buff *skb, __u32 origin, __u32 vni, __u32 hops)
+static __noinline int flood_children(struct __sk_buff *skb, __u64 origin, __u64 vni, __u64 hops)
 {
-	struct branching b = {.skb = skb, .to = bpf_map_lookup_elem(&tree, &origin), .vni = vni, .hops = hops - HOP};
+	struct branching b = {.skb = skb, .to = at(&tree, origin), .vni = vni, .hops = hops - HOP};
 
 	if (!b.to || !b.to->n)
 		return 0;
@@ -77,7 +79,7 @@ static __noinline int flood_children(struct __sk_buff *skb, __u32 origin, __u32 
 struct spreading {
 	struct __sk_buff *skb;
 	struct ports *to;
-	__u32 except, segment;
+	__u64 except, segment;
 };
 
 static long copy_to_port(__u32 i, struct spreading *s)
@@ -101,10 +103,9 @@ static long copy_to_port(__u32 i, struct spreading *s)
 }
 
 // flood_ports copies a frame to the ports here but the one that it came from, and never back to its own segment.
-static __noinline int flood_ports(struct __sk_buff *skb, __u32 except, __u32 segment)
+static __noinline int flood_ports(struct __sk_buff *skb, __u64 except, __u64 segment)
 {
-	__u32 zero = 0;
-	struct spreading s = {.skb = skb, .to = bpf_map_lookup_elem(&local, &zero), .except = except, .segment = segment};
+	struct spreading s = {.skb = skb, .to = at(&local, 0), .except = except, .segment = segment};
 
 	if (!s.to)
 		return TC_ACT_SHOT;
@@ -116,8 +117,7 @@ static __noinline int flood_ports(struct __sk_buff *skb, __u32 except, __u32 seg
 // may_flood takes a token. Two processors may take the same one: the limit is exact to so many frames at once.
 static __always_inline int may_flood(__u64 now)
 {
-	__u32 zero = 0;
-	struct storm *s = bpf_map_lookup_elem(&storm, &zero);
+	struct storm *s = at(&storm, 0);
 	__u64 full;
 
 	if (!s || !s->each)

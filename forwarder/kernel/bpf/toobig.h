@@ -4,11 +4,12 @@
 // too_big reports whether a frame needs an answer rather than a fragmented outer packet: IPv4 that forbids
 // fragmentation, or IPv6, and not TCP, whose segments may be fragmented underneath. Whether RFC 1122 §3.2.2 and RFC 4443 §2.4
 // allow one is for user space to say.
-static __always_inline int too_big(struct __sk_buff *skb, const struct header *h, __u32 mtu)
+static __always_inline int too_big(struct __sk_buff *skb, const struct header *h, __u64 mtu)
 {
-	__u8 ip[10];
+	__u64 w[2] = {};
+	const __u8 *ip = (__u8 *)w;
 
-	if (skb->len + outer_tag(skb) <= mtu || skb->gso_size || bpf_skb_load_bytes(skb, h->network, ip, sizeof(ip)))
+	if (skb->len + outer_tag(skb) <= mtu || skb->gso_size || bpf_skb_load_bytes(skb, h->network, w, 10))
 		return 0;
 	if (h->type == 0x0800)
 		return ip[6] & 0x40 && ip[9] != 6;
@@ -16,7 +17,7 @@ static __always_inline int too_big(struct __sk_buff *skb, const struct header *h
 }
 
 // punt gives the beginning of a frame to user space, and drops the frame: with the ring full the sender asks again.
-static __always_inline int punt(struct __sk_buff *skb, __u32 mtu)
+static __always_inline int punt(struct __sk_buff *skb, __u64 mtu)
 {
 	struct punted *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 	__u64 n = skb->len < PUNTED ? skb->len : PUNTED;
