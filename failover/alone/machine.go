@@ -87,6 +87,7 @@ type Output struct {
 	Alarms []Alarm
 	Strays []Stray       // to be told to the peers of these guest ports
 	Heard  []PortID      // neighbours of these are heard better or worse than before
+	Listen []PortID      // that have begun to listen before they may be opened, or have listened
 	Wake   time.Duration // when to call Tick at the latest, on the same clock
 }
 
@@ -196,6 +197,7 @@ func (m *Machine) restart(now time.Duration, p *port, carrier bool) {
 	p.hellosDue, p.probesDue, p.nextHello, p.nextLoop = initHellos, openProbes, now, now
 	clear(p.neighbours)
 	p.enter(now, Init)
+	m.out.Listen = append(m.out.Listen, p.ID)
 }
 
 func (p *port) enter(now time.Duration, s State) {
@@ -310,6 +312,7 @@ func (m *Machine) tick(now time.Duration, p *port) {
 	}
 	if p.state == Listen && p.probesDue == 0 && now >= p.listenEnd(m.cfg.Timers) {
 		p.enter(now, Passive)
+		m.out.Listen = append(m.out.Listen, p.ID)
 	}
 	m.regent(now, p)
 	if now >= p.nextHello {

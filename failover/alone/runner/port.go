@@ -162,6 +162,11 @@ func (r *Runner) Lease(id alone.PortID, epoch drawbridge.Epoch) {
 	r.tell(id, func(p *port) { p.lease.Store(uint64(epoch)) })
 }
 
+// Over tells that the tenure of an epoch has ended; another one, of which Lease may have told before, goes on.
+func (r *Runner) Over(id alone.PortID, epoch drawbridge.Epoch) {
+	r.tell(id, func(p *port) { p.lease.CompareAndSwap(uint64(epoch), 0) })
+}
+
 // Released tells that a peer said, by other means than a hello, that its tenure of the port's segment is over. It never
 // waits; when it is not heard, the peer's silence is.
 func (r *Runner) Released(id alone.PortID, peer drawbridge.PeerID, epoch drawbridge.Epoch) {

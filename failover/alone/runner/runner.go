@@ -51,6 +51,8 @@ type Hooks struct {
 	Stood func(port alone.PortID, epoch drawbridge.Epoch)
 	// Heard tells that a neighbour of a port is heard better or worse than before; Ports shows it by then.
 	Heard func(port alone.PortID)
+	// Listen tells that a port has begun to listen, and may not be opened, or has listened; Ports shows it by then.
+	Listen func(port alone.PortID)
 	// Stray tells that a guest port of another peer is heard where it should not be, for that peer to be told.
 	Stray func(alone.Stray)
 	// Changed tells that switches on the wire of a segment port say that their tree has changed. Anybody can say so at any rate.
@@ -108,6 +110,7 @@ type core struct {
 	shownAt time.Duration
 	changed bool           // worth showing at once
 	heard   []alone.PortID // whose neighbours are heard otherwise: to be told once they are shown
+	listen  []alone.PortID // that listen, or do no longer: the same
 	keepers sync.WaitGroup
 }
 
@@ -182,6 +185,9 @@ func (h Hooks) filled() Hooks {
 	}
 	if h.Heard == nil {
 		h.Heard = func(alone.PortID) {}
+	}
+	if h.Listen == nil {
+		h.Listen = func(alone.PortID) {}
 	}
 	if h.Stray == nil {
 		h.Stray = func(alone.Stray) {}
@@ -308,8 +314,9 @@ func (r *Runner) perform(out alone.Output) {
 		r.cfg.Log.Warn("alone: "+a.Text, "port", a.Port, "reason", a.Reason, "peer", a.From.Peer)
 		r.cfg.Hooks.Alarm(a)
 	}
-	r.own.changed = r.own.changed || len(out.Fence)+len(out.Shut)+len(out.Alarms)+len(out.Heard) > 0
+	r.own.changed = r.own.changed || len(out.Fence)+len(out.Shut)+len(out.Alarms)+len(out.Heard)+len(out.Listen) > 0
 	r.own.heard = append(r.own.heard, out.Heard...)
+	r.own.listen = append(r.own.listen, out.Listen...)
 }
 
 // publish lets IsClear answer without asking the machine.

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -345,6 +346,27 @@ func TestHooksSeeTheVerdict(t *testing.T) {
 	})
 }
 
+// TestALateEndOfATenureLeavesTheNext: its end was told when the next had begun, and shut the gate of that one.
+func TestALateEndOfATenureLeavesTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub()
+		a := start(t, 1, 1, 1, h.open)
+		a.plug(t, 1, "a1")
+		a.Lease(1, epoch5)
+		pass(listened)
+		a.Lease(1, epoch6)
+		a.Over(1, epoch5)
+		synctest.Wait()
+		a.wantClear(t, 1, epoch6, true)
+		if s := a.port(1); s.State != alone.Active || len(a.shut) != 0 {
+			t.Errorf("%v, shut for %v", s.State, a.shut)
+		}
+		a.Over(1, epoch6)
+		synctest.Wait()
+		a.wantClear(t, 1, epoch6, false)
+	})
+}
+
 // TestShortestCarrierLossListensAgain: the cable may be in another switch now.
 func TestShortestCarrierLossListensAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -359,6 +381,33 @@ func TestShortestCarrierLossListensAgain(t *testing.T) {
 		a.wantClear(t, 1, epoch5, false)
 		pass(listened)
 		a.wantClear(t, 1, epoch5, true)
+	})
+}
+
+// TestListeningIsTold: when it begins, and in the moment when it is over, since a gateway asks for the lease then.
+func TestListeningIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub()
+		var a *node
+		var told []alone.State
+		var over time.Time
+		a = startWith(t, Config{Peer: 1, Network: drawbridge.NetworkID{1}, Key: [32]byte{1}, Boot: 1, Now: bubbleTime, Hooks: Hooks{
+			Shut: func(alone.PortID, alone.Reason) {},
+			Listen: func(id alone.PortID) {
+				told, over = append(told, a.port(id).State), time.Now()
+			},
+		}}, h.open)
+		a.plug(t, 1, "a1")
+		pass(listened)
+		a.Carrier(1, false)
+		a.Carrier(1, true)
+		synctest.Wait()
+		back := time.Now()
+		pass(10 * listened)
+		want := []alone.State{alone.Init, alone.Passive, alone.Init, alone.Passive}
+		if took := over.Sub(back); !slices.Equal(slices.Compact(told), want) || took < alone.Default.Listen || took > alone.Default.Listen+110*time.Millisecond {
+			t.Errorf("told of %v, the last time %v after the carrier was back", told, took)
+		}
 	})
 }
 

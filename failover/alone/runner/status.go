@@ -51,7 +51,10 @@ func (r *Runner) show() {
 	for _, id := range r.own.heard {
 		r.cfg.Hooks.Heard(id)
 	}
-	r.own.heard = r.own.heard[:0]
+	for _, id := range r.own.listen {
+		r.cfg.Hooks.Listen(id)
+	}
+	r.own.heard, r.own.listen = r.own.heard[:0], r.own.listen[:0]
 }
 
 func (p *port) status(state alone.PortState) PortStatus {
