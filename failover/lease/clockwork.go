@@ -1,5 +1,7 @@
 package lease
 
+import "time"
+
 // advance does what the clock demands: it comes before the handling of any event.
 func (h *Holder) advance(now Instant, out *Output) {
 	if !h.configured {
@@ -46,8 +48,9 @@ func (h *Holder) elapse(now Instant, t *tenure, out *Output) {
 
 // renewAll renews what is held, and repeats what is asked, in one round: one datagram carries many segments.
 func (h *Holder) renewAll(now Instant, out *Output) {
-	if h.round = h.round.Add(h.config.Renew); h.round <= now {
-		h.round = now.Add(h.config.Renew)
+	interval := h.interval(now)
+	if h.round = h.round.Add(interval); h.round <= now {
+		h.round = now.Add(interval)
 	}
 	for i := range h.tenures {
 		switch t := &h.tenures[i]; t.state {
@@ -60,6 +63,42 @@ func (h *Holder) renewAll(now Instant, out *Output) {
 			}
 		}
 	}
+}
+
+// hasteFor is how long rounds come twice as often after one that was late: as long as the agent distrusts its own wake-ups.
+const hasteFor = 10 * time.Second
+
+// interval is how long the next round may wait: a renewal, or half of it while there is less to spare than there should be,
+// because a voter is silent, so that every answer of the others counts, or because this process was late for a round. A
+// holder that stands still keeps its lease for T less the age of the last renewal, so half an interval between two of
+// them is half an interval more in the worst moment to do so.
+func (h *Holder) interval(now Instant) time.Duration {
+	lags := false
+	for i := range h.tenures {
+		if t := &h.tenures[i]; t.state == Holding { // of others, rounds are nobody's deadline
+			lags = lags || h.lags(now, t)
+			if now.Sub(h.round) > h.config.Renew/5 {
+				h.hasty = now.Add(hasteFor)
+			}
+		}
+	}
+	if lags || now < h.hasty {
+		return h.config.Renew / 2
+	}
+	return h.config.Renew
+}
+
+// lags reports whether a voter has granted nothing of t for three rounds: the answers to one may be unread, and one may be
+// lost.
+func (h *Holder) lags(now Instant, t *tenure) bool {
+	rounds := 3 * h.config.Renew
+	least := now.Add(h.config.held(h.config.Term) - rounds)
+	for i, peer := range h.quorum.peers {
+		if peer != h.self && t.ends[i] < least && now.Sub(t.since) > rounds {
+			return true
+		}
+	}
+	return false
 }
 
 // deadline is when advance must be called next.

@@ -250,6 +250,7 @@ func (m *model) code(b []byte) []byte {
 		v, h := &m.nodes[i].voter, &m.nodes[i].holder
 		b = rel(rel(b, m.gates[i].until.Add(modelTiming.Grace)), min(m.gates[i].shut, Never-tick).Add(modelTiming.Grace))
 		b = rel(rel(b, v.Ready()), h.round)
+		b = append(b, byte(min(max(h.hasty-m.now, 0), 1))) // no exploration is so long that it ended
 		b = u64(b, uint64(v.birth)<<32|uint64(h.config.Generation))
 		for _, p := range v.promises {
 			b = u64(u64(u64(b, uint64(p.epoch)), uint64(p.seen)), uint64(p.tenured))

@@ -36,6 +36,7 @@ type Holder struct {
 	tenures    []tenure    // sorted by segment
 	unfit      bool
 	round      Instant // next renewals
+	hasty      Instant // a round was late not long before then
 	probing    Instant // next probes
 	random     uint64
 	rules      rules
