@@ -105,9 +105,9 @@ func (s State) Version(number uint64) (Version, error) {
 	case ok:
 		return s.Versions[i], nil
 	case number == 0 || number > s.newest() || len(s.Versions) == 0:
-		return Version{}, fmt.Errorf("version %d of the configuration: the newest is %d: %w", number, s.newest(), ErrUnknown)
+		return Version{}, fmt.Errorf("version %d of the configuration %w: the newest is %d", number, ErrUnknown, s.newest())
 	}
-	return Version{}, fmt.Errorf("version %d of the configuration: the oldest that is kept is %d: %w", number, s.Versions[0].Number, ErrUnknown)
+	return Version{}, fmt.Errorf("version %d of the configuration %w any more: the oldest that is kept is %d", number, ErrUnknown, s.Versions[0].Number)
 }
 
 // Waiting reports whether the version may still be reverted for want of a confirmation.
