@@ -119,6 +119,7 @@ func (k *Keeper) once(ctx context.Context, renewAt *ipam.Instant) (d ipam.Decide
 		if refused = p.Decide(now, d); refused == nil && confirm {
 			p.Renewed(now, asked)
 		}
+		k.subnets.set(p.Subnets())
 	}); err != nil {
 		return d, err
 	}

@@ -67,7 +67,8 @@ type Keeper struct {
 	number  uint64
 	failed  error // of the disk
 
-	wish wish
+	wish    wish
+	subnets subnets
 }
 
 // call is something to do with the peer. done is closed when what it changed is on disk.
@@ -91,7 +92,7 @@ func New(c Config) (*Keeper, error) {
 	c.Frames = nil
 	return &Keeper{
 		c: c, peer: p, calls: make(chan call, most), kick: make(chan struct{}, 1), ended: make(chan struct{}),
-		waiting: map[uint64]chan<- ipam.Answer{},
+		waiting: map[uint64]chan<- ipam.Answer{}, subnets: subnets{all: p.Subnets(), changed: make(chan struct{})},
 	}, nil
 }
 

@@ -294,3 +294,34 @@ func TestRenewalsAreFew(t *testing.T) {
 		}
 	})
 }
+
+// TestWhoWaitsForASubnetHearsOfIt, and so does one who waits for its end.
+func TestWhoWaitsForASubnetHearsOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNetwork(t.Context())
+		d := &disk{}
+		k, stop := n.start(t, 1, d)
+		none, changed := k.Subnets()
+		n.world.Subnets = []ipam.Subnet{{Shape: ipam.Shape{Prefix: subnet}}}
+		if err := n.next(); err != nil {
+			t.Fatal(err)
+		}
+		<-changed
+		all, changed := k.Subnets()
+		if len(none) != 0 || len(all) != 1 || all[0] != subnet {
+			t.Errorf("%v, and then %v", none, all)
+		}
+		wait(time.Minute)
+		select {
+		case <-changed:
+			t.Error("told of a change that was none")
+		default:
+		}
+		stop()
+		k, stop = n.start(t, 1, d) // which reads its file
+		defer stop()
+		if all, _ := k.Subnets(); len(all) != 1 || all[0] != subnet {
+			t.Errorf("after a start: %v", all)
+		}
+	})
+}

@@ -274,14 +274,18 @@ func (r *reader) spill(payload []byte, l *Link) {
 }
 
 func (r *reader) deliverWhole(f []byte) {
-	m := &r.meta
-	m.header(r.plane.self, &r.header)
 	r.packet.Frame = f[:len(f):len(f)]
-	m.getOffload(&r.packet.Offload)
-	if r.packet.Offload.GSO != drawbridge.GSONone || !sound(&r.packet) {
+	r.meta.getOffload(&r.packet.Offload)
+	r.deliver(&r.meta, r.packet.Offload.GSO == drawbridge.GSONone)
+}
+
+// deliver hands the packet on, of which m tells, if it is what it was described as, and sound.
+func (r *reader) deliver(m *meta, described bool) {
+	if !described || !sound(&r.packet) {
 		r.plane.drops.add(dropMalformed, 1)
 		return
 	}
+	m.header(r.plane.self, &r.header)
 	r.recv.Deliver(&r.header, &r.packet)
 }
 
@@ -374,15 +378,10 @@ func (r *reader) close(a *assembly) {
 		return
 	}
 	r.packet.Frame = r.arena[a.start-int(a.meta.headerLen) : a.end : a.limit]
-	if !a.describe(&r.packet) {
-		r.plane.drops.add(dropMalformed, 1)
-		return
-	}
-	a.meta.header(r.plane.self, &r.header)
-	r.recv.Deliver(&r.header, &r.packet)
+	r.deliver(&a.meta, a.describe(&r.packet))
 }
 
-// describe makes headers and offload of p true for the run.
+// describe makes headers and offload of p true for the run, if they can be.
 func (a *assembly) describe(p *drawbridge.Packet) bool {
 	m, o := &a.meta, &p.Offload
 	m.getOffload(o)
@@ -409,7 +408,7 @@ func (a *assembly) describe(p *drawbridge.Packet) bool {
 	if payload <= mss {
 		o.GSO, o.SegmentSize, o.HeaderLen = drawbridge.GSONone, 0, 0
 	}
-	return sound(p)
+	return true
 }
 
 // sliceLen is the payload of all slices but the last. A last slice that arrives alone does not show it; the
@@ -446,12 +445,7 @@ func (r *reader) closeFragments(a *assembly) {
 		n, _ := headerLen(&r.packet)
 		o.SegmentSize, o.HeaderLen = m.mss, uint16(n)
 	}
-	if !sound(&r.packet) {
-		r.plane.drops.add(dropMalformed, 1)
-		return
-	}
-	m.header(r.plane.self, &r.header)
-	r.recv.Deliver(&r.header, &r.packet)
+	r.deliver(m, true)
 }
 
 func (m *meta) String() string {
