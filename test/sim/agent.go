@@ -106,6 +106,9 @@ func (p *port) hold(do lease.Action) bool {
 		p.held, p.since = do.Epoch, 0
 		n.w.note("%s holds segment %d under %v", n.name, do.Segment, do.Epoch)
 		n.w.checkTenure(p)
+		if n.w.plan.Without.HailGate {
+			n.later(n.w.now+20e3, control, p.hailEarly)
+		}
 	}
 	return p.open()
 }
@@ -204,12 +207,13 @@ func (p *port) fence(e drawbridge.Epoch) {
 	}
 }
 
-// tenured does what follows from a tenure that has begun, in the control thread: mesh and segment are told.
+// tenured does what follows from a tenure that has begun, in the control thread: peers, mesh and segment are told.
 func (p *port) tenured() {
 	if p.opened == 0 {
 		return
 	}
 	p.n.sw.tell(p.segment.id, p.n.id, p.opened)
+	p.hail()
 	p.n.publish()
 	p.announceStations()
 }

@@ -129,6 +129,17 @@ func (s *forwarder) checkLate(h *header) {
 	w.late++
 }
 
+// checkTurn looks at a peer that turns from one tenure to another, or hears again of the one that it knows.
+func (s *forwarder) checkTurn(id drawbridge.SegmentID, from, to drawbridge.Epoch) {
+	w := s.n.w
+	switch {
+	case to < from:
+		w.violated("%s turns back from %v of segment %d to %v", s.n.name, from, id, to)
+	case to > w.segments[id-1].opened:
+		w.violated("%s turns to %v of segment %d, under which no gate has been open", s.n.name, to, id)
+	}
+}
+
 // leaseless is when a gate may be open that no lease holds: between the end of a process and its next start nothing
 // passes, so never.
 func (n *node) leaseless(*port) bool { return n.w.plan.Without.ShutFirst }
@@ -136,7 +147,11 @@ func (n *node) leaseless(*port) bool { return n.w.plan.Without.ShutFirst }
 // shaky reports whether the deadline of a gate may rest on promises from before the machine was paused with its clock:
 // then premise P1 of lease.md does not hold.
 func (p *port) shaky() bool {
-	return p.n.pausedAt != 0 && p.until <= lease.Instant(p.n.pausedAt).Add(p.n.w.raft.config.Longest)
+	longest := p.n.w.raft.config.Longest
+	if p.n.w.plan.Policy == alone.HoldGates { // or on those of other gateways, which last 100 ms
+		longest = max(longest, 100*time.Millisecond)
+	}
+	return p.n.pausedAt != 0 && p.until <= lease.Instant(p.n.pausedAt).Add(longest)
 }
 
 // emits reports whether a frame of the port may still come out onto the segment: until d after the deadline or the
@@ -158,6 +173,7 @@ func (w *world) checkOverlap(p *port, under drawbridge.Epoch) {
 		w.violated("%s opens segment %d under %v while %s has it open under %v", p.n.name, p.segment.id, under, o.name, q.last)
 	}
 	p.shutAt, p.last = -1, under
+	p.segment.opened = max(p.segment.opened, under)
 }
 
 // checkTenure looks at the number of a tenure that begins.

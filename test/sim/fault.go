@@ -84,6 +84,8 @@ var troubles = []trouble{
 		p.setCarrier(false)
 		return func() { p.setCarrier(true) }
 	}, takeover},
+	{"carrier flaps", 2, func(w *world) func() { w.someGate().flap(); return nil }, takeover},
+	{"switch restarts", 1, func(w *world) func() { return w.restartSwitch(w.segments[w.rnd.IntN(len(w.segments))]) }, 0},
 	{"clock rate", 2, func(w *world) func() { n := w.someNode(); n.clock.setRate(w.now, w.someRate()); return nil }, unhurt},
 	{"wall clock", 1, func(w *world) func() { w.someNode().wall += w.rnd.Int64N(7200) - 3600; return nil }, unhurt},
 	{"busy", 2, func(w *world) func() {
@@ -199,6 +201,17 @@ func (w *world) force(s *segment) func() {
 	}
 	set(true)
 	return w.excuseWhile(func() { set(false) })
+}
+
+// restartSwitch takes the carrier of all gateways of a segment away.
+func (w *world) restartSwitch(s *segment) func() {
+	set := func(up bool) {
+		for _, n := range w.nodes[:w.plan.Gateways] {
+			n.gateOf(s.id).setCarrier(up)
+		}
+	}
+	set(false)
+	return func() { set(true) }
 }
 
 // patch plugs a cable in that should not be there.

@@ -68,7 +68,9 @@ func (p *port) permit() (drawbridge.Epoch, bool) {
 		return 0, p.n.w.plan.Without.Veto || p.n.alone.IsClear(p.n.since(), p.id, 0)
 	}
 	if p.forced {
-		return max(p.held, byHand), true
+		under := max(p.held, byHand)
+		p.segment.opened = max(p.segment.opened, under)
+		return under, true
 	}
 	return p.gate.Permit()
 }
@@ -181,6 +183,9 @@ func (s *forwarder) delivered(h *header, f *frame) {
 	}
 	here := place{peer: h.origin}
 	if h.segment != 0 {
+		if f.kind == hail && n.w.plan.Without.HailOrder {
+			s.turn(h.segment, h.origin, h.epoch)
+		}
 		if !s.follows(h.segment, h.origin, h.epoch) && !s.late(h, f) {
 			return
 		}
@@ -252,6 +257,7 @@ func (s *forwarder) follows(id drawbridge.SegmentID, active drawbridge.PeerID, e
 // turn notes another tenure of a segment, or that the gateway of the known one has come or gone.
 func (s *forwarder) turn(id drawbridge.SegmentID, active drawbridge.PeerID, e drawbridge.Epoch) {
 	t := s.tenures[id]
+	s.checkTurn(id, t.epoch, e)
 	next := tenure{active: active, epoch: e}
 	switch {
 	case e == t.epoch:
@@ -309,6 +315,22 @@ func (p *port) inject(h *header, f *frame) {
 // put gives a frame to the interface, which sends it a moment later.
 func (p *port) put(f *frame) {
 	p.n.w.after(2e3, func() { p.jack.send(f) })
+}
+
+// ownFrame is one of the port itself, to everybody.
+func (p *port) ownFrame(k kind) *frame { return &frame{src: p.mac, dst: everybody, kind: k} }
+
+// hail has every peer turn to this gateway, whose gate has opened, by a first frame. A planned move does so itself.
+func (p *port) hail() {
+	if p.keeper == nil {
+		p.n.sw.capture(p, p.ownFrame(hail))
+	}
+}
+
+// hailEarly is the same without asking the gate.
+func (p *port) hailEarly() {
+	h := header{origin: p.n.id, vni: p.vni, segment: p.segment.id, epoch: p.held}
+	p.n.flood(&h, p.ownFrame(hail))
 }
 
 // announceStations tells the switches of the segment where the stations of the overlay are now.

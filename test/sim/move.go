@@ -54,7 +54,7 @@ func (m *move) turned() {
 
 // hash stands for the octets of a frame.
 func (f *frame) hash() uint64 {
-	if f.kind == announce || f.kind == marker {
+	if f.kind != probe {
 		return uint64(f.kind)<<32 | uint64(f.src)
 	}
 	return uint64(f.record.flow.index)<<32 | uint64(f.record.sequence)<<8 | 1
@@ -195,11 +195,11 @@ func (m *move) take(do []handover.Do) {
 				m.give(m.g.Opened(m.giver.port.n.since()))
 				m.turned() // the marker may have been faster
 			})
-			k.openUp()
 			n.sw.tell(k.port.segment.id, n.id, k.port.held)
+			k.openUp()
 			n.publish()
 			k.port.announceStations()
-			k.port.put(&frame{src: k.port.mac, dst: everybody, kind: marker})
+			k.port.put(k.port.ownFrame(marker))
 		case handover.DoRelease:
 			k.drain(0)
 			k.drain(1)
@@ -319,7 +319,9 @@ func (k *keeper) seen(captured, injected []uint64) {
 	}
 }
 
+// openUp hails, and then forwards what the giver has kept.
 func (k *keeper) openUp() {
+	k.port.n.sw.capture(k.port, k.port.ownFrame(hail))
 	for _, d := range []int{1, 0} {
 		for _, x := range k.given[d] {
 			k.pass(d, x)

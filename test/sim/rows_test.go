@@ -72,6 +72,43 @@ var rows = []row{
 		signals: []string{"A carrier lost", "A released"},
 	},
 	{
+		name: "carrier is lost and back at once", layer: "port", silence: planned + ms, lasts: 1500,
+		strike:  func(_ *world, a, _ *node) { a.ports[0].flap() },
+		end:     func(*world, *node, *node) {},
+		signals: []string{"A carrier lost", "A released"}, never: []string{"B carrier lost"},
+	},
+	{
+		name: "switch restarts, all carriers are lost and back", layer: "ALONE", silence: listened, lasts: 1500,
+		strike:  func(w *world, _, _ *node) { w.after(20*ms, w.restartSwitch(w.segments[0])) },
+		end:     func(*world, *node, *node) {},
+		signals: []string{"A carrier lost", "B carrier lost"},
+	},
+	{
+		name: "carrier is lost and back at once, the other gateway is only just listening", layer: "ALONE", silence: listened - 300*ms, lasts: 1500,
+		strike: func(w *world, a, b *node) {
+			b.ports[0].flap()
+			w.run(300 * ms)
+			a.ports[0].flap()
+		},
+		end:     func(*world, *node, *node) {},
+		signals: []string{"A carrier lost", "B carrier lost"},
+		after: func(t *testing.T, w *world, _, b *node) {
+			if open := w.segments[0].open(); len(open) != 1 || open[0].n != b {
+				t.Error("who had listened first has not opened")
+			}
+		},
+	},
+	{
+		name: "carrier is lost and back at once, there is no other gateway", layer: "ALONE", silence: listened, lasts: 1500, stays: true,
+		strike: func(w *world, a, b *node) {
+			b.crash(true)
+			w.run(200 * ms)
+			a.ports[0].flap()
+		},
+		end:     func(_ *world, _, b *node) { b.start() },
+		signals: []string{"A carrier lost"},
+	},
+	{
 		name: "active cannot send to the segment", layer: "ALONE, comparison", silence: 160 * ms, lasts: 500,
 		strike:  func(_ *world, a, _ *node) { a.ports[0].jack.mute = true },
 		end:     func(_ *world, a, _ *node) { a.ports[0].jack.mute = false },
@@ -463,6 +500,10 @@ func (r row) checkSignals(t *testing.T, w *world, a, b *node) {
 		t.Errorf("%q was noticed", named(r.never[i]))
 	}
 }
+
+// listened is how long a segment is dark whose every gateway has lost its carrier for a moment: ten hellos and a second of listening
+// (docs/protocol/alone.md), then the lease.
+const listened = 20*ms + 1100*ms + 40*ms
 
 // promise is how long a gateway waits for what it promised, at most (docs/protocol/alone.md).
 const promise = 101 * ms

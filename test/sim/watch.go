@@ -57,6 +57,9 @@ func (n *node) perform(out alone.Output) {
 	if len(out.Heard) > 0 {
 		n.compareSoon()
 	}
+	if len(out.Listen) > 0 {
+		n.later(n.w.now+50e3, control, n.stand)
+	}
 	for _, a := range out.Alarms {
 		n.w.signal(n, "alarm "+string(a.Reason))
 		n.w.alarms = append(n.w.alarms, alarm{n, a})
@@ -215,7 +218,7 @@ func (p *port) carrier(up bool) {
 	n.stand()
 }
 
-// beat looks after the interfaces: a loss is told by the kernel at once, what comes back is found by trying.
+// beat finds the interfaces that there are.
 func (n *node) beat() {
 	for _, p := range n.ports {
 		if !p.jack.down {
@@ -228,13 +231,32 @@ func (n *node) beat() {
 // setCarrier plugs a cable or pulls it.
 func (p *port) setCarrier(up bool) {
 	p.jack.setDown(!up)
-	if !up {
-		p.n.later(p.n.w.now+100e3, control, func() {
-			if p.jack.down {
-				p.carrier(false)
-			}
-		})
+	p.tellCarrier(p.n.w.now+100e3, !up)
+}
+
+// flap pulls the cable of a port and plugs it in at once. The kernel tells late of a loss that follows another.
+func (p *port) flap() {
+	if p.jack.down {
+		return
 	}
+	told := p.n.w.now + 2*ms
+	if p.n.w.overlapping && p.n.w.rnd.IntN(3) == 0 {
+		told += p.n.w.rnd.Int64N(second)
+	}
+	p.jack.setDown(true)
+	p.n.w.after(ms, func() { p.jack.setDown(false) })
+	p.tellCarrier(told, true)
+}
+
+// tellCarrier is the kernel's word on a cable. It counts losses, so that none is missed although the carrier is back
+// (docs/protocol/alone.md, "Driver").
+func (p *port) tellCarrier(at int64, lost bool) {
+	p.n.later(at, control, func() {
+		if lost {
+			p.carrier(false)
+		}
+		p.carrier(!p.jack.down)
+	})
 }
 
 // whyNot is what speaks against taking the lease of a port; empty: nothing.

@@ -15,6 +15,7 @@ const (
 	announce             // reverse ARP of a new active gateway
 	hello                // of ALONE
 	marker               // of a planned move
+	hail                 // first frame of a new active gateway into the overlay
 )
 
 // frame is an Ethernet frame. It is never changed, and passed on by reference.

@@ -52,6 +52,8 @@ type Rules struct {
 	LateOrder      bool // frames of any tenure before may be late, of anybody
 	LateAlone      bool // floods may be late, too
 	OnePromise     bool // what a voter has promised to somebody else keeps it from nothing
+	HailOrder      bool // a peer follows the first frame of a gateway, whatever it knows of later ones
+	HailGate       bool // a gateway sends its first frame when it has the lease, whatever keeps its gate shut
 }
 
 // world is one simulation.
@@ -100,6 +102,7 @@ type segment struct {
 	passed   drawbridge.Epoch // highest tenure under which a frame passed a gate
 	passedBy *node
 	newest   drawbridge.Epoch // highest tenure that ever began
+	opened   drawbridge.Epoch // highest under which a gate was ever open
 }
 
 // lan is what is behind a guest port.

@@ -49,7 +49,7 @@ func openKeepalived(title, advert string) func(context.Context, options) (conten
 		}
 		k := &keepalived{title: title}
 		err := k.build(advert)
-		if err == nil && !until(ctx, routerLimit, func() bool { return k.master() >= 0 }) {
+		if err == nil && !until(ctx, routerLimit, 20*time.Millisecond, func() bool { return k.master() >= 0 }) {
 			err = fmt.Errorf("%s: no router takes the address", title)
 		}
 		if err != nil {
@@ -132,7 +132,7 @@ func (k *keepalived) asks() []ask {
 // powerLost takes the master's link down and kills its daemons, as for Drawbridge.
 func (k *keepalived) powerLost(ctx context.Context) ([]trial, error) {
 	m := -1
-	if !until(ctx, routerLimit, func() bool { m = k.master(); return m >= 0 }) {
+	if !until(ctx, routerLimit, 20*time.Millisecond, func() bool { m = k.master(); return m >= 0 }) {
 		return nil, fmt.Errorf("not exactly one router has the address within %v", routerLimit)
 	}
 	<-time.After(time.Second) // let the other hear some advertisements

@@ -27,6 +27,7 @@ const readyLimit = 30 * time.Second
 type ours struct {
 	*lab.Lab
 	status lab.Status
+	apis   map[string]*client.Client // by node, kept: a connection for each question is work that would be measured, too
 }
 
 func openLab(ctx context.Context, o options) (contender, error) {
@@ -37,18 +38,23 @@ func openLab(ctx context.Context, o options) (contender, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ours{l, l.Status()}, nil
+	d := &ours{l, l.Status(), map[string]*client.Client{}}
+	for _, n := range d.status.Nodes {
+		d.apis[n.Name] = client.New(n.API)
+	}
+	return d, nil
 }
 
 func (d *ours) close() error { return lab.Down(*name) }
 
 func (d *ours) events() []event {
 	return []event{
-		{"drawbridge", "switchover", d.trial(d.switchover, func(context.Context, string) error { return nil })},
+		{"drawbridge", "nothing", d.trial(nothing, nothing)}, // what the machine itself makes of a stream
+		{"drawbridge", "switchover", d.trial(d.switchover, nothing)},
 		{"drawbridge", "daemon stopped", d.trial(
 			func(_ context.Context, n string) error { return lab.Stop(*name, n) },
 			func(ctx context.Context, n string) error { return lab.Start(ctx, *name, n) })},
-		{"drawbridge", "passive restarted", d.trial(d.restartPassive, func(context.Context, string) error { return nil })},
+		{"drawbridge", "passive restarted", d.trial(d.restartPassive, nothing)},
 		{"drawbridge", "power lost", d.trial(d.powerOff, d.powerOn)},
 		{"drawbridge", "daemon killed", d.trial(
 			func(_ context.Context, n string) error { return lab.Kill(*name, n) },
@@ -61,6 +67,8 @@ func (d *ours) events() []event {
 			func(context.Context, string) error { return lab.Heal(*name, "", "") })},
 	}
 }
+
+func nothing(context.Context, string) error { return nil }
 
 // trial watches while the active gateway suffers something, and waits until both are well again.
 func (d *ours) trial(suffer, mend func(ctx context.Context, node string) error) func(context.Context) ([]trial, error) {
@@ -97,7 +105,7 @@ func (d *ours) node(name string) lab.NodeStatus {
 
 // well waits until the active gateway, which it answers, could hand over to the other, and everybody sees it so.
 func (d *ours) well(ctx context.Context) (active string, err error) {
-	if !until(ctx, readyLimit, func() bool { active, err = d.wellAndActive(ctx); return err == nil }) {
+	if !until(ctx, readyLimit, 100*time.Millisecond, func() bool { active, err = d.wellAndActive(ctx); return err == nil }) {
 		return "", fmt.Errorf("the gateways are not both well within %v: %w", readyLimit, err)
 	}
 	return active, nil
@@ -106,7 +114,7 @@ func (d *ours) well(ctx context.Context) (active string, err error) {
 // wellAndActive is the active gateway when the other could take over, as every gateway and a plain peer see it.
 func (d *ours) wellAndActive(ctx context.Context) (active string, err error) {
 	for _, node := range []string{"a", "b", "w"} {
-		segments, err := client.New(d.node(node).API).Segments(ctx)
+		segments, err := d.apis[node].Segments(ctx)
 		switch {
 		case err != nil:
 			return "", fmt.Errorf("%s: %w", node, err)
@@ -125,7 +133,7 @@ func (d *ours) wellAndActive(ctx context.Context) (active string, err error) {
 		}
 		active = *segments[0].Active
 	}
-	o, err := client.New(d.node(active).API).Switchover(ctx, "office", web.SwitchoverRequest{DryRun: true})
+	o, err := d.apis[active].Switchover(ctx, "office", web.SwitchoverRequest{DryRun: true})
 	if err == nil && o.State != web.OperationDone {
 		err = errors.New(o.Outcome)
 	}
@@ -167,12 +175,12 @@ func (d *ours) links(node string, move func(*netlab.Namespace, string) error) er
 
 // switchover asks the active gateway to hand over, and waits until that is done.
 func (d *ours) switchover(ctx context.Context, active string) error {
-	c := client.New(d.node(active).API)
+	c := d.apis[active]
 	o, err := c.Switchover(ctx, "office", web.SwitchoverRequest{})
 	if err != nil {
 		return err
 	}
-	done := until(ctx, after/2, func() bool {
+	done := until(ctx, after/2, 20*time.Millisecond, func() bool {
 		o, err = c.Operation(ctx, o.ID)
 		return err != nil || o.State != "running"
 	})

@@ -32,6 +32,7 @@ type ask struct {
 type trial struct {
 	Outage  float64 `json:"outage_ms"` // the longest time between two requests in a row that were answered
 	Pause   float64 `json:"pause_ms"`  // the longest time between two answers: what is kept and then sent on is late, not lost
+	Wait    float64 `json:"wait_ms"`   // the longest round trip: how late a frame became that was kept, whatever the asker's own gaps were
 	Lost    int     `json:"lost"`
 	Doubled int     `json:"doubled"`
 	Late    int     `json:"late"`     // answered behind a later one
@@ -83,16 +84,16 @@ func (a ask) stream(ctx context.Context) (trial, error) {
 	defer func() { _ = ns.Close() }()
 	s, err := ns.Stream(ctx, a.to, pace)
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	return trial{Outage: ms(s.Outage), Pause: ms(s.Pause), Lost: s.Sent - s.Answered, Doubled: s.Doubled, Late: s.Late}, err
+	return trial{Outage: ms(s.Outage), Pause: ms(s.Pause), Wait: ms(s.Worst), Lost: s.Sent - s.Answered, Doubled: s.Doubled, Late: s.Late}, err
 }
 
-// until asks ok every 20 ms, for at most limit.
-func until(ctx context.Context, limit time.Duration, ok func() bool) bool {
+// until asks ok again and again, for at most limit.
+func until(ctx context.Context, limit, every time.Duration, ok func() bool) bool {
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline) && ctx.Err() == nil; {
 		if ok() {
 			return true
 		}
-		<-time.After(20 * time.Millisecond)
+		<-time.After(every)
 	}
 	return false
 }
