@@ -63,7 +63,13 @@ func (v *vm) shows(words ...string) {
 	})
 }
 
-const untilGood = "until drawbridge update status | grep -q 'running.*good'; do sleep 1; done"
+// untilUp, untilGood and untilReady wait in the guest. A start of the program costs an emulator seconds of the processor time
+// that the daemon needs to come up: systemd is asked first, which is cheap, and the program every five seconds.
+const (
+	untilUp    = "until systemctl is-active -q drawbridge; do sleep 1; done"
+	untilGood  = untilUp + "; until drawbridge update status | grep -q 'running.*good'; do sleep 5; done"
+	untilReady = untilUp + "; until drawbridge status | grep -q 'ready *yes'; do sleep 5; done"
+)
 
 // TestNeverHealthy is a release that starts, and whose daemon never runs: two trials, then what ran before, and why.
 func TestNeverHealthy(t *testing.T) {
@@ -121,7 +127,7 @@ func TestBadSetup(t *testing.T) {
 		v.expect("find /etc/drawbridge /var/lib/drawbridge -type f -name '[a-z]*' | grep -v /lock | wc -l", "^0\n")
 	}
 	v.expect("echo 'console = \"0.0.0.0:8630\"' >drawbridge.toml; chown -R drawbridge: .; systemctl restart drawbridge-provision", "END=0")
-	v.expect("until systemctl is-active drawbridge; do sleep 1; done; drawbridge status", "a .* in network home")
+	v.expect(untilUp+"; drawbridge status", "a .* in network home")
 	v.shows("peer         a (", "in network home", "fingerprint")
 }
 
@@ -134,7 +140,7 @@ func TestState(t *testing.T) {
 	v.expect(untilGood, "END=0")
 	id := v.expect("cat /etc/machine-id", "^[0-9a-f]{32}")
 	v.expect("dd if=/dev/zero of=/var/full bs=1M 2>/dev/null; df /var | tail -1", " 100% ")
-	v.expect("systemctl restart drawbridge && until drawbridge status | grep -q 'ready *yes'; do sleep 1; done", "END=0")
+	v.expect("systemctl restart drawbridge && "+untilReady, "END=0")
 	v.shows("the state partition is nearly full")
 	v.expect("sync; du -sm /var/log | cut -f1", `^([0-9]|[1-4][0-9])\n`)
 	v.cut()
@@ -143,7 +149,7 @@ func TestState(t *testing.T) {
 	v = start(t, false, disk)
 	v.booted()
 	v.expect("cat /etc/machine-id", regexp.QuoteMeta(strings.TrimSpace(strings.Split(id, "\n")[0])))
-	v.expect("until drawbridge status | grep -q 'ready *yes'; do sleep 1; done; drawbridge status", "a .* in network home")
+	v.expect(untilReady+"; drawbridge status", "a .* in network home")
 	v.expect("rm /var/full; sync; drawbridge update status", "running, starts next, good")
 	v.cut()
 
@@ -160,7 +166,7 @@ func TestState(t *testing.T) {
 	v.booted()
 	v.expect(untilGood, "END=0")
 	v.expect("mount | grep ' /var '", "ext4")
-	v.expect("until drawbridge status | grep -q 'ready *yes'; do sleep 1; done; drawbridge status", "a .* in network home")
+	v.expect(untilReady+"; drawbridge status", "a .* in network home")
 	v.cut()
 }
 
@@ -231,7 +237,7 @@ func TestKeeping(t *testing.T) {
 	// Debian's cloud kernel has no driver of a watchdog in hardware; the one of the hw variant is in TestHardware.
 	v.expect("until [ -e /dev/watchdog0 ]; do sleep 1; done; cat /sys/class/watchdog/watchdog0/identity; systemctl show -P RuntimeWatchdogUSec", "Software Watchdog\n1min")
 	v.expect("systemctl show -P WatchdogUSec drawbridge", "^10s")
-	v.expect("for u in drawbridge drawbridge-healthy drawbridge-screen drawbridge-provision drawbridge-reboot drawbridge-reset drawbridge-softdog drawbridge-update; do systemd-analyze security --no-pager --threshold=20 $u.service >/dev/null || echo exposed $u; systemd-analyze verify $u.service || echo wrong $u; done", "^END=0")
+	v.expect("for u in drawbridge drawbridge-healthy drawbridge-screen drawbridge-provision drawbridge-setup drawbridge-reboot drawbridge-reset drawbridge-softdog drawbridge-update; do systemd-analyze security --no-pager --threshold=20 $u.service >/dev/null || echo exposed $u; systemd-analyze verify $u.service || echo wrong $u; done", "^END=0")
 	v.expect("id -u drawbridge", "^800\n")
 	// A daemon that hangs is replaced.
 	v.expect("was=$(systemctl show -P MainPID drawbridge); kill -STOP $was; until [ \"$(systemctl show -P MainPID drawbridge)\" != $was ] && systemctl is-active -q drawbridge; do sleep 1; done; systemctl show -P NRestarts drawbridge", "^[1-9]")

@@ -16,6 +16,7 @@ func backupOf(t *testing.T, medium, name string) (id string) {
 	v := start(t, false, newDisk(t), stick(t), medium)
 	v.booted()
 	v.expect(untilGood, "END=0")
+	v.expect("echo 'format = 1' >/run/c.toml; until drawbridge config apply /run/c.toml -m first; do sleep 1; done", "END=0")
 	v.expect("mount /dev/vdc /mnt && DRAWBRIDGE_BACKUP_PASSPHRASE='"+backupSecret+"' drawbridge backup create /mnt/"+name+" && umount /mnt && sync", "Backup of peer a (.|\n)*END=0")
 	said := v.expect("sha256sum /var/lib/drawbridge/peer.crt", "^[0-9a-f]{64}")
 	v.cut()
@@ -41,7 +42,7 @@ func TestRestoreFromScreen(t *testing.T) {
 	v.shows("This machine is a now")
 	v.booted()
 	v.expect("sha256sum /var/lib/drawbridge/peer.crt", id)
-	v.expect("until drawbridge status | grep -q 'ready *yes'; do sleep 1; done; drawbridge status", "a .* in network home")
+	v.expect(untilReady+"; drawbridge status", "a .* in network home")
 	v.expect("ls -A /var/lib/drawbridge | grep -c '^[.]'", "^0\n")
 }
 
@@ -51,7 +52,7 @@ func TestRestoreByFile(t *testing.T) {
 	id := backupOf(t, m, "backup")
 	v := start(t, false, newDisk(t), m)
 	v.booted()
-	v.expect("until systemctl is-active drawbridge; do sleep 1; done; sha256sum /var/lib/drawbridge/peer.crt", id)
+	v.expect(untilUp+"; sha256sum /var/lib/drawbridge/peer.crt", id)
 	v.expect("ls /run/drawbridge-provision | wc -l", "^0\n")
-	v.expect("until drawbridge status; do sleep 1; done", "a .* in network home")
+	v.expect("until drawbridge status; do sleep 5; done", "a .* in network home")
 }

@@ -45,13 +45,14 @@ func TestMain(m *testing.M) {
 // vm is one start of a disk in QEMU. Its first serial port goes to a file, the second has a root shell, which only the
 // tests' own loader configuration asks for.
 type vm struct {
-	t       *testing.T
-	dir     string
-	cmd     *exec.Cmd
-	shell   net.Conn
-	heard   []byte
-	console string // host:port that is forwarded to the guest's
-	began   time.Time
+	t        *testing.T
+	dir      string
+	cmd      *exec.Cmd
+	shell    net.Conn
+	keyboard net.Conn // of the first serial port, from the first line that is typed
+	heard    []byte
+	console  string // host:port that is forwarded to the guest's
+	began    time.Time
 }
 
 // newDisk copies the image, grown as on a real disk, with a root shell on the second serial port.

@@ -31,6 +31,10 @@ func provision(d disk, p map[string]string) error {
 	if err := os.MkdirAll(handed, 0o755); err != nil {
 		return err
 	}
+	uid, gid := owner()
+	if err := os.Chown(handed, uid, gid); err != nil { // whoever has taken a secret from it removes that
+		return err
+	}
 	var errs []error
 	for _, word := range []string{"token", "network", "name"} {
 		if v := p["drawbridge."+word]; v != "" {
