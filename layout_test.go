@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -57,23 +58,25 @@ var mayImport = map[string][]string{
 	"appliance/config":          {""},
 	"appliance/engine":          {"", "forwarder/kernel", "forwarder/wireguard"},
 	"appliance/hostnet":         {""},
-	"appliance/notify":          {},
+	"appliance/notify":          {""},
 	"appliance/diag":            {},
 	"appliance/doctor":          {"", "appliance/config", "appliance/hostnet", "failover", "failover/gate", "forwarder/kernel", "forwarder/wireguard"},
 	"appliance/netconfig":       {""},
 	"appliance/slot":            {""},
-	"appliance/disks":           {"appliance/slot"},
+	"appliance/disks":           {"", "appliance/slot"},
 	"appliance/fat":             {},
 	"appliance/installer":       {"", "appliance/disks", "appliance/fat", "appliance/slot"},
 	"appliance/errand":          {},
 	"appliance/screen":          {"appliance/disks", "appliance/installer"},
-	"appliance/rollout":         {},
+	"appliance/rollout":         {""},
 	"appliance/microscope":      {"web"},
+	"appliance/lastword":        {""},
+	"appliance/keep":            {"", "failover", "failover/announce", "failover/gate", "failover/handover", "forwarder"},
 	"appliance/backup":          {},
 	"appliance/lab":             {"", "appliance/hostnet", "appliance/netconfig", "appliance/lab/probe", "failover", "forwarder/kernel", "test/netlab", "web", "web/client"},
 	"appliance/lab/probe":       {"", "test/netlab"},
 	"appliance":                 {"..."},
-	"cmd/drawbridge":            {"", "appliance", "appliance/...", "systemd", "web", "web/client", "mesh/secure", "failover/lease/agent", "failover/lease/warden"},
+	"cmd/drawbridge":            {"", "appliance", "appliance/...", "systemd", "web", "web/client", "web/access", "web/setuppage", "mesh/secure", "failover/lease/agent", "failover/lease/warden"},
 	"images/...":                {"", "appliance/slot", "appliance/lab/probe", "test/netlab"},
 	"test/netlab":               {""},
 	"test/...":                  {"..."},
@@ -208,6 +211,18 @@ func TestEveryPackageHasOneComment(t *testing.T) {
 	for pkg, with := range comments {
 		if len(with) != 1 {
 			t.Errorf("package %q has %d package comments (%v), want one", pkg, len(with), with)
+		}
+	}
+}
+
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range sources(t) {
+		if name := filepath.Base(f.pkg); f.pkg != "" && !strings.Contains(string(page), "`"+name+"`") && !strings.Contains(string(page), "`"+f.pkg+"`") {
+			t.Errorf("docs/architecture.md does not say what %s owns", f.pkg)
 		}
 	}
 }

@@ -322,17 +322,7 @@ func (n *Node) decideAddress(ctx context.Context, from drawbridge.PeerID, q addr
 
 // askAddresses asks one peer.
 func (n *Node) askAddresses(ctx context.Context, id drawbridge.PeerID, q addressQuestion) (r addressReply, err error) {
-	c, err := n.router.Open(id, ipamService)
-	if err != nil {
-		return r, err
-	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
-	_ = c.SetDeadline(time.Now().Add(askOne))
-	if err := json.NewEncoder(c).Encode(q); err != nil {
-		return r, err
-	}
-	if err = json.NewDecoder(io.LimitReader(c, maxAddresses)).Decode(&r); err == nil && r.Error != "" {
+	if err = n.inquire(ctx, id, ipamService, q, &r, maxAddresses); err == nil && r.Error != "" {
 		err = repliedError{r.Error, configKinds[r.Kind]}
 	}
 	return r, err

@@ -25,9 +25,13 @@ func addressError(err error) error {
 		ipam.ErrTaken: web.ErrConflict, ipam.ErrKept: web.ErrConflict, ipam.ErrOutside: web.ErrNotFound, ipam.ErrUnknown: web.ErrNotFound, ipam.ErrSubnet: web.ErrInvalid,
 		ipam.ErrExhausted: web.ErrUnavailable, ipam.ErrUnable: web.ErrUnavailable, addresskeeper.ErrEnded: web.ErrUnavailable,
 	} {
-		if errors.Is(err, from) {
-			return repliedError{err.Error(), to}
+		if !errors.Is(err, from) {
+			continue
 		}
+		if errors.Is(to, web.ErrNotFound) {
+			err = fmt.Errorf("%w; drawbridge ipam show has the subnets, drawbridge ipam list what is given", err)
+		}
+		return repliedError{err.Error(), to}
 	}
 	return err
 }
@@ -229,24 +233,24 @@ func (n *Node) allocateProbed(ctx context.Context, r ipam.Request) (a ipam.Answe
 // at once, and the voters divide a new subnet a second later: it is waited for.
 func (n *Node) subnetFor(ctx context.Context, named string) (netip.Prefix, error) {
 	p, err := n.subnetMeant(named)
-	for end := time.Now().Add(patience); err == nil; {
-		known := false
-		if err = n.addresses.Do(ctx, func(peer *ipam.Peer, _ ipam.Instant) { known = slices.Contains(peer.Subnets(), p) }); err != nil {
-			return p, addressError(err)
-		}
-		if known || !slices.Contains(configured(n.network.inForce()), p) {
+	if err != nil {
+		return p, err
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for {
+		known, changed := n.addresses.Subnets()
+		if slices.Contains(known, p) || !slices.Contains(configured(n.network.inForce()), p) {
 			return p, nil // of one that is in neither it is said what is wrong with it
-		}
-		if time.Now().After(end) {
-			return p, fmt.Errorf("%w: subnet %s is in the configuration, but the voters have divided nothing of it: see drawbridge voters", web.ErrUnavailable, p)
 		}
 		select {
 		case <-ctx.Done():
 			return p, ctx.Err()
-		case <-time.After(seedEvery / 4):
+		case <-late.C:
+			return p, fmt.Errorf("%w: subnet %s is in the configuration, but the voters have divided nothing of it: see drawbridge voters", web.ErrUnavailable, p)
+		case <-changed:
 		}
 	}
-	return p, err
 }
 
 func (n *Node) subnetMeant(named string) (p netip.Prefix, err error) {

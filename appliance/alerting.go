@@ -118,7 +118,7 @@ func (a *alerting) pass(log *systemd.Journal, last uint64) uint64 {
 	if missed := news[0].ID - last - 1; last > 0 && missed > 0 {
 		events = append(events, notify.Event{
 			ID: news[0].ID - 1, Time: news[0].Time, Level: notify.Error, Kind: notify.KindMissed,
-			Text: fmt.Sprintf("%d events were not queued: more happened than the disk could take", missed),
+			Text: drawbridge.Counted(missed, "event was", "events were") + " not queued: more happened than the disk could take",
 		})
 	}
 	for i := range news {

@@ -74,7 +74,7 @@ func (n *Node) TestSink(ctx context.Context, name, by string) (web.SinkTest, err
 	began := time.Now()
 	err := n.alerting.desk.Test(ctx, name, notify.NewTest(n.signed(by), began))
 	if errors.Is(err, notify.ErrNoSink) {
-		return web.SinkTest{}, fmt.Errorf("sink %s %w: drawbridge alerts sinks lists them", name, web.ErrNotFound)
+		return web.SinkTest{}, web.Missing(web.KindSink, name)
 	}
 	t := web.SinkTest{Sink: name, OK: err == nil, Took: web.MillisecondsOf(time.Since(began))}
 	if err != nil {
@@ -94,7 +94,7 @@ func (n *Node) Acknowledge(_ context.Context, id string, on bool, r web.Acknowle
 	lasts := a.board.Acknowledge(id, k)
 	a.mu.Unlock()
 	if !lasts {
-		return web.Alert{}, fmt.Errorf("alert %s %w: it may have ended", id, web.ErrNotFound)
+		return web.Alert{}, fmt.Errorf("%w; it may have ended", web.Missing(web.KindAlert, id))
 	}
 	a.keep()
 	n.changed.tell()
@@ -103,5 +103,5 @@ func (n *Node) Acknowledge(_ context.Context, id string, on bool, r web.Acknowle
 			return v, nil
 		}
 	}
-	return web.Alert{}, fmt.Errorf("alert %s %w: it ended just now", id, web.ErrNotFound)
+	return web.Alert{}, fmt.Errorf("%w; it ended just now", web.Missing(web.KindAlert, id))
 }

@@ -24,7 +24,7 @@ func (n *Node) openALONE() *runner.Runner {
 		Peer: n.creds.ID(), Network: n.creds.Network.ID,
 		Boot: boot, Timers: alone.Default, Log: n.log,
 		Now:   func() time.Duration { return time.Duration(gate.Now()) },
-		Hooks: runner.Hooks{Fence: n.fenced, Shut: n.vetoed, Clear: n.cleared, Alarm: n.alarmed, Stand: n.stands, Stood: n.stood, Changed: n.topologyChanged, Heard: n.heardOtherwise, Stray: n.tellStray},
+		Hooks: runner.Hooks{Fence: n.fenced, Shut: n.vetoed, Clear: n.cleared, Alarm: n.alarmed, Stand: n.stands, Stood: n.stood, Changed: n.topologyChanged, Heard: n.heardOtherwise, Listen: n.listens, Stray: n.tellStray},
 	})
 }
 
@@ -99,11 +99,11 @@ func (p *port) allowed(epoch drawbridge.Epoch) bool {
 	return r.IsClear(p.aloneID(), epoch)
 }
 
-// released tells ALONE that this peer holds the segment no longer.
-func (p *port) released() {
+// released tells ALONE that a tenure of this peer is over. It may be told late, when another has begun, which goes on.
+func (p *port) released(epoch drawbridge.Epoch) {
 	if p.segment != nil {
-		p.toldEpoch.Store(0)
-		p.node.alone.Lease(p.aloneID(), 0)
+		p.toldEpoch.CompareAndSwap(uint64(epoch), 0)
+		p.node.alone.Over(p.aloneID(), epoch)
 	}
 }
 
@@ -156,6 +156,9 @@ func (n *Node) vetoed(id alone.PortID, reason alone.Reason) {
 	}
 	n.log.Warn("ALONE shut the gate", "port", p.name(), "reason", reason)
 }
+
+// listens hears that a port may not be opened for a while, or may from now on: whether this gateway asks for leases depends on it.
+func (n *Node) listens(alone.PortID) { n.changed.tell() }
 
 // cleared hears that a guest port may carry frames.
 func (n *Node) cleared(id alone.PortID) {

@@ -206,7 +206,7 @@ func (n *Node) gatewayPort(segment string) (*port, error) {
 	if slices.ContainsFunc(n.segmentViews(), func(v segmentView) bool { return v.name == segment }) {
 		return nil, fmt.Errorf("%w: this peer has no port on segment %s; ask one of its gateways", web.ErrConflict, segment)
 	}
-	return nil, fmt.Errorf("segment %s %w", segment, web.ErrNotFound)
+	return nil, web.Missing(web.KindSegment, segment)
 }
 
 // SegmentMode implements web.Node.

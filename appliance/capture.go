@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/drawbridge-net/drawbridge/forwarder"
@@ -58,13 +57,11 @@ func (n *Node) record(ctx context.Context, p *port, a *forwarder.Attached, r web
 	defer a.Capture(tap, r.Where == web.BeforeGate)()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if slices.Contains(n.inKernel(), p.vni()) && p.noKernel() == "" {
-		unwatch, err := p.watchKernel(tap, r.Where == web.BeforeGate)
-		if err != nil {
-			return err
-		}
-		defer unwatch()
+	unwatch, err := p.watchIfKernel(tap, r.Where == web.BeforeGate)
+	if err != nil {
+		return err
 	}
+	defer unwatch()
 	go n.noteEvents(ctx, p, tap)
 	go func() { // the port that is recorded may be opened anew without us
 		select {
@@ -73,7 +70,7 @@ func (n *Node) record(ctx context.Context, p *port, a *forwarder.Attached, r web
 			cancel()
 		}
 	}()
-	err := c.Run(ctx, w)
+	err = c.Run(ctx, w)
 	if counts := c.Counts(); counts.Lost > 0 {
 		n.log.Warn("a capture could not keep up", "port", p.name(), "lost", counts.Lost, "frames", counts.Frames)
 	}
@@ -118,5 +115,5 @@ func (n *Node) portNamed(name string) (*port, error) {
 		}
 		names = append(names, p.name())
 	}
-	return nil, fmt.Errorf("port %q %w; there are %s", name, web.ErrNotFound, strings.Join(names, ", "))
+	return nil, fmt.Errorf("port %q %w; drawbridge ports shows what there is: %s", name, web.ErrNotFound, strings.Join(names, ", "))
 }

@@ -71,8 +71,8 @@ func (n *Node) whyOpen(p *port, epoch drawbridge.Epoch, at time.Time) string {
 // whyNoMajority names the voters that do not answer, and what is known of the way to them.
 func (n *Node) whyNoMajority() string {
 	var silent []string
-	names := n.names()
-	for _, v := range n.voter.agent.Status().Voters {
+	names, voters := n.names(), n.voter.agent.Status().Voters
+	for _, v := range voters {
 		if v.Peer == n.creds.ID() || v.Age >= 0 && v.Age < n.term()/2 { // a lease ends a little before its term is over
 			continue
 		}
@@ -90,7 +90,18 @@ func (n *Node) whyNoMajority() string {
 	if len(silent) == 0 {
 		return "answers came too late: a busy host or line"
 	}
-	return strings.Join(silent, ", ")
+	text := strings.Join(silent, ", ")
+	if fellSilentTogether(voters, n.creds.ID()) {
+		text += ": all since the same moment, as when this host stands still or its own line is cut"
+	}
+	return text
+}
+
+// fellSilentTogether reports whether all other voters, of whom there are some, answered one and the same round last. Each of
+// them may be well then: what they have in common is this host.
+func fellSilentTogether(voters []lease.VoterStatus, self drawbridge.PeerID) bool {
+	others := slices.DeleteFunc(slices.Clone(voters), func(v lease.VoterStatus) bool { return v.Peer == self })
+	return len(others) > 1 && others[0].Age >= 0 && !slices.ContainsFunc(others, func(v lease.VoterStatus) bool { return v.Age != others[0].Age })
 }
 
 // whyAway says what is wrong with the way to a peer; nothing when it is reached.

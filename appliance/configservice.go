@@ -162,16 +162,21 @@ func (n *Node) votersNow() (voters []mesh.PeerStatus) {
 const askOne = 4 * time.Second
 
 func (n *Node) askVoter(ctx context.Context, id drawbridge.PeerID, q configQuestion) (r configReply, err error) {
-	c, err := n.router.Open(id, configService)
+	err = n.inquire(ctx, id, configService, q, &r, maxReply)
+	return r, err
+}
+
+// inquire puts a question to a service of another peer, and reads an answer of at most so many bytes.
+func (n *Node) inquire(ctx context.Context, id drawbridge.PeerID, service string, question, answer any, most int64) error {
+	c, err := n.router.Open(id, service)
 	if err != nil {
-		return r, err
+		return err
 	}
 	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(askOne)) // before ctx may set one that has passed
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
-	_ = c.SetDeadline(time.Now().Add(askOne))
-	if err := json.NewEncoder(c).Encode(q); err != nil {
-		return r, err
+	if err := json.NewEncoder(c).Encode(question); err != nil {
+		return err
 	}
-	err = json.NewDecoder(io.LimitReader(c, maxReply)).Decode(&r)
-	return r, err
+	return json.NewDecoder(io.LimitReader(c, most)).Decode(answer)
 }

@@ -218,7 +218,7 @@ func (n *Node) overlayMTU(vni drawbridge.VNI) int {
 // configured has what goes by the configuration follow it, and tells the journal which version is in force here, or why not.
 func (n *Node) configured() {
 	if n.voter != nil {
-		n.steerRegents() // whoever was told that the policy is in force may lose the majority at once
+		n.awaitSteering() // whoever was told that the policy is in force may lose the majority at once
 	}
 	known, applied, problem := n.network.standing()
 	e := web.Event{Level: web.LevelInfo, Kind: "config_applied", Text: fmt.Sprintf("version %d of the network configuration is in force here", known)}

@@ -98,9 +98,13 @@ func decision(err error) error {
 		raftgroup.ErrConflict: web.ErrConflict, raftgroup.ErrUnknown: web.ErrNotFound, raftgroup.ErrCommand: web.ErrInvalid,
 		raftgroup.ErrNoLeader: web.ErrUnavailable, raftgroup.ErrClosed: web.ErrUnavailable,
 	} {
-		if errors.Is(err, from) {
-			return repliedError{err.Error(), to}
+		if !errors.Is(err, from) {
+			continue
 		}
+		if errors.Is(to, web.ErrNotFound) {
+			err = fmt.Errorf("%w; drawbridge config log lists the versions", err)
+		}
+		return repliedError{err.Error(), to}
 	}
 	return err
 }

@@ -2,10 +2,13 @@ package appliance
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
+	"github.com/drawbridge-net/drawbridge/ipam"
+	addresskeeper "github.com/drawbridge-net/drawbridge/ipam/keeper"
 )
 
 // addressedDocument is a configuration with subnets on one of two overlays.
@@ -32,18 +35,33 @@ func TestGuestsOfAnOverlayWithASubnetAreServed(t *testing.T) {
 // TestThePeersAddressIsNeverGiven, nor the one that it would be with another router.
 func TestThePeersAddressIsNeverGiven(t *testing.T) {
 	d := addressedDocument(t, "cidr='10.43.0.0/24'\nrouter='10.43.0.1'\nreserved=['10.43.0.2-10.43.0.9']\n")
-	s, err := subnetOf(d.Subnets[0])
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, text := range []string{"10.43.0.1", "10.43.0.5", "10.43.0.253", "10.43.0.254"} {
-		a, kept := netip.MustParseAddr(text), false
-		for _, r := range s.Reserved {
-			kept = kept || r.First.Compare(a) <= 0 && a.Compare(r.Last) <= 0
-		}
-		if !kept {
+		if !keptBack(addressSpace(d)[0], text) {
 			t.Errorf("%s may be given", text)
 		}
+	}
+}
+
+func keptBack(s ipam.Subnet, text string) bool {
+	a := netip.MustParseAddr(text)
+	return slices.ContainsFunc(s.Reserved, func(r ipam.Range) bool { return r.First.Compare(a) <= 0 && a.Compare(r.Last) <= 0 })
+}
+
+// TestOverlaysWithOneSubnetAreOneSpace: what both keep back is kept back, and once that is decided nothing is decided again.
+func TestOverlaysWithOneSubnetAreOneSpace(t *testing.T) {
+	const second = "[[subnet]]\noverlay='other'\ncidr='10.43.0.0/24'\nrouter='10.43.0.9'\n"
+	all := addressSpace(addressedDocument(t, "cidr='10.43.0.0/24'\nrouter='10.43.0.1'\n"+second))
+	if len(all) != 1 || !keptBack(all[0], "10.43.0.1") || !keptBack(all[0], "10.43.0.9") {
+		t.Errorf("the space of both: %+v", all)
+	}
+	anybody := func(drawbridge.PeerID) bool { return true }
+	w := addresskeeper.World{Subnets: all, Removed: func(drawbridge.PeerID) bool { return false }, Reachable: anybody, Current: true}
+	d, _, err := addresskeeper.Admit(ipam.Decided{}, ipam.Holder{Peer: 1, Life: 1}, "a", w)
+	if err == nil {
+		d, _, err = addresskeeper.Next(d, w)
+	}
+	if _, again, err2 := addresskeeper.Next(d, w); err != nil || err2 != nil || again {
+		t.Errorf("decided once more: %v; %v, %v", again, err, err2)
 	}
 }
 

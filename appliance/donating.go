@@ -65,7 +65,7 @@ func (n *Node) donation(ctx context.Context, q web.AddressDonation) (d ipam.Dona
 		}
 	})
 	if err == nil && !d.Subnet.IsValid() {
-		return d, fmt.Errorf("%v is in no subnet of the network: %w", d.Part, web.ErrNotFound)
+		return d, fmt.Errorf("%v is in no subnet of the network: %w; drawbridge ipam show has them", d.Part, web.ErrNotFound)
 	}
 	return d, addressError(err)
 }

@@ -96,10 +96,10 @@ wait:
 		slices.SortFunc(v.Flushed, func(a, b web.FlushedAt) int { return cmp.Compare(a.Peer, b.Peer) })
 	})
 	if silent > 0 {
-		op.end(web.OperationFailed, fmt.Sprintf("%d entries forgotten; %d of %d peers did not answer", total, silent, len(others)))
+		op.end(web.OperationFailed, fmt.Sprintf("%s forgotten; %d of %s did not answer", drawbridge.Counted(total, "entry", "entries"), silent, drawbridge.Counted(len(others), "other peer")))
 		return
 	}
-	op.end(web.OperationDone, fmt.Sprintf("%d entries forgotten on %d peers", total, len(others)+1))
+	op.end(web.OperationDone, fmt.Sprintf("%s forgotten on %s", drawbridge.Counted(total, "entry", "entries"), drawbridge.Counted(len(others)+1, "peer")))
 }
 
 func (w *flushWaits) wait(id string, peers int) <-chan heardFlush {

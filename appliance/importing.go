@@ -194,7 +194,7 @@ func (n *Node) unclaimAll(ctx context.Context, given map[drawbridge.PeerID][]add
 		all = slices.DeleteFunc(all, func(c addressClaim) bool { return c.longer })
 		for part := range slices.Chunk(all, claimsAtOnce) {
 			if _, err := n.askPeer(ctx, id, addressQuestion{Op: opUnclaim, Claims: part}); err != nil {
-				left = append(left, fmt.Sprintf("%s (%d addresses): %v", n.nameOfPeer(id), len(part), err))
+				left = append(left, fmt.Sprintf("%s (%s): %v", n.nameOfPeer(id), drawbridge.Counted(len(part), "address", "addresses"), err))
 			}
 		}
 	}

@@ -27,7 +27,7 @@ func (n *Node) Inheritance(ctx context.Context, peer string) (web.Inheritance, e
 func (n *Node) inheritance(ctx context.Context, d ipam.Decided, peer string) (out web.Inheritance, err error) {
 	m, ok := memberNamed(d, peer)
 	if !ok {
-		return out, fmt.Errorf("peer %s takes no part in giving addresses: %w", peer, web.ErrNotFound)
+		return out, web.Missing(web.KindGiver, peer)
 	}
 	next, _, err := addresskeeper.Remove(d, m.Peer, n.addressWorld())
 	if err != nil {
@@ -79,7 +79,7 @@ func (n *Node) forgetAddresses(ctx context.Context, from drawbridge.PeerID, peer
 	d, err := n.changeAddresses(ctx, func(d ipam.Decided) (ipam.Decided, bool, error) {
 		m, ok := memberNamed(d, peer)
 		if !ok {
-			return d, false, fmt.Errorf("peer %s takes no part in giving addresses: %w", peer, web.ErrNotFound)
+			return d, false, web.Missing(web.KindGiver, peer)
 		}
 		return addresskeeper.Remove(d, m.Peer, n.addressWorld())
 	})

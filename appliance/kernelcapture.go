@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -11,6 +12,14 @@ import (
 	"github.com/drawbridge-net/drawbridge/forwarder/afpacket"
 	"github.com/drawbridge-net/drawbridge/forwarder/kernel"
 )
+
+// watchIfKernel is watchKernel for a port that the kernel may carry.
+func (p *port) watchIfKernel(tap forwarder.Tap, beforeGate bool) (unwatch func(), err error) {
+	if !slices.Contains(p.node.inKernel(), p.vni()) || p.noKernel() != "" {
+		return func() {}, nil
+	}
+	return p.watchKernel(tap, beforeGate)
+}
 
 // watchKernel shows a tap what the kernel engine carries at the port, while that carries it, until unwatch is called: the switch
 // never sees it. Two sockets beside the switch's own read every frame meanwhile, so a recording costs what the engine

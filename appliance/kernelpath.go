@@ -169,6 +169,23 @@ func (p *kernelPath) carry(k *kernel.Engine) {
 	p.mu.Unlock()
 }
 
+// guestEntry is how a frame is flooded as a guest's here while the kernel carries the overlay; nil: user space does. It is an error when no
+// guest port is there that it could come from.
+func (p *kernelPath) guestEntry() (enter func(drawbridge.Frame) error, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kernel == nil {
+		return nil, nil
+	}
+	k := p.kernel
+	for q, i := range p.ports {
+		if q.segment == nil {
+			return func(f drawbridge.Frame) error { return k.Enter(i.port.Ifindex, f) }, nil
+		}
+	}
+	return nil, fmt.Errorf("the kernel carries overlay %d, and no guest port is here that a frame could come from", p.vni)
+}
+
 // close has the kernel end. What it cannot tell of the last second's frames is not counted.
 func (p *kernelPath) close() {
 	for _, q := range p.node.ports {

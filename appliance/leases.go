@@ -338,7 +338,7 @@ func (n *Node) tellTenure(c warden.Change) {
 		switch {
 		case p.segment == nil || drawbridge.SegmentIDOf(p.segment.Name) != c.Segment:
 		case c.Unused:
-			p.released()
+			p.released(c.Epoch)
 		case c.Held:
 			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
 			p.hail()

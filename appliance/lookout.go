@@ -133,7 +133,7 @@ type lookouts struct {
 	all  map[drawbridge.VNI]*lookout
 }
 
-// follow opens and closes lookouts as a configuration says. They end with ctx.
+// follow opens and closes lookouts as a configuration says, and is called by one goroutine. They end with ctx.
 func (m *lookouts) follow(ctx context.Context, d *netconfig.Document) {
 	want := map[drawbridge.VNI][]netip.Prefix{}
 	for _, s := range d.Subnets {
@@ -143,23 +143,28 @@ func (m *lookouts) follow(ctx context.Context, d *netconfig.Document) {
 			}
 		}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.all == nil {
-		m.all = map[drawbridge.VNI]*lookout{}
-	}
-	for vni, w := range m.all {
-		if !slices.Equal(want[vni], w.prefixes) {
-			_ = w.Close()
-			<-w.ended
-			delete(m.all, vni)
-		}
+	for _, w := range m.strike(want) {
+		_ = w.Close()
+		<-w.ended
 	}
 	for vni, prefixes := range want {
-		if m.all[vni] == nil {
-			m.open(ctx, vni, prefixes)
-		}
+		m.open(ctx, vni, prefixes)
 	}
+}
+
+// strike takes those off the list that are not wanted as they are, and leaves in want what is to be opened.
+func (m *lookouts) strike(want map[drawbridge.VNI][]netip.Prefix) (gone []*lookout) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for vni, w := range m.all {
+		if slices.Equal(want[vni], w.prefixes) {
+			delete(want, vni)
+			continue
+		}
+		gone = append(gone, w)
+		delete(m.all, vni)
+	}
+	return gone
 }
 
 // open makes a lookout and what runs on it.
@@ -170,7 +175,12 @@ func (m *lookouts) open(ctx context.Context, vni drawbridge.VNI, prefixes []neti
 		m.node.log.Error("addresses are given without asking on the wire who uses them", "err", err)
 		return
 	}
+	m.mu.Lock()
+	if m.all == nil {
+		m.all = map[drawbridge.VNI]*lookout{}
+	}
 	m.all[vni] = w
+	m.mu.Unlock()
 	var group sync.WaitGroup
 	group.Go(func() { _ = a.Run(ctx) })
 	group.Go(func() { m.watch(ctx, w) })
@@ -184,9 +194,7 @@ func (m *lookouts) open(ctx context.Context, vni drawbridge.VNI, prefixes []neti
 
 // wait returns when all lookouts have ended.
 func (m *lookouts) wait() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, w := range m.all {
+	for _, w := range m.strike(nil) {
 		<-w.ended
 	}
 }

@@ -49,7 +49,7 @@ func (n *Node) Maintain(ctx context.Context, peer string, r web.MaintenanceReque
 	}
 	switch {
 	case !known:
-		return web.Operation{}, fmt.Errorf("peer %s %w", peer, web.ErrNotFound)
+		return web.Operation{}, web.Missing(web.KindPeer, peer)
 	case at == 0:
 		return web.Operation{}, fmt.Errorf("%w: no voter is reached, and maintenance is theirs to decide", web.ErrUnavailable)
 	}

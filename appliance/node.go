@@ -4,7 +4,6 @@ package appliance
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,20 +16,18 @@ import (
 	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/appliance/errand"
 	"github.com/drawbridge-net/drawbridge/appliance/installer"
+	"github.com/drawbridge-net/drawbridge/appliance/lastword"
+	"github.com/drawbridge-net/drawbridge/appliance/microscope"
 	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/mesh/transit"
-	"github.com/drawbridge-net/drawbridge/systemd"
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
 // ageEvery is how often the MAC table is swept.
 const ageEvery = 10 * time.Second
-
-// leaveFor is how long saying goodbye may take.
-const leaveFor = 2 * time.Second
 
 // Node is one running peer.
 type Node struct {
@@ -55,7 +52,7 @@ type Node struct {
 	backing   sync.Mutex // held while a backup is made
 	rolling   rolling
 	loopsOn   loopsOn
-	toldLoops toldLoops
+	loopNews  *lastword.Channel[microscope.Told] // what others hear come round
 	ownAPI    ownAPI
 	updating  updating
 	browsers  net.Listener  // for the console, from systemd; nil: none
@@ -76,7 +73,7 @@ type Node struct {
 	engines    *engines
 
 	timersWatch timersWatch
-	steering    sync.Mutex // held while regents are told what they go by
+	steer       chan chan<- struct{} // regents are to be told what they go by; who sends is told when they were
 
 	// Set by Run before anything else runs; nil on a peer that does not vote.
 	voter *voter
@@ -95,7 +92,7 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 	n := &Node{
 		cfg: cfg, version: version, log: log, started: time.Now(), creds: creds,
 		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{}, announcing: make(chan announceOrder, 64),
-		wireNews: make(chan wireNews, 256),
+		wireNews: make(chan wireNews, 256), steer: make(chan chan<- struct{}),
 	}
 	n.updating.installer, n.updating.orders = installer.Client{Path: installer.Socket}, errand.Dir
 	n.reloading.running = cfg
@@ -189,187 +186,6 @@ type plane struct{ *transit.Plane }
 
 func (p plane) AddLink(cfg transit.LinkConfig) mesh.DataLink { return p.Plane.AddLink(cfg) }
 
-// Run is the life of the node, until ctx ends or a part fails that the others need. Its end is ordered:
-// segments are handed over, gates shut, then goodbye to the mesh, then everything else.
-func (n *Node) Run(ctx context.Context) error {
-	defer func() { _ = n.creds.Close() }()
-	socket, err := n.apiSocket()
-	if err != nil {
-		return err
-	}
-	if err := leftBundles(n.creds.Dir()); err != nil {
-		n.log.Warn("a bundle of an earlier run was not removed", "err", err)
-	}
-	if err := n.loadRollout(); err != nil {
-		_ = socket.Close()
-		return fmt.Errorf("roll-out: %w", err)
-	}
-	if n.voter, err = n.openVoter(); err != nil {
-		_ = socket.Close()
-		return err
-	}
-	const others = 3 // heartbeats, frames of control links, hellos
-	spareProcessors(len(n.cfg.Listen) + len(n.ports) + others)
-	if err := takePriority(); err != nil {
-		n.log.Warn("running at normal priority: a busy host may make this peer look dead", "err", err)
-	}
-	if err := relaxTimers(); err != nil {
-		n.log.Warn("timers keep the kernel's slack: an idle peer takes a few per cent of a core more", "err", err)
-	}
-	door := n.openDoor()
-	defer door.close()
-	n.alerting.certificate = door.validUntil
-	n.inheritKernel()
-	run, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	n.life = run
-	var group sync.WaitGroup
-	failed := make(chan error, 8)
-	start := func(what string, part func(context.Context) error) {
-		group.Go(func() {
-			if err := part(run); err != nil && run.Err() == nil {
-				failed <- fmt.Errorf("%s: %w", what, err)
-			}
-		})
-	}
-	start("data plane", n.plane.Run)
-	start("mesh", n.router.Run)
-	start("API", func(ctx context.Context) error { return web.Serve(ctx, socket, door.handler(), n.log) })
-	start("access", door.access.Run)
-	start("users", door.users.Run)
-	if door.listener != nil {
-		start("console", door.serve)
-	}
-	start("ALONE", n.watchWires)
-	start("carriers", n.followCarriers)
-	if n.voter != nil {
-		start("voters", n.voter.run)
-		start("unconfirmed configurations", n.voter.group.RevertUnconfirmed)
-		start("lease agent", n.voter.agent.Run)
-		start("leases", n.followLeases)
-		start("quorum loss", n.followPolicies)
-		start("preemption", n.followPreemptions)
-		start("drills", n.followDrills)
-		start("comparing wires", n.compareWires)
-		start("address space", n.decideAddresses)
-		start("roll-out", n.roll)
-		start("word of the roll-out", n.tellRollouts)
-		start("choice of engines", n.decideEngines)
-	} else {
-		start("choice of engines", n.fetchEngines)
-	}
-	start("engines", n.followEngines)
-	start("network configuration", n.followConfig)
-	start("addresses", n.runAddresses)
-	start("subnets", n.followSubnets)
-	start("housekeeping", n.keepHouse)
-	start("loops", n.followLoops)
-	start("word of loops", n.tellLoops)
-	start("alerts", n.alerting.tellSinks)
-	start("alert conditions", n.alerting.watchState)
-	start("segments", n.followSegments)
-	start("readiness", n.tellTakeovers)
-	start("announcements", n.announceStations)
-	start("gates by hand", n.followHands)
-	for _, p := range n.ports {
-		start("port "+p.name(), p.run)
-	}
-	started := make(chan struct{})
-	start("status line", func(ctx context.Context) error { return n.tellStatus(ctx, started) })
-	start("node file", func(ctx context.Context) error { return n.followNodeFile(ctx, started) })
-	start("own API", n.askAPI)
-	start("watchdog", func(ctx context.Context) error {
-		return systemd.Watchdog(ctx, func() bool { return n.alive() && n.ownAPI.live(time.Now()) })
-	})
-
-	select {
-	case <-ctx.Done():
-	case err = <-failed:
-	case <-n.router.Ready():
-		err = n.serve(ctx, started, failed)
-	}
-	again := errors.Is(err, ErrRestart)
-	if again {
-		err = nil
-	}
-	if err == nil {
-		n.depart()
-	}
-	n.end(err)
-	stop()
-	group.Wait()
-	if again && ctx.Err() == nil {
-		return ErrRestart
-	}
-	return err
-}
-
-// serve is the time between the start and the end. It closes started when the service manager knows of the former.
-func (n *Node) serve(ctx context.Context, started chan<- struct{}, failed <-chan error) error {
-	n.log.Info("peer is running", "peer", n.creds.Name, "network", n.creds.Network.Name, "listen", n.cfg.Listen)
-	n.event(web.Event{Level: web.LevelInfo, Kind: "started", Text: fmt.Sprintf("peer %s of network %s started", n.creds.Name, n.creds.Network.Name)})
-	if err := systemd.Ready(fmt.Sprintf("peer %s of network %s", n.creds.Name, n.creds.Network.Name)); err != nil {
-		n.log.Warn("systemd was not told", "err", err)
-	}
-	close(started)
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-n.restart:
-		return ErrRestart
-	case err := <-failed:
-		return err
-	}
-}
-
-// end shuts the gates and says goodbye.
-func (n *Node) end(cause error) {
-	if n.voter != nil {
-		n.voter.agent.Resign()
-	}
-	for _, p := range n.ports {
-		p.shut(stoppingCause)
-	}
-	if err := systemd.Stopping(); err != nil {
-		n.log.Warn("systemd was not told", "err", err)
-	}
-	if cause != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), leaveFor)
-	defer cancel()
-	if err := n.router.Leave(ctx); err != nil {
-		n.log.Warn("left without goodbye", "err", err)
-	}
-}
-
-// consoleSocket is the name under which systemd hands the console's socket over.
-const consoleSocket = "console"
-
-// apiSocket is what systemd opened for us, or one of our own. The console's is kept for openDoor.
-func (n *Node) apiSocket() (net.Listener, error) {
-	given, err := systemd.Listeners()
-	if err != nil {
-		return nil, err
-	}
-	if l := given[consoleSocket]; l != nil {
-		n.browsers = l
-		delete(given, consoleSocket)
-	}
-	var api net.Listener
-	for name, l := range given {
-		if name == "api" || len(given) == 1 {
-			api = l
-			continue
-		}
-		_ = l.Close()
-	}
-	if api != nil {
-		return api, nil
-	}
-	return web.ListenUnix(n.cfg.Socket)
-}
-
 // keepHouse does what is due now and then, and passes on changes of the mesh to whoever watches the node.
 func (n *Node) keepHouse(ctx context.Context) error {
 	age := time.NewTicker(ageEvery)
@@ -387,6 +203,9 @@ func (n *Node) keepHouse(ctx context.Context) error {
 	}
 }
 
+// elapsed is the clock of this run: it begins at 0 and is never set.
+func (n *Node) elapsed() time.Duration { return time.Since(n.started) }
+
 func (n *Node) event(e web.Event) {
 	n.journal.Add(e)
 	n.changed.tell()
@@ -398,38 +217,4 @@ func (n *Node) meshEvent(kind string, peer drawbridge.PeerName, text string) {
 		text = fmt.Sprintf("%s: %s", peer, text)
 	}
 	n.event(web.Event{Level: levelOf(kind), Kind: kind, Peer: string(peer), Text: text})
-}
-
-const stoppingCause = "the daemon is stopping"
-
-// notifier is a channel that is closed at the next change, again and again.
-type notifier struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func (c *notifier) watch() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ch == nil {
-		c.ch = make(chan struct{})
-	}
-	return c.ch
-}
-
-func (c *notifier) tell() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ch != nil {
-		close(c.ch)
-		c.ch = nil
-	}
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

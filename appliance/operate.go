@@ -92,7 +92,7 @@ func (n *Node) RevokeToken(_ context.Context, id string) error {
 	}
 	err = n.tokens.Revoke(t)
 	if errors.Is(err, secure.ErrTokenGone) {
-		return fmt.Errorf("%w: %w", web.ErrNotFound, err)
+		return web.Missing(web.KindToken, id)
 	}
 	return err
 }

@@ -73,13 +73,14 @@ func (n *Node) handleMoves() {
 	n.router.Handle(probesService, n.serveProbes)
 	n.router.Handle(captureService, n.serveCapture)
 	n.loadDrills()
-	n.router.Register(readinessChannel, readinessNews{n})
+	n.readiness.news, n.rolling.news, n.loopNews = n.openReadinessNews(), n.openRolloutNews(), n.openLoopNews()
+	n.router.Register(readinessChannel, n.readiness.news)
 	n.router.Register(stationsChannel, stationNews{n})
 	n.router.Register(strayChannel, strayNews{n})
 	n.router.Register(comparisonChannel, wireReports{n})
 	n.router.Register(flushedChannel, flushAnswers{n})
-	n.router.Register(rolloutsChannel, rolloutNews{n})
-	n.router.Register(loopsChannel, loopNews{n})
+	n.router.Register(rolloutsChannel, n.rolling.news)
+	n.router.Register(loopsChannel, n.loopNews)
 }
 
 // serveOrder carries out what another peer asks for, and tells it how that stands.
@@ -283,13 +284,13 @@ func (n *Node) giverOf(segment, to string) (drawbridge.PeerID, error) {
 		case v.activeID == 0:
 			return 0, fmt.Errorf("%w: segment %s has no active gateway, so there is nothing to move", web.ErrConflict, segment)
 		case to != "" && !known:
-			return 0, fmt.Errorf("gateway %s of segment %s %w", to, segment, web.ErrNotFound)
+			return 0, fmt.Errorf("gateway %s of segment %s %w: drawbridge segments shows which it has", to, segment, web.ErrNotFound)
 		case to == string(v.active):
 			return 0, fmt.Errorf("%w: %s is the active gateway of segment %s already", web.ErrConflict, to, segment)
 		}
 		return v.activeID, nil
 	}
-	return 0, fmt.Errorf("segment %s %w", segment, web.ErrNotFound)
+	return 0, web.Missing(web.KindSegment, segment)
 }
 
 // switchover moves a segment of ours to another gateway.

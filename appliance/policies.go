@@ -54,7 +54,8 @@ func (n *Node) timersHeld(state *raftgroup.State) time.Duration {
 // quorumPolicies are the words of the network configuration.
 var quorumPolicies = map[string]alone.Policy{netconfig.QuorumHold: alone.HoldGates, netconfig.QuorumSegment: alone.BySegment}
 
-// followPolicies tells ALONE what becomes of each segment without a majority, and whether there is one.
+// followPolicies tells ALONE what becomes of each segment without a majority, and whether there is one. Nobody else does: who read an
+// older configuration would have the last word.
 func (n *Node) followPolicies(ctx context.Context) error {
 	tick := time.NewTicker(lookAtWires)
 	defer tick.Stop()
@@ -64,13 +65,24 @@ func (n *Node) followPolicies(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case told := <-n.steer:
+			n.steerRegents()
+			close(told)
 		}
 	}
 }
 
+// awaitSteering returns when the regents have been told what they go by since the call, or when the node ends.
+func (n *Node) awaitSteering() {
+	told := make(chan struct{})
+	select {
+	case n.steer <- told:
+		<-told
+	case <-n.life.Done():
+	}
+}
+
 func (n *Node) steerRegents() {
-	n.steering.Lock() // or one who read an older configuration would have the last word
-	defer n.steering.Unlock()
 	state, _ := n.voter.group.State()
 	asked, answers := false, false
 	for _, p := range n.ports {

@@ -398,7 +398,7 @@ func (p *port) why() string {
 
 // over notes that a tenure has ended.
 func (p *port) over(epoch drawbridge.Epoch, at time.Time, cause string) {
-	p.released()
+	p.released(epoch)
 	if p.regent.Load() == uint64(epoch) && epoch != 0 {
 		return // the lease is over, the tenure goes on
 	}

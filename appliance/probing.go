@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -82,24 +83,25 @@ func (n *Node) startProbing(ctx context.Context, p *port, other mesh.PeerStatus)
 		return nil, err
 	}
 	b := &probing{own: own, other: far}
-	if helper := n.helper(other.ID); helper != 0 {
-		r.Part = partPeer
-		if b.peer, err = n.startFar(ctx, helper, r); err != nil {
-			n.log.Warn("no probes to the segment: no peer sends them", "err", err)
+	r.Part = partPeer
+	for _, helper := range n.helpers(other.ID) {
+		if b.peer, err = n.startFar(ctx, helper, r); err == nil {
+			break
 		}
+		n.log.Warn("a peer sends no probes to the segment", "peer", helper, "err", err)
 	}
 	return b, nil
 }
 
-// helper is a peer that is no gateway here and can be reached; 0: there is none.
-func (n *Node) helper(other drawbridge.PeerID) drawbridge.PeerID {
+// helpers are peers that are no gateway here and can be reached.
+func (n *Node) helpers(other drawbridge.PeerID) (all []drawbridge.PeerID) {
 	_, others := n.peers()
 	for _, p := range others {
 		if p.ID != other && p.State == mesh.StateDirect {
-			return p.ID
+			all = append(all, p.ID)
 		}
 	}
-	return 0
+	return all
 }
 
 // stop ends the probes and judges them.
@@ -148,6 +150,15 @@ func (n *Node) startPart(r probeRequest) (*probePart, error) {
 	ctx, stop := context.WithCancel(n.life)
 	b := &probePart{node: n, drill: r.Drill, stop: stop, ended: make(chan struct{}), untap: func() {}}
 	if r.Part == partPeer {
+		if k, err := n.engines.path(r.VNI).guestEntry(); err != nil {
+			stop()
+			return nil, err
+		} else if k != nil {
+			go b.send(ctx, func(i uint32) {
+				_ = k(handover.ProbeFrame(probeInOverlay, r.Drill, i)) // what does not cross is counted
+			}, func() {})
+			return b, nil
+		}
 		out := n.plane.Sender()
 		go b.send(ctx, func(i uint32) {
 			out.Send(&drawbridge.Header{Origin: n.creds.ID(), VNI: r.VNI}, &drawbridge.Packet{Frame: handover.ProbeFrame(probeInOverlay, r.Drill, i)})
@@ -182,9 +193,13 @@ func (b *probePart) tap(segment string) error {
 		if err != nil {
 			return err
 		}
+		unwatch, err := p.watchIfKernel(b, false)
+		if err != nil {
+			return errors.Join(err, device.Close())
+		}
 		p.rehearsed.Add(1)
 		untap := a.Capture(b, false)
-		b.device, b.untap = device, func() { untap(); p.rehearsed.Add(-1) }
+		b.device, b.untap = device, func() { untap(); unwatch(); p.rehearsed.Add(-1) }
 		return nil
 	}
 	return fmt.Errorf("no port on segment %s", segment)

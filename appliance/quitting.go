@@ -40,7 +40,7 @@ func (n *Node) Forget(ctx context.Context, peer string) error {
 	err := n.router.Forget(ctx, drawbridge.PeerName(peer))
 	switch {
 	case errors.Is(err, mesh.ErrUnknownPeer):
-		return fmt.Errorf("peer %s %w", peer, web.ErrNotFound)
+		return web.Missing(web.KindPeer, peer)
 	case errors.Is(err, secure.ErrNoAuthority):
 		return fmt.Errorf("%w: %w", web.ErrConflict, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/lastword"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
@@ -26,10 +27,11 @@ const readinessChannel = "readiness"
 // tellReadiness is how often they do so, changed or not; the measurements in it move all the time.
 const tellReadiness = 2 * time.Second
 
-// readiness is what the gateways told last.
+// readiness is what gateways know of each other's.
 type readiness struct {
-	mu      sync.Mutex // guards what follows
-	told    map[drawbridge.PeerID][]web.Takeover
+	news *lastword.Channel[[]web.Takeover] // of the other gateways
+
+	mu      sync.Mutex               // guards what follows
 	planned map[string]time.Duration // how long the last planned move to a gateway held frames, by segment and gateway
 }
 
@@ -80,7 +82,7 @@ func (c *checklist) check(name string, ok bool, value, need string) {
 // checkDecisions looks at what was decided about this gateway.
 func (n *Node) checkDecisions(c *checklist, p *port, state *raftgroup.State) {
 	c.check("voter", slices.Contains(state.Sets.Present, n.creds.ID()),
-		fmt.Sprintf("generation %d, %d voters", state.Generation, len(state.Sets.Present)), "this gateway among the voters")
+		fmt.Sprintf("generation %d, %s", state.Generation, drawbridge.Counted(len(state.Sets.Present), "voter")), "this gateway among the voters")
 	if n.departure.begun.Load() {
 		c.bad("stopping", departingReason, "a peer that goes on running")
 	}
@@ -237,13 +239,13 @@ func (n *Node) ownTakeovers() (all []web.Takeover) {
 // Takeovers implements web.Node.
 func (n *Node) Takeovers() []web.Takeover {
 	all := n.ownTakeovers()
-	n.readiness.mu.Lock()
-	defer n.readiness.mu.Unlock()
-	for id, told := range n.readiness.told {
+	for id, w := range n.readiness.news.All() {
 		if id != n.creds.ID() {
-			all = append(all, told...)
+			all = append(all, w.Said...)
 		}
 	}
+	n.readiness.mu.Lock()
+	defer n.readiness.mu.Unlock()
 	for i := range all {
 		all[i].Planned = web.MillisecondsOf(n.readiness.planned[all[i].Segment+"\x00"+all[i].Peer])
 	}
@@ -304,34 +306,21 @@ func (n *Node) tellTakeovers(ctx context.Context) error {
 	}
 }
 
-// readinessNews is the channel on which others tell.
-type readinessNews struct{ node *Node }
-
-var _ mesh.Channel = readinessNews{}
-
-// Receive keeps what another gateway told.
-func (c readinessNews) Receive(from drawbridge.PeerID, msg []byte) {
-	var told []web.Takeover
-	if err := json.Unmarshal(msg, &told); err != nil {
-		c.node.log.Warn("readiness not understood", "peer", from, "err", err)
-		return
-	}
-	name := string(c.node.names()[from])
-	told = slices.DeleteFunc(told, func(t web.Takeover) bool { return t.Peer != name || name == "" })
-	r := &c.node.readiness
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.told == nil {
-		r.told = map[drawbridge.PeerID][]web.Takeover{}
-	}
-	r.told[from] = told
-	for _, t := range told {
-		c.node.doneElsewhere(&t)
-	}
+// openReadinessNews makes the channel on which others tell, each of itself and nobody else.
+func (n *Node) openReadinessNews() *lastword.Channel[[]web.Takeover] {
+	return lastword.New(lastword.Topic[[]web.Takeover]{
+		Name: readinessChannel, Now: n.elapsed, Log: n.log,
+		Read: func(from drawbridge.PeerID, msg []byte) (told []web.Takeover, err error) {
+			if err = json.Unmarshal(msg, &told); err != nil {
+				return nil, err
+			}
+			name := string(n.names()[from])
+			return slices.DeleteFunc(told, func(t web.Takeover) bool { return t.Peer != name || name == "" }), nil
+		},
+		Heard: func(_, told []web.Takeover) {
+			for _, t := range told {
+				n.doneElsewhere(&t)
+			}
+		},
+	})
 }
-
-// State is empty: it is told again soon.
-func (readinessNews) State() []byte { return nil }
-
-// Merge has nothing to do.
-func (readinessNews) Merge(drawbridge.PeerID, []byte) {}

@@ -197,7 +197,7 @@ func (n *Node) portOn(segment string) (*port, error) {
 		names = append(names, string(g.Name))
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("segment %q %w", segment, web.ErrNotFound)
+		return nil, web.Missing(web.KindSegment, segment)
 	}
 	return nil, fmt.Errorf("segment %q has no port here: %w; ask %s", segment, web.ErrNotFound, strings.Join(names, " or "))
 }

@@ -23,7 +23,7 @@ func (n *Node) FactoryReset(ctx context.Context, r web.ResetRequest) (web.Reset,
 	case r.Confirm != name:
 		return web.Reset{}, fmt.Errorf("%w: this erases peer %s for good: confirm it by that name, not by %q", web.ErrInvalid, name, r.Confirm)
 	case n.updating.busy.Load():
-		return web.Reset{}, fmt.Errorf("%w: an update is under way on this peer: wait until it has ended", web.ErrConflict)
+		return web.Reset{}, fmt.Errorf("%w: an update, or a copy to another disk, is under way on this peer: wait until it has ended", web.ErrConflict)
 	}
 	if n.voter != nil {
 		_, others := n.peers()

@@ -14,6 +14,7 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
+	"github.com/drawbridge-net/drawbridge/appliance/lastword"
 	"github.com/drawbridge-net/drawbridge/appliance/rollout"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
@@ -30,7 +31,7 @@ const rollEvery = time.Second
 // rolling is this peer's part in coordinating a roll-out.
 type rolling struct {
 	wake chan struct{}
-	told toldRollouts
+	news *lastword.Channel[rollout.Told] // of roll-outs that others coordinate
 
 	mu      sync.Mutex // guards what follows
 	present *rollout.Rollout
@@ -297,7 +298,7 @@ func viewRollout(r *rollout.Rollout, coordinator string) web.Rollout {
 // rolloutView is called with rolling.mu held.
 func (n *Node) rolloutView() (web.Rollout, error) {
 	if n.rolling.present == nil {
-		return web.Rollout{}, fmt.Errorf("a roll-out %w: none was begun", web.ErrNotFound)
+		return web.Rollout{}, fmt.Errorf("a roll-out %w: none was begun here; drawbridge rollout start begins one", web.ErrNotFound)
 	}
 	v := viewRollout(n.rolling.present, string(n.creds.Name))
 	v.Here = true
@@ -364,7 +365,7 @@ func (n *Node) choosePeers(q *web.RolloutRequest) (names []string, err error) {
 		p, ok := known[name]
 		switch {
 		case !ok:
-			return nil, fmt.Errorf("peer %s %w", name, web.ErrNotFound)
+			return nil, web.Missing(web.KindPeer, name)
 		case n.byHand(&p):
 			return nil, fmt.Errorf("%w: %s has a segment by hand (mode = \"active-manual\"), which cannot be moved", web.ErrConflict, name)
 		}

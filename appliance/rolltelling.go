@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/lastword"
 	"github.com/drawbridge-net/drawbridge/appliance/rollout"
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
@@ -25,18 +25,6 @@ const (
 	tellOver        = 15 * time.Second // afterwards, for those that did not hear of the end
 	coordinatorMute = 10 * time.Second // a coordinator that tells nothing for so long has fallen silent
 )
-
-// toldRollouts are the roll-outs that others coordinate, one for each: there is no more in a peer's memory than there are peers.
-type toldRollouts struct {
-	mu   sync.Mutex // guards what follows
-	told map[drawbridge.PeerID]toldRollout
-	bad  uint64
-}
-
-type toldRollout struct {
-	rollout.Told
-	at time.Duration // by elapsed
-}
 
 // tellRollouts tells everybody of the roll-out that this peer coordinates: at once when it is at another step, and now and then.
 func (n *Node) tellRollouts(ctx context.Context) error {
@@ -75,76 +63,34 @@ func (n *Node) ownRollout() (msg []byte, over bool) {
 	return nil, false
 }
 
-// rolloutNews is the channel on which others tell.
-type rolloutNews struct{ node *Node }
-
-var _ mesh.Channel = rolloutNews{}
-
-// Receive keeps what another peer told. Voters coordinate roll-outs, and nobody else is listened to.
-func (c rolloutNews) Receive(from drawbridge.PeerID, msg []byte) {
-	n, t := c.node, &c.node.rolling.told
-	told, err := rollout.ParseTold(msg)
-	if roles, known := n.router.Roles(from); err == nil && (!known || !roles.Has(secure.Voter)) {
-		err = errors.New("the peer is no voter")
-	}
-	t.mu.Lock()
-	defer n.changed.tell()
-	defer t.mu.Unlock()
-	if err != nil {
-		t.bad++
-		n.log.Debug("word of a roll-out was not understood", "peer", from, "err", err)
-		return
-	}
-	if t.told == nil {
-		t.told = map[drawbridge.PeerID]toldRollout{}
-	}
-	t.told[from] = toldRollout{told, n.elapsed()}
-}
-
-// State is for those that were away when it was told.
-func (c rolloutNews) State() []byte {
-	msg, _ := c.node.ownRollout()
-	return msg
-}
-
-// Merge takes the same from another peer.
-func (c rolloutNews) Merge(from drawbridge.PeerID, state []byte) {
-	if len(state) > 0 {
-		c.Receive(from, state)
-	}
-}
-
-// drops counts what was told and not understood.
-func (t *toldRollouts) drops() map[string]uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.bad == 0 {
-		return nil
-	}
-	return map[string]uint64{"rollouts: malformed": t.bad}
-}
-
-// all are those that peers of the network told of.
-func (t *toldRollouts) all() map[drawbridge.PeerID]toldRollout {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	out := map[drawbridge.PeerID]toldRollout{}
-	for id, r := range t.told {
-		out[id] = r
-	}
-	return out
+// openRolloutNews makes the channel on which others tell. Voters coordinate roll-outs, and nobody else is listened to.
+func (n *Node) openRolloutNews() *lastword.Channel[rollout.Told] {
+	return lastword.New(lastword.Topic[rollout.Told]{
+		Name: rolloutsChannel, Now: n.elapsed, Log: n.log,
+		Read: func(from drawbridge.PeerID, msg []byte) (rollout.Told, error) {
+			if roles, known := n.router.Roles(from); !known || !roles.Has(secure.Voter) {
+				return rollout.Told{}, errors.New("the peer is no voter")
+			}
+			return rollout.ParseTold(msg)
+		},
+		Own: func() []byte {
+			msg, _ := n.ownRollout()
+			return msg
+		},
+		Heard: func(_, _ rollout.Told) { n.changed.tell() },
+	})
 }
 
 // rolloutsElsewhere are the roll-outs that others coordinate.
 func (n *Node) rolloutsElsewhere() (all []web.Rollout) {
 	names, now := n.names(), n.elapsed()
-	for id, t := range n.rolling.told.all() {
+	for id, w := range n.rolling.news.All() {
 		if names[id] == "" || id == n.creds.ID() {
 			continue
 		}
-		v := viewRollout(&t.Rollout, names[id])
-		v.AgeS, v.LeftOut = (now - t.at).Seconds(), t.LeftOut
-		if !t.Over() && now-t.at >= coordinatorMute {
+		v := viewRollout(&w.Said.Rollout, names[id])
+		v.AgeS, v.LeftOut = (now - w.At).Seconds(), w.Said.LeftOut
+		if !w.Said.Over() && now-w.At >= coordinatorMute {
 			v.Silent = true
 			v.Remedy = fmt.Sprintf("start %s again: it goes on where it was, or waits for `drawbridge rollout resume`; "+
 				"if it is gone for good, begin anew on another voter: `drawbridge rollout start`", v.Coordinator)
@@ -187,7 +133,7 @@ func precedence(r *web.Rollout) int {
 func (n *Node) Rollout() (web.Rollout, error) {
 	all := n.Rollouts()
 	if len(all) == 0 {
-		return web.Rollout{}, fmt.Errorf("a roll-out %w: none was begun, or everybody has forgotten it", web.ErrNotFound)
+		return web.Rollout{}, fmt.Errorf("a roll-out %w: none was begun, or everybody has forgotten it; drawbridge rollout start begins one", web.ErrNotFound)
 	}
 	return all[0], nil
 }
@@ -205,8 +151,8 @@ func (n *Node) otherRollout() (web.Rollout, bool) {
 // rival is a roll-out for which r has to pause: two at once would each take its own peer for the only one that is touched.
 func (n *Node) rival(r *rollout.Rollout) (coordinator string, found bool) {
 	names, now := n.names(), n.elapsed()
-	for id, t := range n.rolling.told.all() {
-		if now-t.at < coordinatorMute && id != n.creds.ID() && r.Yields(&t.Rollout) {
+	for id, w := range n.rolling.news.All() {
+		if now-w.At < coordinatorMute && id != n.creds.ID() && r.Yields(&w.Said.Rollout) {
 			return names[id], true
 		}
 	}

@@ -119,41 +119,45 @@ func (n *Node) addressWorld() addresskeeper.World {
 		_, applied, _ := n.network.standing()
 		w.Current = ok && applied == newest.Number
 	}
-	for _, s := range n.network.inForce().Subnets {
-		if sub, err := subnetOf(s); err == nil {
-			w.Subnets = append(w.Subnets, sub)
-		}
-	}
+	w.Subnets = addressSpace(n.network.inForce())
 	return w
 }
 
-// subnetOf is a subnet of the configuration as the address management wants it.
-func subnetOf(s netconfig.Subnet) (ipam.Subnet, error) {
-	prefix, err := netip.ParsePrefix(s.CIDR)
-	if err != nil {
-		return ipam.Subnet{}, err
-	}
-	out := ipam.Subnet{Shape: ipam.Shape{Prefix: prefix}}
-	for _, text := range s.Reserved {
-		first, last, err := netconfig.Range(text)
-		if err != nil {
-			return out, err
+// addressSpace is the subnets of a configuration as the address management wants them. One that several overlays have is one space: what
+// one of them keeps back is kept back on all.
+func addressSpace(d *netconfig.Document) (all []ipam.Subnet) {
+	for _, prefix := range configured(d) {
+		sub := ipam.Subnet{Shape: ipam.Shape{Prefix: prefix}}
+		for _, s := range d.Subnets {
+			if p, err := netip.ParsePrefix(s.CIDR); err == nil && p == prefix {
+				sub.Reserved = append(sub.Reserved, reserved(s, prefix)...)
+			}
 		}
-		out.Reserved = append(out.Reserved, ipam.Range{First: first, Last: last, Why: "reserved by the network configuration"})
+		all = append(all, sub)
+	}
+	return all
+}
+
+// reserved are the addresses that a subnet of the configuration keeps back.
+func reserved(s netconfig.Subnet, prefix netip.Prefix) (all []ipam.Range) {
+	for _, text := range s.Reserved {
+		if first, last, err := netconfig.Range(text); err == nil { // others are refused before a configuration is in force
+			all = append(all, ipam.Range{First: first, Last: last, Why: "reserved by the network configuration"})
+		}
 	}
 	keep := func(why string, texts ...string) {
 		for _, text := range texts {
 			if a, err := netip.ParseAddr(text); err == nil && prefix.Contains(a) {
-				out.Reserved = append(out.Reserved, ipam.Range{First: a, Last: a, Why: why})
+				all = append(all, ipam.Range{First: a, Last: a, Why: why})
 			}
 		}
 	}
 	keep("router", s.Router)
 	keep("resolver", s.DNS...)
 	for _, a := range highest(prefix) {
-		out.Reserved = append(out.Reserved, ipam.Range{First: a, Last: a, Why: "DHCP server of the peers"})
+		all = append(all, ipam.Range{First: a, Last: a, Why: "DHCP server of the peers"})
 	}
-	return out, nil
+	return all
 }
 
 // highest are the two highest addresses of hosts. One of them is the peers' own. Both are kept, so that it can change with
@@ -209,10 +213,11 @@ func (n *Node) followSubnets(ctx context.Context) error {
 	defer n.addresses.lookouts.wait()
 	for {
 		watch := n.changed.watch()
-		if n.otherSubnets(ctx) {
-			n.addresses.Wake()
-		} else {
+		have, changed := n.addresses.Subnets()
+		if sameSubnets(have, configured(n.network.inForce())) {
 			pause = seedEvery
+		} else {
+			n.addresses.Wake()
 		}
 		n.addresses.lookouts.follow(ctx, n.network.inForce())
 		n.bindGuests()
@@ -223,6 +228,8 @@ func (n *Node) followSubnets(ctx context.Context) error {
 			return nil
 		case <-t.C:
 			pause = min(2*pause, fetchAgain)
+		case <-changed:
+			t.Stop()
 		case <-watch:
 			pause = seedEvery
 			t.Stop()
@@ -235,11 +242,7 @@ func (n *Node) followSubnets(ctx context.Context) error {
 	}
 }
 
-// otherSubnets reports whether this peer knows other subnets than its configuration has.
-func (n *Node) otherSubnets(ctx context.Context) (others bool) {
-	_ = n.addresses.Do(ctx, func(p *ipam.Peer, _ ipam.Instant) {
-		have, want := p.Subnets(), configured(n.network.inForce())
-		others = len(have) != len(want) || slices.ContainsFunc(want, func(w netip.Prefix) bool { return !slices.Contains(have, w) })
-	})
-	return others
+// sameSubnets reports whether two lists, in which nothing is twice, have the same subnets in any order.
+func sameSubnets(have, want []netip.Prefix) bool {
+	return len(have) == len(want) && !slices.ContainsFunc(want, func(w netip.Prefix) bool { return !slices.Contains(have, w) })
 }

@@ -163,9 +163,8 @@ func (n *Node) wholeCause(v *segmentView) string {
 			}
 		}
 	}
-	n.readiness.mu.Lock()
-	defer n.readiness.mu.Unlock()
-	for _, t := range n.readiness.told[v.activeID] {
+	told, _ := n.readiness.news.Of(v.activeID)
+	for _, t := range told.Said {
 		if t.Segment == v.name {
 			whole = t.Cause
 		}

@@ -138,8 +138,9 @@ func (n *Node) drops() map[string]uint64 {
 	}
 	add(n.plane.Drops())
 	add(n.router.Drops())
-	add(n.rolling.told.drops())
-	add(n.toldLoops.drops())
+	add(n.rolling.news.Drops())
+	add(n.loopNews.Drops())
+	add(n.readiness.news.Drops())
 	add(n.sw.Drops())
 	for _, p := range n.engines.all() {
 		add(p.drops())

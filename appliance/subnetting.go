@@ -100,10 +100,8 @@ func (n *Node) SuggestSubnet(ctx context.Context, from []string) (web.SubnetSugg
 		from = candidates
 	}
 	around := n.everybodysSurroundings(ctx)
-	for _, s := range n.network.inForce().Subnets {
-		if p, err := netip.ParsePrefix(s.CIDR); err == nil {
-			around = append(around, nearby{Prefix: p, What: "subnet", On: "overlay " + s.Overlay, Peer: "the network"})
-		}
+	for _, p := range configured(n.network.inForce()) {
+		around = append(around, nearby{Prefix: p, What: inNetwork})
 	}
 	var out web.SubnetSuggestion
 	for _, text := range from {

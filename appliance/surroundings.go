@@ -22,14 +22,23 @@ import (
 // wrong way there.
 type nearby struct {
 	Prefix netip.Prefix `json:"prefix"`
-	What   string       `json:"what"` // "route", "neighbour", "mesh"
+	What   string       `json:"what"` // "route", "neighbour", onMesh, inNetwork
 	On     string       `json:"on"`   // the interface
 	Peer   string       `json:"peer,omitempty"`
 }
 
+// What an address is that is not one of a host.
+const (
+	onMesh    = "mesh"   // the mesh runs on it
+	inNetwork = "subnet" // the network has the subnet already
+)
+
 func (s nearby) String() string {
-	if s.What == "mesh" {
+	switch s.What {
+	case onMesh:
 		return fmt.Sprintf("%s, by which the mesh reaches peer %s", s.Prefix.Addr(), s.Peer)
+	case inNetwork:
+		return fmt.Sprintf("%s, a subnet of the network already", s.Prefix)
 	}
 	return fmt.Sprintf("%s, a %s on %s of peer %s", s.Prefix, s.What, s.On, s.Peer)
 }
@@ -165,7 +174,7 @@ func (n *Node) underlay() (out []nearby) {
 	for _, p := range n.router.Peers() {
 		for _, e := range append(slices.Clone(p.Endpoints), p.Remote) {
 			if a := e.Addr().Unmap(); a.IsValid() && !a.IsUnspecified() {
-				out = append(out, nearby{Prefix: netip.PrefixFrom(a.WithZone(""), a.BitLen()), What: "mesh", Peer: string(p.Name)})
+				out = append(out, nearby{Prefix: netip.PrefixFrom(a.WithZone(""), a.BitLen()), What: onMesh, Peer: string(p.Name)})
 			}
 		}
 	}

@@ -26,13 +26,13 @@ const sourceUpload = "upload"
 type updating struct {
 	installer installer.Client
 	orders    errand.Box
-	busy      atomic.Bool // a bundle is being received or installed here
+	busy      atomic.Bool // a bundle is being received or installed here, or this system copied to another disk
 }
 
 // claim begins the one update that there is at a time.
 func (u *updating) claim() (release func(), err error) {
 	if !u.busy.CompareAndSwap(false, true) {
-		return nil, fmt.Errorf("%w: another update is under way on this peer: wait until it has ended (drawbridge update status)", web.ErrConflict)
+		return nil, fmt.Errorf("%w: another update, or a copy to another disk, is under way on this peer: wait until it has ended", web.ErrConflict)
 	}
 	return func() { u.busy.Store(false) }, nil
 }
@@ -74,6 +74,9 @@ func (n *Node) RollbackUpdate(ctx context.Context, by string) (web.Update, error
 
 // RestartMachine implements web.Node. That the daemon ends in order is the service manager's doing.
 func (n *Node) RestartMachine(_ context.Context, by string) error {
+	if n.updating.busy.Load() {
+		return fmt.Errorf("%w: an update, or a copy to another disk, is under way on this peer: wait until it has ended", web.ErrConflict)
+	}
 	if err := n.updating.orders.Leave(errand.Reboot); err != nil {
 		return fmt.Errorf("%w: this machine is restarted by its own means, as it is no appliance: %w", web.ErrConflict, err)
 	}
@@ -148,7 +151,7 @@ func (n *Node) updatedPeer(name string) (drawbridge.PeerID, error) {
 			return p.ID, nil
 		}
 	}
-	return 0, fmt.Errorf("peer %s %w", name, web.ErrNotFound)
+	return 0, web.Missing(web.KindPeer, name)
 }
 
 // install takes a bundle from wherever an order says into the idle slot.

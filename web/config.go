@@ -395,6 +395,9 @@ func (s *server) configExport() {
 	})
 }
 
+// maxConfig bounds the body of an import. No document has more than 256 KiB: of what is longer the node need not keep all to say so.
+const maxConfig = 1 << 20
+
 func (s *server) configChanges() {
 	failures := []int{notValid, notThere, notPossible, notTheNewest, notSaid, notNow}
 	huma.Register(s.api, operation("put-config", http.MethodPut, "/config", "Change the network configuration", failures...),
@@ -406,7 +409,9 @@ func (s *server) configChanges() {
 			p := ConfigProposal{Text: text, Comment: in.Body.Comment, By: author(ctx, in.Body.By), Key: in.Key, Within: time.Duration(in.Body.ConfirmS * float64(time.Second))}
 			return s.change(ctx, in.IfMatch, p, s.node.ChangeConfig)
 		})
-	huma.Register(s.api, operation("import-config", http.MethodPost, "/config/import", "Change the network configuration to that of a file, in either form", failures...),
+	from := operation("import-config", http.MethodPost, "/config/import", "Change the network configuration to that of a file, in either form", failures...)
+	from.MaxBodyBytes = maxConfig
+	huma.Register(s.api, from,
 		func(ctx context.Context, in *importConfig) (*configAnswer, error) {
 			return s.change(ctx, in.IfMatch, ConfigProposal{Text: string(in.RawBody), Comment: in.Comment, By: author(ctx, in.By), Key: in.Key}, s.node.ChangeConfig)
 		})

@@ -96,6 +96,7 @@ var requests = map[string]struct{ path, body string }{
 	"abort-rollout": {"/rollout/abort", `{}`}, "get-rollouts": {"/rollouts", ""}, "create-backup": {"/backup", `{"passphrase":"a long passphrase"}`}, "restart": {"/restart", `{}`},
 	"get-update": {"/update", ""}, "upload-update": {"/update/bundle?older=true", "a bundle"}, "fetch-update": {"/update/fetch", `{"url":"https://x.example/b"}`},
 	"rollback-update": {"/update/rollback", `{}`}, "restart-machine": {"/update/restart", `{}`}, "factory-reset": {"/factory-reset", `{"confirm":"a"}`},
+	"get-disks": {"/disks", ""}, "install-to-disk": {"/disks/install", `{"disk":"sdb","confirm":"sdb"}`},
 	"get-drills": {"/drills", ""}, "get-takeovers": {"/takeovers", ""},
 }
 

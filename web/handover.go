@@ -38,7 +38,7 @@ const (
 // Operation is something that takes its time.
 type Operation struct {
 	ID       string          `json:"id" doc:"Sixteen hexadecimal digits"`
-	Kind     string          `json:"kind" enum:"switchover,maintenance,drill,flush,update" doc:"What is being done"`
+	Kind     string          `json:"kind" enum:"switchover,maintenance,drill,flush,update,install" doc:"What is being done"`
 	Segment  string          `json:"segment,omitempty" doc:"Segment that it is about"`
 	Peer     string          `json:"peer,omitempty" doc:"Peer that it is about"`
 	From     string          `json:"from,omitempty" doc:"Gateway that gives the segment up"`
@@ -224,7 +224,7 @@ func (s *server) oneOperation() {
 					return &answer[Operation]{complete(o)}, nil
 				}
 			}
-			return nil, huma.NewError(http.StatusNotFound, "operation "+in.ID+" does not exist; those of the last run of this peer are forgotten")
+			return nil, huma.NewError(http.StatusNotFound, "operation "+in.ID+" does not exist: "+base+"/operations has those of this peer; of the run before it none is kept")
 		})
 	s.streamed("/operations/{id}")
 }

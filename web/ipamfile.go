@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
 // AddressExport is which addresses are to be written to a file, and how.
@@ -49,7 +51,7 @@ func (e InvalidImport) Error() string {
 	case e[0].Line == 0:
 		return "nothing was imported: " + e[0].Text
 	}
-	return fmt.Sprintf("nothing was imported: line %d: %s (%d problems)", e[0].Line, e[0].Text, len(e))
+	return fmt.Sprintf("nothing was imported: line %d: %s (%s)", e[0].Line, e[0].Text, drawbridge.Counted(len(e), "problem"))
 }
 
 // Unwrap makes it a request that is not valid.
@@ -77,7 +79,7 @@ func (s *server) importRefusal(err error) error {
 		details = append(details, &huma.ErrorDetail{Message: p.Text, Location: where})
 	}
 	if more := len(invalid) - len(details); more > 0 {
-		details = append(details, &huma.ErrorDetail{Message: fmt.Sprintf("and %d more problems", more)})
+		details = append(details, &huma.ErrorDetail{Message: "and " + drawbridge.Counted(more, "more problem")})
 	}
 	return huma.NewError(http.StatusUnprocessableEntity, "nothing was imported", details...)
 }

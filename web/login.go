@@ -171,7 +171,7 @@ func (s *server) issuerSettings() {
 	attended(s, operation("get-oidc", http.MethodGet, "/oidc", "The issuer by which people can log in, too", http.StatusNotFound), func(context.Context, *none) (*answer[Issuer], error) {
 		d, err := s.access.Directory()
 		if err == nil && d.OIDC == nil {
-			return nil, &access.Refusal{Status: http.StatusNotFound, Detail: "no issuer is set"}
+			return nil, access.NoIssuer()
 		}
 		if err != nil {
 			return nil, err

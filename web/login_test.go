@@ -48,6 +48,11 @@ type gate struct {
 
 func newGate(t *testing.T) *gate {
 	t.Helper()
+	return newGateOf(t, webtest.New(), time.Now)
+}
+
+func newGateOf(t *testing.T, n web.Node, now func() time.Time) *gate {
+	t.Helper()
 	dir := t.TempDir()
 	audit := access.NewAuditFile(filepath.Join(dir, "audit.log"))
 	t.Cleanup(func() { _ = audit.Close() })
@@ -58,10 +63,10 @@ func newGate(t *testing.T) *gate {
 	g := &gate{t: t, asked: map[string]bool{}}
 	a := access.New(access.Config{
 		Store: access.OpenFile(filepath.Join(dir, "users.json")), Audit: audit, Log: slog.New(slog.DiscardHandler),
-		Announce: func(code string) { g.code = code }, Group: "no-such-group", Issuer: "Drawbridge home",
+		Announce: func(code string) { g.code = code }, Now: now, Group: "no-such-group", Issuer: "Drawbridge home",
 	})
 	a.FirstRunCode()
-	s := httptest.NewTLSServer(web.New(webtest.New(), slog.New(slog.DiscardHandler), web.WithAccess(a, certificates, audit)))
+	s := httptest.NewTLSServer(web.New(n, slog.New(slog.DiscardHandler), web.WithAccess(a, certificates, audit)))
 	t.Cleanup(s.Close)
 	g.url, g.http = s.URL, s.Client()
 	g.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

@@ -8,7 +8,7 @@ import (
 // Loops is what comes round: frames that a peer hears where they cannot have come from. What others hear is told, and as old as it says.
 type Loops struct {
 	Circling bool       `json:"circling" doc:"Whether frames go round just now: 10 of one kind at least, the last within 10 s"`
-	Remedy   string     `json:"remedy,omitempty" doc:"What to do about it"`
+	Remedy   string     `json:"remedy,omitempty" doc:"What to do about what goes round just now, here or elsewhere, from what all peers hear"`
 	Circles  []Circle   `json:"circles" doc:"Kinds of frames that came round within the last ten minutes, the newest first, 256 at most. Each copy was dropped"`
 	Missed   uint64     `json:"missed" doc:"Frames that came round since the start and could not be looked at, as they were too many at once"`
 	Blocked  []LoopPort `json:"blocked" doc:"Ports of this peer that ALONE blocks because their wire leads where it must not"`
@@ -34,6 +34,7 @@ type Circle struct {
 	VNI         uint32    `json:"vni" doc:"Number of the overlay"`
 	Heard       LoopEnd   `json:"heard" doc:"Where the copies come in"`
 	Known       LoopEnd   `json:"known" doc:"Where the station itself speaks"`
+	Loop        bool      `json:"loop" doc:"Whether it is a loop, and no echo of a station that moved: 10 copies at least"`
 	Circling    bool      `json:"circling" doc:"Whether it goes round just now"`
 	Count       uint64    `json:"count" doc:"How many copies came in since it began"`
 	PerSecond   float64   `json:"per_second" doc:"The same for each second from the first copy to the last, of one second at least"`

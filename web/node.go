@@ -53,6 +53,7 @@ type Node interface {
 	Mover
 	Roller
 	Updater
+	Installer
 	Hand
 	Configurer
 	Addresser

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -41,6 +42,9 @@ func read[T any](s *server, name, summary string, of func() T) {
 
 // operation describes one operation below base.
 func operation(id, method, path, summary string, failures ...int) huma.Operation {
+	if changes(method) && !slices.Contains(failures, http.StatusServiceUnavailable) {
+		failures = append(failures, http.StatusServiceUnavailable) // who asks may not be known either while nothing can be decided
+	}
 	tag, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	return huma.Operation{OperationID: id, Method: method, Path: base + path, Summary: summary, Tags: []string{tag}, Errors: failures}
 }

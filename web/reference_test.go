@@ -38,6 +38,7 @@ type (
 		Schema                *schema
 	}
 	operation struct {
+		OperationID string
 		Summary     string
 		Parameters  []parameter
 		RequestBody struct{ Content map[string]media }

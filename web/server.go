@@ -63,6 +63,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.moves()
 	s.rollouts()
 	s.updates()
+	s.installs()
 	s.resets()
 	s.hands()
 	s.people()
@@ -74,7 +75,7 @@ func New(node Node, log *slog.Logger, options ...Option) http.Handler {
 	s.backups()
 	s.health(engine)
 	s.describeKeys()
-	return s.guarded(idempotent{s, newReplays(time.Now), watching{s, engine}})
+	return s.guarded(idempotent{s, newReplays(time.Now), watching{s, engine, newRenderings()}})
 }
 
 // document is what the OpenAPI document begins with.

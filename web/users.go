@@ -18,6 +18,11 @@ type tagged[T any] struct {
 // NamedUser is an operation on one user.
 type NamedUser struct {
 	Conditional
+	UserName
+}
+
+// UserName is a request about a user to which it is all the same what became of the others.
+type UserName struct {
 	Name string `path:"name" maxLength:"100" doc:"Name of the user"`
 }
 
@@ -32,11 +37,11 @@ func (s *server) users() {
 		}
 		return &tagged[[]User]{etag(d.Version), list}, err
 	})
-	attended(s, operation("get-user", http.MethodGet, "/users/{name}", "One of them", missing), func(ctx context.Context, in *NamedUser) (*tagged[User], error) {
+	attended(s, operation("get-user", http.MethodGet, "/users/{name}", "One of them", missing), func(ctx context.Context, in *UserName) (*tagged[User], error) {
 		d, err := s.access.Directory()
 		u, ok := d.User(in.Name)
 		if err == nil && !ok {
-			err = &access.Refusal{Status: missing, Detail: "user " + in.Name + " does not exist"}
+			err = access.NoUser(in.Name)
 		}
 		return &tagged[User]{etag(d.Version), s.userOf(ctx, u)}, err
 	})
@@ -79,12 +84,12 @@ func (s *server) users() {
 
 func (s *server) usersTOTP() {
 	const invalid, missing, conflict, stale = http.StatusUnprocessableEntity, http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed
-	attended(s, operation("enrol-user", http.MethodPost, "/users/{name}/totp", "Begin two-factor log in for a user", missing), func(_ context.Context, in *NamedUser) (*answer[TOTPSecret], error) {
+	attended(s, operation("enrol-user", http.MethodPost, "/users/{name}/totp", "Begin two-factor log in for a user", missing), func(_ context.Context, in *UserName) (*answer[TOTPSecret], error) {
 		secret, uri, err := s.access.Enrol(in.Name)
 		return &answer[TOTPSecret]{TOTPSecret{secret, uri}}, err
 	})
 	type confirmation struct {
-		NamedUser
+		UserName
 		Body TOTPCode
 	}
 	attended(s, operation("confirm-user", http.MethodPut, "/users/{name}/totp", "Show a code of the app, which ends the beginning", invalid, missing, conflict), func(ctx context.Context, in *confirmation) (*answer[RecoveryCodes], error) {

@@ -19,8 +19,9 @@ const (
 // watching answers requests for events about a list by asking for the list itself again and again, so that a
 // watched answer can never differ from the plain one.
 type watching struct {
-	s    *server
-	next http.Handler
+	s      *server
+	next   http.Handler
+	shared *renderings
 }
 
 func (w watching) ServeHTTP(out http.ResponseWriter, r *http.Request) {
@@ -44,10 +45,15 @@ func (w watching) watch(out http.ResponseWriter, r *http.Request) {
 	defer ping.Stop()
 	defer reread.Stop()
 	var last []byte
+	name := nameOf(plain)
+	shared := w.shared.enter(name)
+	defer w.shared.leave(name, shared)
 	for {
-		changed := w.s.node.Watch()
-		now := newRecorder()
-		w.next.ServeHTTP(now, plain)
+		now, changed := shared.get(time.Now(), func() (*recorder, <-chan struct{}) {
+			changed, now := w.s.node.Watch(), newRecorder()
+			w.next.ServeHTTP(now, plain)
+			return now, changed
+		})
 		if now.code != http.StatusOK {
 			now.copyTo(out, stream.begun)
 			return

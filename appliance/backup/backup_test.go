@@ -53,7 +53,7 @@ func TestThereAndBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b.Peer != "a" || !b.Changed.Equal(then) || string(b.NetworkConfig()) != "format = 1\n" {
+	if b.Peer != "a" || !b.Changed.Equal(then) || string(b.content(configName)) != "format = 1\n" {
 		t.Errorf("manifest %+v", b.Manifest)
 	}
 	to := Target{StateDir: filepath.Join(t.TempDir(), "state"), NodeFile: filepath.Join(t.TempDir(), "etc", "drawbridge.toml"), Found: "found-voters"}

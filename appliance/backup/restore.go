@@ -84,9 +84,6 @@ func (b *Backup) check() error {
 	return nil
 }
 
-// NetworkConfig is the configuration of the network as text; nil: the backup has none.
-func (b *Backup) NetworkConfig() []byte { return b.content(configName) }
-
 // NodeFile is the node file as text; nil: the backup has none.
 func (b *Backup) NodeFile() []byte { return b.content(nodeFileName) }
 

@@ -3,10 +3,10 @@ package disks
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"strings"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 )
 
@@ -52,7 +52,7 @@ func Holds(disk io.ReaderAt, size int64) string {
 		}
 	}
 	if n := mbr(b); n > 0 {
-		return partitions(n)
+		return drawbridge.Counted(n, "partition")
 	}
 	return "data of an unknown kind"
 }
@@ -73,16 +73,9 @@ func table(t *slot.Table) string {
 	case len(t.Partitions) == 0:
 		return "an empty partition table"
 	case len(names) == 0:
-		return partitions(len(t.Partitions))
+		return drawbridge.Counted(len(t.Partitions), "partition")
 	}
-	return partitions(len(t.Partitions)) + ": " + strings.Join(names, ", ")
-}
-
-func partitions(n int) string {
-	if n == 1 {
-		return "1 partition"
-	}
-	return fmt.Sprintf("%d partitions", n)
+	return drawbridge.Counted(len(t.Partitions), "partition") + ": " + strings.Join(names, ", ")
 }
 
 // mbr counts the entries of a partition table of the old kind that are in use.

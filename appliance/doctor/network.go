@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
 func judgeNodeFile(f *Facts) []Result {
@@ -16,7 +18,7 @@ func judgeNodeFile(f *Facts) []Result {
 	case len(f.Ports) == 0:
 		return []Result{advice(n.Path, "it has neither [[segment]] nor [[guest]]: this peer only relays and votes", "add a port, unless this host is a witness")}
 	default:
-		return []Result{fine(n.Path, fmt.Sprintf("%d ports", len(f.Ports)))}
+		return []Result{fine(n.Path, drawbridge.Counted(len(f.Ports), "port"))}
 	}
 }
 

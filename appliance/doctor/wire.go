@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
 // BPDU is what a bridge says of the port that it is sent from.
@@ -122,7 +124,7 @@ func judgeTwins(f *Facts) (all []Result) {
 		case w.Listened == 0:
 			all = append(all, unknown(w.Interface, "not listened to", "run drawbridge doctor without --quick"))
 		case w.Twins > 0:
-			all = append(all, wrong(w.Interface, fmt.Sprintf("%d frames came in under its own MAC address: the other gateway has the same one, or the wire is a loop", w.Twins),
+			all = append(all, wrong(w.Interface, drawbridge.Counted(w.Twins, "frame")+" came in under its own MAC address: the other gateway has the same one, or the wire is a loop",
 				"give one of the two hosts another address (a cloned virtual machine keeps its original's), or look for the loop"))
 		default:
 			all = append(all, fine(w.Interface, fmt.Sprintf("nobody else used its address for %.1f s", w.Listened.Seconds())))

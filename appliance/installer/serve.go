@@ -98,16 +98,27 @@ func (s *Server) disks(r Request, t *teller) ([]disks.Disk, error) {
 		return nil, err
 	}
 	if r.Do == DoCopy {
-		d, err := h.Find(r.Disk)
-		if err != nil {
+		if err := s.copy(h, r.Disk, t); err != nil {
 			return nil, err
 		}
-		if err := slot.Install(h.From, h.Path(d), t.progress()); err != nil {
-			return nil, fmt.Errorf("install on %s: %w", h.Path(d), err)
-		}
-		s.Log.Info("this system was written to another disk", "disk", h.Path(d), "model", d.Model, "held", d.Holds)
 	}
 	return h.List()
+}
+
+func (s *Server) copy(h disks.Host, name string, t *teller) error {
+	d, err := h.Find(name)
+	if err != nil {
+		return err
+	}
+	m, err := s.Machine()
+	if err != nil {
+		return err
+	}
+	if err := m.Copy(h.From, h.Path(d), t.progress()); err != nil {
+		return fmt.Errorf("install on %s: %w", h.Path(d), err)
+	}
+	s.Log.Info("this system was written to another disk", "disk", h.Path(d), "model", d.Model, "held", d.Holds)
+	return nil
 }
 
 func (s *Server) slots(r Request, bundle *os.File, t *teller) (*Slots, error) {

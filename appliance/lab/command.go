@@ -50,6 +50,9 @@ func upCommand(name *string) *cobra.Command {
 			}
 			o.Name, o.Progress = *name, c.OutOrStdout()
 			_, err := Up(ctx, o)
+			if err == nil {
+				fmt.Fprintf(c.OutOrStdout(), "it stays until drawbridge lab down%s; drawbridge lab status%[1]s shows it\n", named(o.Name))
+			}
 			return err
 		},
 	}
@@ -58,6 +61,14 @@ func upCommand(name *string) *cobra.Command {
 	c.Flags().StringVar(&o.Topology, "topology", "default", "file, or one of "+strings.Join(BuiltIn(), ", "))
 	c.Flags().StringVar(&o.Binary, "binary", os.Getenv("DRAWBRIDGE_BIN"), "program that the nodes run (default: this one, or $DRAWBRIDGE_BIN)")
 	return c
+}
+
+// named is the flag by which a lab is found again, unless it has the usual name.
+func named(name string) string {
+	if name == "lab" {
+		return ""
+	}
+	return " --name " + name
 }
 
 // capable refuses early, with the remedy, what would fail later without one.

@@ -173,7 +173,7 @@ func (s *story) loseAPeer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.say("   %d of %d answered, never more than %v without an answer.", stream.Answered, stream.Sent, stream.Outage.Round(time.Millisecond))
+	s.say("   %d of %d answered, never more than %s without an answer.", stream.Answered, stream.Sent, inMilliseconds(stream.Outage))
 	began := time.Now()
 	if err := Start(ctx, demoLab, "z"); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (s *story) loseAPeer(ctx context.Context) error {
 	if _, err := s.pingOne(ctx, "x1", s.addrs("z1")[0].Addr()); err != nil {
 		return err
 	}
-	s.say("   z was started again; its guest z1 answered %v later.", time.Since(began).Round(time.Millisecond))
+	s.say("   z was started again; its guest z1 answered %s later.", inMilliseconds(time.Since(began)))
 	return nil
 }
 
@@ -199,4 +199,9 @@ func (s *story) watch(ctx context.Context, from, to string, happens func() error
 		return err
 	})
 	return stream, errors.Join(err, <-happened)
+}
+
+// inMilliseconds is a time in one unit throughout, so that those of two chapters can be compared at a glance.
+func inMilliseconds(d time.Duration) string {
+	return fmt.Sprintf("%d ms", d.Round(time.Millisecond).Milliseconds())
 }

@@ -60,8 +60,8 @@ func (s *story) lose(ctx context.Context, what, mended string, suffer, mend func
 
 // missed says what an interruption cost. A stream without one still has a pause of its pace.
 func missed(stream netlab.Stream) string {
-	return fmt.Sprintf("%d of %d answered, for %v nobody was; %d doubled.",
-		stream.Answered, stream.Sent, stream.Outage.Round(time.Millisecond), stream.Doubled)
+	return fmt.Sprintf("%d of %d answered, for %s nobody was; %d doubled.",
+		stream.Answered, stream.Sent, inMilliseconds(stream.Outage), stream.Doubled)
 }
 
 // activeAndReady waits until there is an active gateway and the other could take over.
@@ -144,7 +144,7 @@ func (s *story) looped(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the loop was not found: %w", err)
 	}
-	s.say("   w hears the hello of a gateway on its guest port and blocks it, seen after %v:", time.Since(began).Round(time.Millisecond))
+	s.say("   w hears the hello of a gateway on its guest port and blocks it, seen after %s:", inMilliseconds(time.Since(began)))
 	for _, p := range port.Problems {
 		s.say("   %s", p.Summary)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/lab/probe"
 	"github.com/drawbridge-net/drawbridge/test/netlab"
 )
@@ -52,7 +53,7 @@ func copiesOf(b probe.Broadcasts) string {
 			total += n
 		}
 	}
-	return fmt.Sprintf("%s; %d copies in all", strings.Join(all, ", "), total)
+	return strings.Join(all, ", ") + "; " + drawbridge.Counted(total, "copy", "copies") + " in all"
 }
 
 func times(n int) string {

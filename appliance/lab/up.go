@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/test/netlab"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
@@ -110,7 +111,8 @@ func (l *Lab) rise(ctx context.Context, o Options) error {
 	if err := l.plan.build(); err != nil {
 		return err
 	}
-	say("built %d nodes, %d hosts, %d switches, %d routers, %d wires", len(t.Nodes), len(t.Hosts), len(t.Switches), len(t.Routers), len(t.Wires))
+	say("built %s, %s, %s, %s, %s", drawbridge.Counted(len(t.Nodes), "node"), drawbridge.Counted(len(t.Hosts), "host"), drawbridge.Counted(len(t.Switches), "switch", "switches"),
+		drawbridge.Counted(len(t.Routers), "router"), drawbridge.Counted(len(t.Wires), "wire"))
 	if err := errors.Join(l.writeNodeFiles(), l.startRouters()); err != nil {
 		return err
 	}
@@ -122,7 +124,7 @@ func (l *Lab) rise(ctx context.Context, o Options) error {
 	if err := l.joinAll(ctx); err != nil {
 		return l.withEnd(err, founder.Name)
 	}
-	say("%d others joined", len(t.Nodes)-1)
+	say("%s joined", drawbridge.Counted(len(t.Nodes)-1, "other"))
 	if err := l.startOthers(ctx); err != nil {
 		return err
 	}

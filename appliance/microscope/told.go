@@ -44,7 +44,7 @@ func Tell(circles []web.Circle, now time.Time, limit int) []byte {
 	}
 }
 
-// Parse reads what another peer told. Its times are by the clock of who reads from then on.
+// Parse reads what another peer told. Its times are by the clock of who reads from then on, and what is a loop is for the reader to say.
 func Parse(b []byte, now time.Time) (Told, error) {
 	var t Told
 	if len(b) > maxMessage {
@@ -62,7 +62,7 @@ func Parse(b []byte, now time.Time) (Told, error) {
 		if err := check(c); err != nil {
 			return Told{}, err
 		}
-		c.Since, c.Last = c.Since.Add(ahead), c.Last.Add(ahead)
+		c.Since, c.Last, c.Loop = c.Since.Add(ahead), c.Last.Add(ahead), c.Count >= Enough
 	}
 	t.Now = now
 	return t, nil

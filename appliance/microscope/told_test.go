@@ -11,7 +11,7 @@ import (
 
 func toldCircle(n byte) web.Circle {
 	c := circle(guest, office, uint64(n)+1, time.Duration(n)*time.Second, n == 0)
-	c.Destination, c.Type = "ff:ff:ff:ff:ff:ff", "0806"
+	c.Destination, c.Type, c.Loop = "ff:ff:ff:ff:ff:ff", "0806", c.Count >= Enough
 	return c
 }
 

@@ -3,6 +3,8 @@ package notify
 import (
 	"encoding/json"
 	"fmt"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
 // Item is one place in a queue.
@@ -66,7 +68,7 @@ func (q *Queue) drop() {
 func lostItem(sequence, lost uint64, last Event) Item {
 	return Item{Sequence: sequence, Lost: lost, Event: Event{
 		ID: last.ID, Time: last.Time, Level: Error, Kind: KindDropped,
-		Text: fmt.Sprintf("%d events were not told: the queue of this sink was full; numbers %d to %d", lost, sequence-lost+1, sequence),
+		Text: fmt.Sprintf("%s not told: the queue of this sink was full; numbers %d to %d", drawbridge.Counted(lost, "event was", "events were"), sequence-lost+1, sequence),
 	}}
 }
 

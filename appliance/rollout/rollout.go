@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
 // Format is the version of Rollout on disk. A peer refuses one that it does not know.
@@ -117,7 +119,7 @@ func New(id, by, source, want string, peers []string, now time.Time) (Rollout, e
 	if len(r.Peers) == 0 {
 		return r, errors.New("there is no peer to update")
 	}
-	r.note(now, "", fmt.Sprintf("roll-out to %d peers begun by %s", len(r.Peers), by))
+	r.note(now, "", "roll-out to "+drawbridge.Counted(len(r.Peers), "peer")+" begun by "+by)
 	return r, nil
 }
 

@@ -20,6 +20,25 @@ type Home struct {
 	Standing            Standing
 	Problems, Addresses []string
 	Peer                *Peer // nil: its daemon does not answer yet
+	Page                *Page // by which it can be set up in a browser; nil: it cannot
+}
+
+// Page is the one by which a machine is set up in a browser.
+type Page struct {
+	Code        string   `json:"code"`        // one-time code that it asks for
+	Fingerprint string   `json:"fingerprint"` // of its certificate
+	Addresses   []string `json:"-"`           // of the page
+}
+
+func (p *Page) text(b *strings.Builder) {
+	if p == nil || len(p.Addresses) == 0 {
+		return
+	}
+	for _, url := range p.Addresses {
+		line(b, "set-up page", url)
+	}
+	line(b, "fingerprint", p.Fingerprint)
+	fmt.Fprintf(b, "\nOne-time code for the set-up page:\n\n    %s\n", p.Code)
 }
 
 // Peer is what the daemon of a machine has to say.
@@ -46,8 +65,12 @@ func (h *Home) text(b *strings.Builder) {
 		addresses = "unknown"
 	}
 	line(b, "addresses", addresses)
-	if h.Standing == SetUp {
+	switch h.Standing {
+	case SetUp:
 		h.Peer.text(b)
+	case Fresh:
+		h.Page.text(b)
+	case Broken:
 	}
 }
 

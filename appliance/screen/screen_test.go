@@ -15,6 +15,7 @@ var update = flag.Bool("update", false, "write the golden files")
 
 var (
 	fresh = Home{Version: "1.0", Addresses: []string{"192.0.2.7"}}
+	paged = Home{Version: "1.0", Addresses: []string{"192.0.2.7"}, Page: &Page{Code: "clover jelly rose", Fingerprint: "AA:BB", Addresses: []string{"https://192.0.2.7:8630/"}}}
 	inUse = Home{Version: "1.0", Standing: SetUp, Problems: []string{"the update in slot b\nnever became healthy"}, Addresses: []string{"192.0.2.7", "2001:db8::7"}, Peer: &Peer{
 		Name: "a", Roles: "gateway, voter", Network: "home", Segments: []Segment{{"guests", ""}, {"office", "b"}}, Problems: []string{"no carrier on ens5"},
 		Consoles: []string{"https://192.0.2.7:8630/"}, Fingerprint: "AA:BB", Code: "1234-5678",
@@ -61,6 +62,8 @@ func (c *transcript) golden(t *testing.T, name string) {
 func TestHomes(t *testing.T) {
 	c := &transcript{h: fresh}
 	c.note("fresh")
+	c.h = paged
+	c.note("fresh, with its page for browsers")
 	c.h = inUse
 	c.note("set up")
 	c.h = broken

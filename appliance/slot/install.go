@@ -13,6 +13,18 @@ import (
 // minState is the least room for the state, in bytes: identity, configuration, logs.
 const minState = 32 << 20
 
+// Copy writes the system of this machine, which runs from one disk, to another. While an update is being written it is refused, and
+// the other way round: a copy of half a slot would be a disk that the loader takes for a whole one.
+func (m Machine) Copy(from, to string, progress Progress) (err error) {
+	idle := m.Running.Other()
+	release, err := share(m.Root[idle])
+	if err != nil {
+		return fmt.Errorf("slot %s: %w", idle, err)
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	return Install(from, to, progress)
+}
+
 // Install writes the system of one disk to another: loader, both slots and the boot state, not identity and keys. The
 // partition table comes last, so that a copy that was cut short is no disk that starts. The kernel refuses a target of which
 // anything is in use, and lets nobody use it meanwhile (open(2), O_EXCL).

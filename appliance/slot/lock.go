@@ -8,8 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrBusy says that somebody else is installing an update.
-var ErrBusy = errors.New("another update is being installed")
+// Why a slot cannot be had now.
+var (
+	ErrBusy   = errors.New("another update is being installed")
+	ErrCopied = errors.New("this system is being copied to another disk")
+)
 
 // Change replaces the state by what f makes of it. Whoever else changes it waits (flock(2) on the block's partition), so
 // that a confirmation, an update and a rollback at one time do not undo each other. When f refuses, nothing is written.
@@ -38,14 +41,35 @@ func claim(path string) (release func() error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = retry(func() error { return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = fmt.Errorf("%w: wait until it has ended", ErrBusy)
+	err = flock(file, unix.LOCK_EX)
+	if errors.Is(err, ErrBusy) && flock(file, unix.LOCK_SH) == nil {
+		err = fmt.Errorf("%w: wait until it has ended", ErrCopied)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return file.Close, nil
+}
+
+// share takes a slot's partition for reading: nobody writes it meanwhile. Several may.
+func share(path string) (release func() error, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(file, unix.LOCK_SH); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file.Close, nil
+}
+
+// flock locks a file at once, or not at all.
+func flock(file *os.File, how int) error {
+	err := retry(func() error { return unix.Flock(int(file.Fd()), how|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return fmt.Errorf("%w: wait until it has ended", ErrBusy)
+	}
+	return err
 }
 
 // retry goes on after a signal, of which Go's runtime sends some.

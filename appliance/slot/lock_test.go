@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -39,6 +41,43 @@ func TestTwoUpdatesAtOnce(t *testing.T) {
 	}
 	if _, err := m.Update(bytes.NewReader(bundle(t, key, func(m *Manifest) { m.Release = 300 }, []byte("r"), []byte("b"))), quiet); err != nil {
 		t.Errorf("an update after the first: %v", err)
+	}
+}
+
+// TestCopyAndUpdate: whichever comes second is refused, and a copy and a copy get on.
+func TestCopyAndUpdate(t *testing.T) {
+	m, key := appliance(t)
+	dir := t.TempDir()
+	from, to := filepath.Join(dir, "from"), filepath.Join(dir, "to")
+	if err := errors.Join(os.WriteFile(from, disk(t, 8<<20), 0o600), os.WriteFile(to, make([]byte, 64<<20), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	b := bundle(t, key, nil, []byte("root"), []byte("boot"))
+	var second error
+	first := &meanwhile{Reader: bytes.NewReader(b), do: func() { second = m.Copy(from, to, quiet) }}
+	if _, err := m.Update(first, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(second, ErrBusy) {
+		t.Errorf("a copy during an update: %v", second)
+	}
+	b = bundle(t, key, func(m *Manifest) { m.Release = 300 }, []byte("r"), []byte("b"))
+	var during, beside error
+	once := sync.OnceFunc(func() {
+		_, during = m.Update(bytes.NewReader(b), quiet)
+		beside = m.Copy(from, filepath.Join(dir, "another"), quiet)
+	})
+	if err := m.Copy(from, to, func(string, int64, int64) { once() }); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(during, ErrCopied) || !strings.Contains(during.Error(), "slot b: this system is being copied to another disk: wait") {
+		t.Errorf("an update during a copy: %v", during)
+	}
+	if !errors.Is(beside, os.ErrNotExist) {
+		t.Errorf("a second copy: %v", beside)
+	}
+	if _, err := m.Update(bytes.NewReader(b), quiet); err != nil {
+		t.Errorf("an update after the copy: %v", err)
 	}
 }
 

@@ -6,7 +6,6 @@ package slot
 import (
 	"errors"
 	"fmt"
-	"strconv"
 )
 
 // Name is a slot: "a" or "b".
@@ -144,13 +143,4 @@ func (s State) Standing(n, running Name) string {
 	default:
 		return Failed
 	}
-}
-
-// Number orders releases: commit time in seconds, so that "older" needs no list of names.
-func Number(text string) (uint64, error) {
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil || n == 0 {
-		return 0, fmt.Errorf("release number %q: want seconds since 1970", text)
-	}
-	return n, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
 )
@@ -70,7 +71,7 @@ func showSinks(_ context.Context, _ *client.Client, p *page, sinks []web.AlertSi
 			if s.NextAttempt != nil {
 				again = "; again " + p.left(*s.NextAttempt)
 			}
-			fmt.Fprintf(p, "%s: %s (%s)%s\n", s.Name, s.LastError, plural(s.Failures, "attempt"), again)
+			fmt.Fprintf(p, "%s: %s (%s)%s\n", s.Name, s.LastError, drawbridge.Counted(s.Failures, "attempt"), again)
 		}
 		for _, problem := range s.Problems {
 			fmt.Fprintf(p, "%s: %s: %s\n", s.Name, problem.Summary, problem.Remedy)

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance"
 	"github.com/drawbridge-net/drawbridge/appliance/backup"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
@@ -150,7 +150,7 @@ func (t *tool) showBackup(m *backup.Manifest) {
 	shown := *m
 	clean(&shown)
 	fmt.Fprintf(t.out, "Backup of peer %s (%s) of network %s, made %s by %s\n", shown.Peer, shown.PeerID, shown.Network, m.Created.Format(time.RFC3339), shown.Software)
-	fmt.Fprintf(t.out, "  %d files, the newest of %s; configuration of the network: version %d\n", len(m.Files), m.Changed.Format(time.RFC3339), m.Config)
+	fmt.Fprintf(t.out, "  %s, the newest of %s; configuration of the network: version %d\n", drawbridge.Counted(len(m.Files), "file"), m.Changed.Format(time.RFC3339), m.Config)
 }
 
 func (t *tool) restoreBackup(path string, older, found, yes bool) error {
@@ -158,10 +158,11 @@ func (t *tool) restoreBackup(path string, older, found, yes bool) error {
 	if err != nil {
 		return err
 	}
-	to := backup.Target{StateDir: config.Default().StateDir, NodeFile: t.configPath(), Older: older, Software: version}
-	if c, err := config.Load(t.configPath()); err == nil {
-		to.StateDir = c.StateDir
+	node, err := config.Parse("the backup's node file", b.NodeFile()) // by which the peer will go, whatever this host's says now
+	if err != nil {
+		return err
 	}
+	to := backup.Target{StateDir: node.StateDir, NodeFile: t.configPath(), Older: older, Software: version}
 	if self, _, err := secure.ReadIdentity(to.StateDir); err == nil {
 		to.PeerID = self.ID.String()
 	}
@@ -180,12 +181,8 @@ func (t *tool) restoreBackup(path string, older, found, yes bool) error {
 		fmt.Fprintf(t.out, "What was here is in %s.\n", kept)
 	}
 	fmt.Fprintf(t.out, "Restored. Start the daemon: systemctl start drawbridge\n")
-	if text := b.NetworkConfig(); found && text != nil {
-		name := strings.TrimSuffix(to.NodeFile, ".toml") + ".network.toml"
-		if err := os.WriteFile(name, text, 0o600); err != nil {
-			return err
-		}
-		fmt.Fprintf(t.out, "Then bring the network's configuration back: drawbridge config import %s\n", name)
+	if found && b.Config != 0 {
+		fmt.Fprintln(t.out, "The network's configuration comes back with it, as a new version: drawbridge config log")
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
@@ -59,7 +61,12 @@ func (t *tool) capture(cmd *cobra.Command, r web.CaptureRequest, file string) (e
 		return c.Capture(cmd.Context(), r, t.out)
 	}
 	to := &opener{path: file}
-	defer func() { err = errors.Join(err, to.Close()) }()
+	defer func() {
+		err = errors.Join(err, to.Close())
+		if to.file != nil {
+			fmt.Fprintf(t.err, "%s in %s (%s)\n", drawbridge.Counted(to.frames, "frame"), file, octets(to.length))
+		}
+	}()
 	if t.interactive {
 		fmt.Fprintf(t.err, "capturing %s to %s; stop with Ctrl-C\n", r.Port+r.Segment, file)
 	}
@@ -71,6 +78,7 @@ func (t *tool) capture(cmd *cobra.Command, r web.CaptureRequest, file string) (e
 type opener struct {
 	path string
 	file *os.File
+	pcapng
 }
 
 var _ io.WriteCloser = (*opener)(nil)
@@ -82,7 +90,37 @@ func (o *opener) Write(b []byte) (n int, err error) {
 			return 0, err
 		}
 	}
+	o.count(b)
 	return o.file.Write(b)
+}
+
+// packetBlock is the type of a block of pcapng that holds a frame (draft-ietf-opsawg-pcapng §4.3).
+const packetBlock = 6
+
+// pcapng counts the frames of a stream of blocks, each of which begins with its type and length, in the byte order of this daemon's files.
+type pcapng struct {
+	frames, length uint64
+	head           []byte // of the block that begins
+	rest           int    // of the block that goes on
+}
+
+func (p *pcapng) count(b []byte) {
+	p.length += uint64(len(b))
+	for len(b) > 0 {
+		if n := min(p.rest, len(b)); n > 0 {
+			p.rest, b = p.rest-n, b[n:]
+			continue
+		}
+		n := min(8-len(p.head), len(b))
+		p.head, b = append(p.head, b[:n]...), b[n:]
+		if len(p.head) < 8 {
+			return
+		}
+		if binary.LittleEndian.Uint32(p.head) == packetBlock {
+			p.frames++
+		}
+		p.rest, p.head = max(0, int(binary.LittleEndian.Uint32(p.head[4:]))-8), p.head[:0]
+	}
 }
 
 // Close implements io.Closer.

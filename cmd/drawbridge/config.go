@@ -116,16 +116,23 @@ func (t *tool) configDiff() *cobra.Command {
 		if err != nil {
 			return r, err
 		}
-		r.path = "config/diff"
+		r.path, r.lines = "config/diff", true
 		r.query = func() url.Values {
 			return url.Values{"from": {strconv.FormatUint(from, 10)}, "to": {strconv.FormatUint(to, 10)}}
 		}
 		r.show = func(_ context.Context, _ *client.Client, p *page, d web.ConfigDiff) error {
-			p.diff(d.Unified, fmt.Sprintf("version %d and version %d say the same", d.From, d.To))
+			p.diff(d.Unified, sameVersions(d))
 			return nil
 		}
 		return r, nil
 	})
+}
+
+func sameVersions(d web.ConfigDiff) string {
+	if d.To == 0 {
+		return "nothing was configured yet: drawbridge config edit makes the first version"
+	}
+	return fmt.Sprintf("version %d and version %d say the same", d.From, d.To)
 }
 
 // writeDiff writes a difference, or that there is none.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/doctor"
 	"github.com/drawbridge-net/drawbridge/web/client"
 )
@@ -111,16 +112,9 @@ func (t *tool) tellReport(r doctor.Report, all bool) error {
 		return err
 	}
 	if n := count(r, doctor.Wrong); n > 0 {
-		return fmt.Errorf("%s wrong on this host", are(n))
+		return fmt.Errorf("%s wrong on this host", drawbridge.Counted(n, "thing is", "things are"))
 	}
 	return nil
-}
-
-func are(n int) string {
-	if n == 1 {
-		return "1 thing is"
-	}
-	return fmt.Sprintf("%d things are", n)
 }
 
 func count(r doctor.Report, state string) (n int) {
@@ -149,7 +143,7 @@ func (t *tool) showReport(r doctor.Report, all bool) []byte {
 			fmt.Fprintf(p, "         -> %s\n", strings.Map(visible, x.Remedy))
 		}
 	}
-	fmt.Fprintf(p, "%d checks: %d wrong, %d with advice, %d unknown, %d ok\n", len(doctor.Checks), count(r, doctor.Wrong), count(r, doctor.Advice), count(r, doctor.Unknown), count(r, doctor.OK))
+	fmt.Fprintf(p, "%d checks found: %d wrong, %d with advice, %d unknown, %d ok\n", len(doctor.Checks), count(r, doctor.Wrong), count(r, doctor.Advice), count(r, doctor.Unknown), count(r, doctor.OK))
 	return p.Bytes()
 }
 
@@ -174,10 +168,10 @@ func (t *tool) cleanHost(ctx context.Context, yes bool) error {
 	for _, l := range left {
 		fmt.Fprintf(t.out, "%-22s %s (%s)\n", l.Kind, l.Path, l.Why)
 	}
-	if !yes && !t.sure("Remove "+plural(len(left), "thing")+"?") {
+	if !yes && !t.sure("Remove "+drawbridge.Counted(len(left), "thing")+"?") {
 		return errors.New("nothing was removed")
 	}
 	removed, err := doctor.Clean(left)
-	fmt.Fprintf(t.out, "%s removed\n", plural(len(removed), "thing"))
+	fmt.Fprintf(t.out, "%s removed\n", drawbridge.Counted(len(removed), "thing"))
 	return err
 }

@@ -47,7 +47,7 @@ func TestReportsAreShownWorstFirst(t *testing.T) {
 		{Check: "node-file", State: doctor.Wrong, Found: "line 1\nline 2\x1b[2J", Remedy: "correct it"},
 	}}
 	err := to.tellReport(report, false)
-	want := fmt.Sprintf("wrong    node-file: line 1\nline 2?[2J\n         -> correct it\nadvice   mtu: narrow\n         -> widen\n%d checks: 1 wrong, 1 with advice, 0 unknown, 1 ok\n", len(doctor.Checks))
+	want := fmt.Sprintf("wrong    node-file: line 1\nline 2?[2J\n         -> correct it\nadvice   mtu: narrow\n         -> widen\n%d checks found: 1 wrong, 1 with advice, 0 unknown, 1 ok\n", len(doctor.Checks))
 	if err == nil || out.String() != want {
 		t.Errorf("%v\n%s\nwant\n%s", err, out.String(), want)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
 )
@@ -77,7 +78,7 @@ func (t *tool) listEvents(kept []web.Event) error {
 
 // lost says what fell out of the daemon's memory before it was read.
 func (t *tool) lost(n uint64) {
-	fmt.Fprintf(t.err, "%s missed\n", plural(int(min(n, 1<<30)), "event"))
+	fmt.Fprintf(t.err, "%s missed\n", drawbridge.Counted(n, "event"))
 }
 
 // writeEvent writes one line: local time, what happened, why.

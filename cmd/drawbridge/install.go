@@ -13,61 +13,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/backup"
 	"github.com/drawbridge-net/drawbridge/appliance/config"
-	"github.com/drawbridge-net/drawbridge/appliance/disks"
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
 )
-
-func (t *tool) installCommand() *cobra.Command {
-	var yes bool
-	cmd := &cobra.Command{
-		Use:     "install DISK",
-		Short:   "Write the appliance that runs here to another disk, all of which is overwritten",
-		Example: "  drawbridge install /dev/nvme0n1 --yes",
-		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if !yes {
-				return usagef("everything on %s would be lost: add --yes", args[0])
-			}
-			return t.install(args[0])
-		},
-	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "overwrite the disk")
-	return cmd
-}
-
-// install writes with the rights of this process; the status screen has the update service do it.
-func (t *tool) install(target string) error {
-	h, err := otherDisks()
-	if err != nil {
-		return err
-	}
-	d, err := h.Find(target)
-	if err != nil {
-		return err
-	}
-	if err := slot.Install(h.From, h.Path(d), t.percent()); err != nil {
-		return fmt.Errorf("install on %s: %w", target, err)
-	}
-	fmt.Fprintf(t.out, "%s is written: take out the medium and restart\n", target)
-	return nil
-}
-
-// otherDisks are those of an appliance, with the one that it runs from.
-func otherDisks() (disks.Host, error) {
-	if _, err := slot.This(); err != nil {
-		return disks.Host{}, err
-	}
-	from, err := slot.Disk(slot.BootFile)
-	if err != nil {
-		return disks.Host{}, err
-	}
-	least, err := slot.Needs(from)
-	return disks.This(from, least), err
-}
 
 func (t *tool) factoryResetCommand() *cobra.Command {
 	var yes, force bool
@@ -210,6 +162,9 @@ func noteSetup(err error) error {
 // provision writes nothing before everything that was handed over makes sense. The certificate of the peer comes last: what
 // was interrupted before it is begun anew.
 func (t *tool) provision(ctx context.Context, dir string) error {
+	if t.isSetUp() {
+		return fmt.Errorf("first set-up: %w", backup.ErrSetUp)
+	}
 	read := func(name string) string {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {

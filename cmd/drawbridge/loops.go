@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
 )
@@ -22,9 +23,12 @@ func (t *tool) loopsCommand() *cobra.Command {
 }
 
 func showLoops(_ context.Context, _ *client.Client, p *page, l web.Loops) error {
-	if l.Circling {
+	switch {
+	case l.Circling:
 		fmt.Fprintln(p, p.paint(bad, "frames go round")+": "+l.Remedy)
-	} else {
+	case l.Remedy != "":
+		fmt.Fprintln(p, p.paint(bad, "frames go round elsewhere in the network")+": "+l.Remedy)
+	default:
 		fmt.Fprintln(p, "no frames go round as this peer hears")
 	}
 	for _, b := range l.Blocked {
@@ -40,7 +44,7 @@ func showLoops(_ context.Context, _ *client.Client, p *page, l web.Loops) error 
 	fmt.Fprintln(p)
 	p.tellers(l.Elsewhere)
 	if l.Missed > 0 {
-		fmt.Fprintf(p, "%d more frames came round here since the start than could be looked at.\n", l.Missed)
+		fmt.Fprintf(p, "%s came round here since the start than could be looked at.\n", drawbridge.Counted(l.Missed, "more frame"))
 	}
 	return nil
 }
@@ -59,7 +63,7 @@ func (p *page) circles(tab *table, by string, all []web.Circle) {
 // goingRound leaves out what somebody else heard a few times, as after a move of a station: with many peers that would be most of it.
 func goingRound(all []web.Circle) (loops []web.Circle) {
 	for _, c := range all {
-		if c.Circling || c.Count >= 10 {
+		if c.Loop {
 			loops = append(loops, c)
 		}
 	}
@@ -81,10 +85,10 @@ func (p *page) tellers(all []web.PeerLoops) {
 			told, oldest = told+1, max(oldest, age)
 		}
 		if more := e.LeftOut + len(e.Circles) - len(goingRound(e.Circles)); more > 0 {
-			fmt.Fprintf(p, "%s heard %d more kinds of frames: drawbridge loops there shows them\n", e.Peer, more)
+			fmt.Fprintf(p, "%s heard %s of frames: drawbridge loops there shows them\n", e.Peer, drawbridge.Counted(more, "more kind"))
 		}
 	}
 	if told > 0 {
-		fmt.Fprintf(p, "%d other peers told what they hear, the oldest word is of %s ago.\n", told, oldest)
+		fmt.Fprintf(p, "%s told what comes round there, the oldest word is of %s ago.\n", drawbridge.Counted(told, "other peer"), oldest)
 	}
 }

@@ -143,7 +143,7 @@ func (t *tool) flushCommand() *cobra.Command {
 			if f.Everywhere {
 				where = " here, and the other peers are told"
 			}
-			fmt.Fprintf(t.out, "%s forgotten%s\n", addressCount(done.Flushed), where)
+			fmt.Fprintf(t.out, "%s forgotten%s\n", drawbridge.Counted(done.Flushed, "MAC address", "MAC addresses"), where)
 			return nil
 		},
 	}

@@ -18,6 +18,7 @@ import (
 type reading[T any] struct {
 	path  string
 	query func() url.Values // nil: none
+	lines bool              // show takes control characters out line by line: the document is text whose lines mean something
 	// show writes the document for people. c is for what the document alone does not say.
 	show func(ctx context.Context, c *client.Client, p *page, doc T) error
 }
@@ -84,7 +85,9 @@ func (r reading[T]) write(ctx context.Context, t *tool, c *client.Client, raw js
 	if err := json.Unmarshal(raw, &doc); err != nil {
 		return fmt.Errorf("answer to %s: %w", r.path, err)
 	}
-	clean(&doc)
+	if !r.lines {
+		clean(&doc)
+	}
 	p := &page{now: t.now(), colour: t.colour}
 	if err := r.show(ctx, c, p, doc); err != nil {
 		return err

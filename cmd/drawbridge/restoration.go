@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/drawbridge-net/drawbridge/appliance"
 	"github.com/drawbridge-net/drawbridge/appliance/backup"
@@ -33,7 +34,13 @@ func (r *restoration) open(ctx context.Context, service installer.Client, words 
 	if err := service.Read(ctx, installer.Backup{Medium: words[0], Name: words[1]}, f); err != nil {
 		return screen.Summary{}, err
 	}
-	if r.backup, err = openQuietly(f, words[2]); err != nil {
+	return r.read(f, words[2])
+}
+
+// read takes what is in a file, when all of it is whole.
+func (r *restoration) read(f *os.File, passphrase string) (_ screen.Summary, err error) {
+	if r.backup, err = openQuietly(f, passphrase); err != nil {
+		r.backup = nil
 		return screen.Summary{}, err
 	}
 	m := r.backup.Manifest
@@ -71,7 +78,12 @@ func (t *tool) fillFrom(b *backup.Backup, found bool) error {
 	if found {
 		to.Found = appliance.FounderFile
 	}
-	return b.Fill(to, lastOfSetUp)
+	err = b.Fill(to, lastOfSetUp)
+	if errors.Is(err, syscall.ENOSPC) {
+		free, total := room(t.stateDir)
+		err = fmt.Errorf("the state partition is full, with %d of %d MiB free: reset the machine, or write the image to a larger disk: %w", free>>20, total>>20, err)
+	}
+	return err
 }
 
 // errBackup says that a backup that was handed over cannot be restored; to try again would be in vain.

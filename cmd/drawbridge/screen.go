@@ -32,12 +32,17 @@ func (t *tool) screenCommand() *cobra.Command {
 	}
 }
 
-const screenEvery = 2 * time.Second
+// screenEvery is how often the machine is asked how it does, and screenPatience how long it may take to answer: the screen stays as
+// it was meanwhile, instead of saying of a daemon that is busy that it starts.
+const (
+	screenEvery    = 2 * time.Second
+	screenPatience = 10 * time.Second
+)
 
 // screen draws what has changed, and takes orders by lines. What takes long is done beside it, and tells the screen.
 func (t *tool) screen(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	lines, tell := make(chan string), make(chan func(*screen.Screen))
+	lines, tell, homes := make(chan string), make(chan func(*screen.Screen)), make(chan screen.Home)
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel()
@@ -50,13 +55,12 @@ func (t *tool) screen(ctx context.Context) error {
 			}
 		}
 	}()
-	tick := time.NewTicker(screenEvery)
-	defer tick.Stop()
 	var s screen.Screen
 	var chosen restoration
 	show := func() {}
 	defer func() { show() }()
-	home, shown := t.home(ctx), ""
+	home, shown := t.home(ctx, screenEvery), ""
+	work.Go(func() { t.homes(ctx, homes) })
 	for {
 		show()
 		if show = func() {}; s.Secret() {
@@ -88,8 +92,7 @@ func (t *tool) screen(ctx context.Context) error {
 			})
 		case f := <-tell:
 			f(&s)
-		case <-tick.C:
-			home = t.home(ctx)
+		case home = <-homes:
 		}
 	}
 }
@@ -182,9 +185,27 @@ func (t *tool) screenSetup(ctx context.Context, file string, words []string) err
 	return t.provision(ctx, dir)
 }
 
-// home asks the machine how it does.
-func (t *tool) home(ctx context.Context) screen.Home {
-	ctx, cancel := context.WithTimeout(ctx, screenEvery)
+// homes tells again and again how the machine does.
+func (t *tool) homes(ctx context.Context, to chan<- screen.Home) {
+	tick := time.NewTicker(screenEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case to <- t.home(ctx, screenPatience):
+		}
+	}
+}
+
+// home asks the machine how it does; its daemon has so long to answer.
+func (t *tool) home(ctx context.Context, within time.Duration) screen.Home {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	h := screen.Home{Version: version, Problems: t.screenProblems(), Addresses: addresses()}
 	switch {
@@ -195,6 +216,8 @@ func (t *tool) home(ctx context.Context) screen.Home {
 		}
 	case bootProblem() != "":
 		h.Standing = screen.Broken
+	default:
+		h.Page = readSetupPage(filepath.Join(setupDir, "page"), h.Addresses)
 	}
 	return h
 }
@@ -251,9 +274,7 @@ func (t *tool) screenPeer(ctx context.Context, addrs []string) *screen.Peer {
 	for _, w := range s.Problems {
 		p.Problems = append(p.Problems, w.Summary)
 	}
-	for _, a := range addrs {
-		p.Consoles = append(p.Consoles, fmt.Sprintf("https://%s/", net.JoinHostPort(a, config.ConsolePort)))
-	}
+	p.Consoles = consoles(addrs)
 	var cert web.Certificate
 	if text, err := c.Raw(ctx, "certificate", nil); err == nil && json.Unmarshal(text, &cert) == nil {
 		p.Fingerprint = cert.Fingerprint
@@ -262,6 +283,14 @@ func (t *tool) screenPeer(ctx context.Context, addrs []string) *screen.Peer {
 		p.Code = code.Code
 	}
 	return p
+}
+
+// consoles are the addresses for browsers.
+func consoles(addrs []string) (all []string) {
+	for _, a := range addrs {
+		all = append(all, fmt.Sprintf("https://%s/", net.JoinHostPort(a, config.ConsolePort)))
+	}
+	return all
 }
 
 // addresses are those at which this host can be reached.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
 )
@@ -31,7 +32,7 @@ func showStatus(ctx context.Context, c *client.Client, p *page, s web.Status) er
 	for i, g := range segments {
 		p.fact([]string{"segments", ""}[min(i, 1)], p.tenure(g))
 	}
-	p.fact("guests", fmt.Sprintf("MTU %s, %s", orUnknown(number(s.MTU)), addressCount(s.MACs)))
+	p.fact("guests", fmt.Sprintf("MTU %s, %s", orUnknown(number(s.MTU)), drawbridge.Counted(s.MACs, "MAC address", "MAC addresses")))
 	p.fact("frames", dataPath(s.DataPath))
 	p.fact("dropped", dropped(s.Drops))
 	p.fact("listening", list(s.Listen)+", "+advertised(s.Advertise))
@@ -50,7 +51,7 @@ func (p *page) readiness(s web.Status) string {
 	case !s.Ready:
 		return p.paint(bad, "no")
 	case len(s.Problems) > 0:
-		return p.paint(warn, "yes, with "+plural(len(s.Problems), "problem"))
+		return p.paint(warn, "yes, with "+drawbridge.Counted(len(s.Problems), "problem"))
 	default:
 		return p.paint(good, "yes")
 	}

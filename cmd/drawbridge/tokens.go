@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
@@ -90,7 +91,7 @@ func (t *tool) showNewToken(token web.NewToken, quiet bool) error {
 		fmt.Fprintln(t.out, token.Token)
 		life := rest(token.Info.Expires.Sub(t.now()))
 		fmt.Fprintf(t.out, "\nA secret for %s, valid for %s, roles: %s. On the new host:\n\n  drawbridge join %s --name NAME\n",
-			plural(token.Info.Uses, "peer"), life, list(token.Info.Roles), token.Token)
+			drawbridge.Counted(token.Info.Uses, "peer"), life, list(token.Info.Roles), token.Token)
 	}
 	return nil
 }

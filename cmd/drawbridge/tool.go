@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -109,7 +110,7 @@ func (t *tool) root() *cobra.Command {
 	add(root, groupLook, t.auditCommand())
 	add(root, groupTry, tryOut()...)
 	add(root, groupAct, t.rolloutCommand(), t.restartCommand(), t.backupCommand(), t.updateCommand(), t.installCommand(), t.factoryResetCommand())
-	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand(), t.carryOutCommand(), t.manCommand())
+	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand(), t.setupPageCommand(), t.carryOutCommand(), t.manCommand())
 	strict(root)
 	return root
 }
@@ -148,7 +149,7 @@ func strict(c *cobra.Command) {
 	}
 	c.Args = func(c *cobra.Command, args []string) error {
 		if err := fits(c, args); err != nil {
-			return &usageError{err.Error()}
+			return &usageError{err.Error() + meant(c, args)}
 		}
 		return nil
 	}
@@ -163,6 +164,18 @@ func strict(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		strict(sub)
 	}
+}
+
+// meant names the commands that a mistyped one is like.
+func meant(c *cobra.Command, args []string) string {
+	if len(args) == 0 || !c.HasSubCommands() {
+		return ""
+	}
+	c.SuggestionsMinimumDistance = 2 // letters
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		return ": did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return ""
 }
 
 // unlessInterrupted is for commands that have no end of their own: interrupting them is no failure.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -152,6 +153,8 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"", 2, "wants a command"},
 		{"nonsense", 2, `unknown command "nonsense"`},
+		{"statu", 2, "did you mean status?"},
+		{"config rolback 1", 2, "did you mean rollback?"},
 		{"token", 2, "wants a command"},
 		{"token nonsense", 2, "nonsense"},
 		{"status extra", 2, "extra"},
@@ -330,6 +333,32 @@ func TestEventsFollow(t *testing.T) {
 	}
 	if code := interrupt(); code != exitDone {
 		t.Errorf("interrupted: code %d", code)
+	}
+}
+
+// A capture to a file says what it has: frames are counted wherever their blocks are cut.
+func TestCapturedFramesAreCounted(t *testing.T) {
+	block := func(kind byte, length int) []byte {
+		b := make([]byte, length)
+		b[0], b[4] = kind, byte(length)
+		return b
+	}
+	stream := slices.Concat(block(10, 28), block(1, 20), block(6, 96), block(6, 40), block(5, 24), block(6, 32))
+	for size := 1; size <= len(stream); size++ {
+		var p pcapng
+		for part := range slices.Chunk(stream, size) {
+			p.count(part)
+		}
+		if p.frames != 3 || p.length != uint64(len(stream)) {
+			t.Fatalf("in parts of %d: %d frames of %d octets", size, p.frames, p.length)
+		}
+	}
+}
+
+func TestADifferenceHasLines(t *testing.T) {
+	r := call(t, nil, "config", "diff", "1", "2", "--socket", daemon(t, webtest.New()))
+	if r.code != exitDone || !strings.Contains(r.out, "+++ version 2\n") || !strings.Contains(r.out, "\n-profile = 'default'\n+profile = 'wan'\n") {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
 )
@@ -34,7 +35,7 @@ func showUsers(_ context.Context, _ *client.Client, p *page, users []web.User) e
 			state = as(bad, "disabled")
 		}
 		if u.TOTP {
-			factor = as(good, fmt.Sprintf("app, %s", plural(u.RecoveryLeft, "recovery code")))
+			factor = as(good, fmt.Sprintf("app, %s", drawbridge.Counted(u.RecoveryLeft, "recovery code")))
 		}
 		tab.row(as(strong, u.Name), u.Role, state, factor, number(u.Sessions), p.since(u.Changed))
 	}

@@ -122,14 +122,6 @@ func number(n int) string {
 
 func list(words []string) string { return strings.Join(words, ", ") }
 
-// plural is "1 peer", "2 peers".
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
-}
-
 // counts lists reasons by how often, most first.
 func counts(m map[string]uint64) string {
 	reasons := slices.SortedFunc(maps.Keys(m), func(a, b string) int {
@@ -150,12 +142,4 @@ func total(m map[string]uint64) (n uint64) {
 		n += v
 	}
 	return n
-}
-
-// addressCount is plural for the word that is not.
-func addressCount(n int) string {
-	if n == 1 {
-		return "1 MAC address"
-	}
-	return fmt.Sprintf("%d MAC addresses", n)
 }

@@ -40,7 +40,7 @@ func TestAFailingCheckKeepsTheButtonLocked(t *testing.T) {
 	b.open("/segments?name=office")
 	b.click("button", "Switch over…")
 	b.awaitText("dialog .checks", "needs at most 10 ms")
-	b.awaitText("dialog", "1 of 1 checks fail")
+	b.awaitText("dialog", "1 of 1 check fails")
 	b.await("a locked button", `[...document.querySelectorAll("dialog footer button")].some(e => e.textContent.trim() === "Switch over" && e.disabled)`)
 	b.accessible("a failing check")
 	if len(n.Asked()) > 0 {

@@ -295,6 +295,9 @@ func (f *field) count(t *testing.T) (finish func() probe.Broadcasts) {
 func (f *field) cut(who, whom string)  { f.do(lab.Cut(f.Name, f.node(who), f.far(whom))) }
 func (f *field) heal(who, whom string) { f.do(lab.Heal(f.Name, f.node(who), f.far(whom))) }
 
+// flap pulls a gateway's cable to the segment and plugs it in again.
+func (f *field) flap(who string) { f.cut(who, "office"); f.heal(who, "office") }
+
 func (f *field) far(whom string) string {
 	if whom == "office" {
 		return whom

@@ -63,6 +63,26 @@ var failures = []failure{
 		signals: []signal{{"B", "carrier_lost", ""}},
 	},
 	{
+		name: "carrier of the active gateway's segment port is lost and back at once", layer: "port", active: "B",
+		strike: func(f *field) { f.flap("A") }, mend: nothing,
+		signals: []signal{{"A", "carrier_lost", ""}, {"A", "gate_shut", "carrier"}, {"B", "gate_open", ""}},
+	},
+	{
+		name: "switch restarts, the carriers of both gateways are lost and back", layer: "ALONE", active: "A or B", lasts: 2 * watched,
+		strike: func(f *field) {
+			f.cut("A", "office")
+			f.cut("B", "office")
+			f.heal("A", "office")
+			f.heal("B", "office")
+		}, mend: nothing,
+		signals: []signal{{"A", "carrier_lost", ""}, {"B", "carrier_lost", ""}, {"A", "gate_shut", "carrier"}, {"any", "gate_open", ""}},
+	},
+	{
+		name: "carrier of the active gateway's segment port is lost and back at once, there is no other gateway", layer: "ALONE", active: "A", lasts: 2 * watched,
+		strike: func(f *field) { f.powerOff("B"); f.flap("A") }, mend: func(f *field) { f.start("B") },
+		signals: []signal{{"A", "carrier_lost", ""}, {"A", "gate_shut", "carrier"}, {"A", "gate_open", ""}},
+	},
+	{
 		name: "gateways cannot see each other, the witness sees both", layer: "lease", active: "A", quiet: true,
 		strike: func(f *field) { f.cut("A", "B") }, mend: func(f *field) { f.heal("A", "B") },
 	},

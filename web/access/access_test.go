@@ -148,7 +148,7 @@ func (b *bench) api() http.Handler {
 
 func answerCookie(w http.ResponseWriter, cookie http.Cookie, err error) {
 	if err != nil {
-		AsRefusal(err).write(w)
+		AsRefusal(err).Write(w)
 		return
 	}
 	if cookie.Name != "" {

@@ -149,7 +149,7 @@ func checkRole(r Role) error {
 func (d Directory) change(name string, edit func(*User) error) (Directory, error) {
 	at, ok := d.place(name)
 	if !ok {
-		return d, missing("user %s", name)
+		return d, NoUser(name)
 	}
 	next := d.next()
 	if err := edit(&next.Users[at]); err != nil {
@@ -203,7 +203,7 @@ func (d Directory) UseRecovery(name, digest string) (Directory, error) {
 	return d.change(name, func(u *User) error {
 		i := slices.Index(u.Recovery, digest)
 		if i < 0 {
-			return missing("recovery code of %s", name)
+			return missing("recovery code of "+name, "users list")
 		}
 		u.Recovery = slices.Delete(slices.Clone(u.Recovery), i, i+1)
 		return nil
@@ -214,7 +214,7 @@ func (d Directory) UseRecovery(name, digest string) (Directory, error) {
 func (d Directory) RemoveUser(name string) (Directory, error) {
 	at, ok := d.place(name)
 	if !ok {
-		return d, missing("user %s", name)
+		return d, NoUser(name)
 	}
 	next := d.next()
 	next.Users = slices.Delete(next.Users, at, at+1)

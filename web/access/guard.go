@@ -29,7 +29,7 @@ func (a *Access) Guard(next http.Handler) http.Handler {
 			if changes(r.Method) && c.Name != "" {
 				a.record(a.entry(r, c, refusal.Status, refusal.Detail))
 			}
-			refusal.write(w)
+			refusal.Write(w)
 			return
 		}
 		r, leave := a.enter(r, c)

@@ -73,7 +73,7 @@ func (a *Access) StartIssuer(ctx context.Context) (to string, cookie http.Cookie
 		return "", cookie, err
 	}
 	if d.OIDC == nil {
-		return "", cookie, missing("an OpenID Connect issuer for this network")
+		return "", cookie, NoIssuer()
 	}
 	ctx, cancel := a.issuers.context(ctx)
 	defer cancel()
@@ -99,7 +99,7 @@ func (a *Access) FinishIssuer(ctx context.Context, state, code, cookie string) (
 		return http.Cookie{}, err
 	}
 	if d.OIDC == nil {
-		return http.Cookie{}, missing("an OpenID Connect issuer for this network")
+		return http.Cookie{}, NoIssuer()
 	}
 	ctx, cancel := a.issuers.context(ctx)
 	defer cancel()

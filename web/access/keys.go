@@ -54,7 +54,7 @@ func (a *Access) RevokeToken(ctx context.Context, id string) error {
 	c := CallerOf(ctx)
 	_, err := a.change(nil, func(d Directory) (Directory, error) {
 		if t, ok := d.Token(id); ok && c.Role != Admin && t.Owner != c.Name {
-			return d, missing("token %s", id) // of somebody else: there is nothing to learn here
+			return d, noToken(id) // of somebody else: there is nothing to learn here
 		}
 		return d.RevokeToken(id)
 	})
@@ -89,7 +89,7 @@ func (a *Access) EndSession(ctx context.Context, id string) error {
 	c := CallerOf(ctx)
 	n := a.sessions.end(func(s session) bool { return s.id() == id && (c.Role == Admin || s.user == c.Name) })
 	if n == 0 {
-		return missing("session %s", id)
+		return missing("session "+id, "users sessions")
 	}
 	a.recheck()
 	return nil

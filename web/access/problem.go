@@ -47,8 +47,8 @@ func (r *Refusal) RetryAfter() string {
 	return strconv.Itoa(int(math.Ceil(r.Wait.Seconds())))
 }
 
-// write answers with the problem.
-func (r *Refusal) write(w http.ResponseWriter) {
+// Write answers with the problem.
+func (r *Refusal) Write(w http.ResponseWriter) {
 	h := w.Header()
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")

@@ -62,6 +62,8 @@ var Rules = []Rule{
 	{http.MethodGet, "/api/v1/drills", Viewer},
 	{http.MethodGet, "/api/v1/rollout", Viewer},
 	{http.MethodGet, "/api/v1/update", Viewer},
+	{http.MethodGet, "/api/v1/disks", Admin}, // what is on the disks of the machine
+	{http.MethodPost, "/api/v1/disks", Admin},
 	{http.MethodPost, "/api/v1/factory-reset", Admin},
 	{http.MethodGet, "/api/v1/rollouts", Viewer},
 	{http.MethodGet, "/api/v1/takeovers", Viewer},

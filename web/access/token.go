@@ -90,7 +90,7 @@ func (d Directory) AddToken(t Token) (Directory, error) {
 func (d Directory) checkToken(t Token) error {
 	if t.Owner != "" {
 		if _, ok := d.User(t.Owner); !ok {
-			return missing("token %s: owner %s", t.ID, t.Owner)
+			return NoUser(t.Owner)
 		}
 	}
 	life := t.Expires.Sub(t.Created)
@@ -113,7 +113,7 @@ func (d Directory) checkToken(t Token) error {
 func (d Directory) RevokeToken(id string) (Directory, error) {
 	at, ok := d.tokenPlace(id)
 	if !ok {
-		return d, missing("token %s", id)
+		return d, noToken(id)
 	}
 	next := d.next()
 	next.Tokens = slices.Delete(next.Tokens, at, at+1)

@@ -141,7 +141,7 @@ func (a *Access) Enrol(name string) (secret, uri string, err error) {
 		return "", "", err
 	}
 	if _, ok := d.User(name); !ok {
-		return "", "", missing("user %s", name)
+		return "", "", NoUser(name)
 	}
 	e := enrolment{newTOTP(), a.cfg.Now().Add(enrolFor)}
 	a.mu.Lock()

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -23,6 +24,10 @@ const base = "http://drawbridge/api/v1/"
 // maxAnswer bounds what is read of a document: the MAC table of the largest network that is supported is a
 // tenth of it.
 const maxAnswer = 256 << 20
+
+// idle is how long a connection is kept for the next call. Who makes a client for each call would else leave the daemon with all of their
+// connections, some 50 kB each, until it gives them up itself after two minutes.
+const idle = 5 * time.Second
 
 // Client calls the API of one peer. Any goroutine may use it.
 type Client struct {
@@ -35,7 +40,7 @@ func New(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
 	}
-	return &Client{socket, &http.Client{Transport: &http.Transport{DialContext: dial}}}
+	return &Client{socket, &http.Client{Transport: &http.Transport{DialContext: dial, IdleConnTimeout: idle}}}
 }
 
 // UnreachableError says that nobody answers on the socket, and what to do about it.

@@ -38,7 +38,10 @@ func (n *Node) CheckConfig(_ context.Context, text string) (web.ConfigCheck, err
 
 // DiffConfig implements web.Configurer.
 func (n *Node) DiffConfig(_ context.Context, from, to uint64) (web.ConfigDiff, error) {
-	return web.ConfigDiff{From: from, To: to, Changes: []web.ConfigSetting{{Setting: "timers.profile", Before: `"default"`, After: `"wan"`}}}, n.read().Failure
+	return web.ConfigDiff{
+		From: from, To: to, Changes: []web.ConfigSetting{{Setting: "timers.profile", Before: `"default"`, After: `"wan"`}},
+		Unified: "--- version 1\n+++ version 2\n@@ -1,3 +1,3 @@\n format = 1\n [timers]\n-profile = 'default'\n+profile = 'wan'\n",
+	}, n.read().Failure
 }
 
 // ExportConfig implements web.Configurer.

@@ -48,12 +48,12 @@ func sample() Values {
 			Circling: true, Remedy: "something beside this network joins port tap0 and segment office: look for a cable between them",
 			Circles: []web.Circle{{
 				Source: "52:54:00:00:00:02", Destination: "ff:ff:ff:ff:ff:ff", Type: "0806", VNI: 1, Heard: web.LoopEnd{At: web.AtPort, Port: "tap0", Peer: "a"},
-				Known: web.LoopEnd{At: web.AtSegment, Port: "eth1.42", Peer: "a", Segment: "office"}, Circling: true, Count: 4210, PerSecond: 70.1, Since: ago(time.Minute), Last: Now,
+				Known: web.LoopEnd{At: web.AtSegment, Port: "eth1.42", Peer: "a", Segment: "office"}, Loop: true, Circling: true, Count: 4210, PerSecond: 70.1, Since: ago(time.Minute), Last: Now,
 			}},
 			Elsewhere: []web.PeerLoops{
 				{Peer: "b", AgeS: 2.5, Circling: true, Circles: []web.Circle{{
 					Source: "52:54:00:00:00:02", Destination: "ff:ff:ff:ff:ff:ff", Type: "0806", VNI: 1, Heard: web.LoopEnd{At: web.AtSegment, Port: "eth1.42", Peer: "b", Segment: "office"},
-					Known: web.LoopEnd{At: web.AtPeer, Peer: "a"}, Circling: true, Count: 70, PerSecond: 70, Since: ago(time.Second), Last: Now,
+					Known: web.LoopEnd{At: web.AtPeer, Peer: "a"}, Loop: true, Circling: true, Count: 70, PerSecond: 70, Since: ago(time.Second), Last: Now,
 				}}},
 				{Peer: "x", AgeS: 400, Silent: true, Circles: []web.Circle{}},
 				{Peer: "y", AgeS: 12, Circles: []web.Circle{}},

@@ -36,6 +36,19 @@ func (n *Node) RollbackUpdate(_ context.Context, by string) (web.Update, error) 
 	return n.read().Slots, n.note("roll the update back by %s", by)
 }
 
+// Disks implements web.Node.
+func (n *Node) Disks(context.Context) (web.Disks, error) {
+	return web.Disks{Appliance: true, Disks: []web.Disk{
+		{Name: "sda", Size: 8e9, Model: "USB Stick", Holds: "a Drawbridge appliance", Refused: "is the disk that this appliance runs from: choose another one"},
+		{Name: "sdb", Size: 64e9, Model: "ATA SSD", Holds: "nothing"},
+	}}, n.read().Failure
+}
+
+// InstallToDisk implements web.Node.
+func (n *Node) InstallToDisk(_ context.Context, r web.InstallRequest) (web.Operation, error) {
+	return n.begin(n.note("install on %s, confirmed by %s, by %s", r.Disk, r.Confirm, r.By))
+}
+
 // FactoryReset implements web.Node.
 func (n *Node) FactoryReset(_ context.Context, r web.ResetRequest) (web.Reset, error) {
 	return web.Reset{Peer: r.Confirm, WithinS: 90, Steps: []string{"its segments are handed over"}}, n.note("factory reset of %q by %s", r.Confirm, r.By)

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/test/netlab"
 )
 
@@ -52,7 +53,7 @@ type arrival struct {
 }
 
 func (a arrival) String() string {
-	return fmt.Sprintf("%d copies, %s to %s", a.copies, a.first.Format(clock), a.last.Format(clock))
+	return fmt.Sprintf("%s, %s to %s", drawbridge.Counted(a.copies, "copy", "copies"), a.first.Format(clock), a.last.Format(clock))
 }
 
 const (

@@ -305,6 +305,8 @@ export interface Circle {
   known: LoopEnd;
   /** When the last one came in */
   last: string;
+  /** Whether it is a loop, and no echo of a station that moved: 10 copies at least */
+  loop: boolean;
   /** The same for each second from the first copy to the last, of one second at least */
   per_second: number;
   /** When the first one came in */
@@ -462,6 +464,28 @@ export interface DataPath {
   overlays: OverlayPath[];
   /** Ports take super-frames with virtio-net headers */
   vnet: boolean;
+}
+
+export interface Disk {
+  /** What is on it, for people */
+  holds: string;
+  /** As the disk says */
+  model?: string;
+  /** Name without its directory */
+  name: string;
+  /** Why the system cannot be written to it, with the remedy; empty: it can */
+  refused?: string;
+  /** Bytes */
+  size: number;
+}
+
+export interface Disks {
+  /** Whether this peer runs the appliance image, which can be written to another disk */
+  appliance: boolean;
+  /** Every disk, by name */
+  disks: Disk[];
+  /** Why not, and what to do instead */
+  reason?: string;
 }
 
 export interface DrillLeg {
@@ -709,6 +733,15 @@ export interface InheritedPart {
   subnet: string;
 }
 
+export interface InstallRequest {
+  /** Who asks, for the record */
+  by?: string;
+  /** The same name again, as a confirmation */
+  confirm: string;
+  /** Name of the disk; everything on it is erased */
+  disk: string;
+}
+
 export interface Issuer {
   /** What the issuer calls this network */
   client_id: string;
@@ -811,7 +844,7 @@ export interface Loops {
   elsewhere: PeerLoops[];
   /** Frames that came round since the start and could not be looked at, as they were too many at once */
   missed: number;
-  /** What to do about it */
+  /** What to do about what goes round just now, here or elsewhere, from what all peers hear */
   remedy?: string;
 }
 
@@ -915,7 +948,7 @@ export interface Operation {
   /** Sixteen hexadecimal digits */
   id: string;
   /** What is being done */
-  kind: "switchover" | "maintenance" | "drill" | "flush" | "update";
+  kind: "switchover" | "maintenance" | "drill" | "flush" | "update" | "install";
   /** What came of it, for people */
   outcome?: string;
   /** Peer that it is about */
@@ -1651,6 +1684,7 @@ export interface Reads {
   "/config/versions": ConfigHistory; // Its history, the newest first
   "/config/versions/{n}": ConfigVersion; // One version
   "/config/versions/{n}/applied": ConfigApplied; // Which peers go by a version
+  "/disks": Disks; // The disks of this appliance, and to which of them its system could be written
   "/drills": DrillReport[]; // Reports of rehearsals, the newest first
   "/events": Event[]; // What happened, oldest first
   "/first-run": FirstRunCode; // The one-time code
@@ -1707,6 +1741,7 @@ export interface Changes {
   "POST /config/import": { takes: unknown; gives: ConfigVersion }; // Change the network configuration to that of a file, in either form
   "POST /config/rollback": { takes: ConfigRollback; gives: ConfigVersion }; // Go back to an earlier version, by a new one
   "POST /config/versions/{n}/confirm": { takes: ConfigConfirm; gives: ConfigVersion }; // Keep a version that waits for it
+  "POST /disks/install": { takes: InstallRequest; gives: Operation }; // Write the system of this appliance to another disk, without identity and keys; everything on that is erased
   "POST /factory-reset": { takes: ResetRequest; gives: Reset }; // Erase identity, keys, users and configuration of this appliance, and start it anew; its segments are handed over first
   "POST /first-run": { takes: FirstRunRequest; gives: void }; // Make the first admin with the one-time code, and log in; anybody may
   "POST /flush": { takes: FlushRequest; gives: Operation }; // Forget where stations are, on all peers; an empty request forgets all

@@ -66,6 +66,8 @@ async function fileOf(answer: Response): Promise<{ file: Blob; name: string }> {
 
 type Names = Record<string, string | number>;
 
+const keyHeader = "Idempotency-Key";
+
 /** named puts names into a path for its parts in braces. */
 const named = (pattern: string, names: Names): string => pattern.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(names[name] ?? ""));
 
@@ -76,24 +78,49 @@ export async function readNamed<P extends keyof Reads>(path: P, names: Names): P
   return answer.json();
 }
 
-/** based are the headers of a change of the configuration: what it is based on, and a key by which it is done once. */
-export const based = (version: number): Record<string, string> => ({ "If-Match": `"${version}"`, "Idempotency-Key": freshKey() });
+/** based are the headers of a change of the configuration: what it is based on. */
+export const based = (version: number): Record<string, string> => ({ "If-Match": `"${version}"` });
+
+/** unheard are the keys of changes that nobody was told the end of, by what was asked. */
+const unheard = new Map<string, string>();
+
+/**
+ * once makes a change under a key of its own (Idempotency-Key). The key is kept until an answer has come: when the connection
+ * was cut, and the same is asked for again, the node makes the change once and answers as it would have.
+ */
+async function once<T>(action: unknown[], ask: (key: string) => Promise<T>): Promise<T> {
+  const name = JSON.stringify(action);
+  const key = unheard.get(name) ?? freshKey();
+  unheard.set(name, key);
+  const settled = () => unheard.delete(name);
+  try {
+    const gave = await ask(key);
+    settled();
+    return gave;
+  } catch (err) {
+    if (err instanceof Refusal && err.status < 500 && err.status !== 409) settled(); // 409: perhaps it is still being carried out
+    throw err;
+  }
+}
+
+/** ofFile tells files apart without reading them. */
+const ofFile = (f: Blob): unknown[] => [f.size, ...(f instanceof File ? [f.name, f.lastModified] : [])];
 
 function freshKey(): string {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
 
 /** change does something. Parts of the path in braces are taken from names. */
-export async function change<C extends keyof Changes>(
+export const change = <C extends keyof Changes>(
   what: C, body: Changes[C]["takes"], names: Names = {}, headers: Record<string, string> = {},
-): Promise<Changes[C]["gives"]> {
-  const answer = await send(what, body, names, headers);
+): Promise<Changes[C]["gives"]> => once([what, names, headers, body], async (key) => {
+  const answer = await send(what, body, names, { ...headers, [keyHeader]: key });
   if (!answer.ok) throw await refusalOf(answer);
   const text = await answer.text(); // 202 and 204 may have none
   return text === "" ? (undefined as Changes[C]["gives"]) : JSON.parse(text);
-}
+});
 
-/** changeForFile does something whose answer is a file. */
+/** changeForFile does something whose answer is a file. Nobody keeps such an answer, so it has no key. */
 export const changeForFile = async <C extends keyof Changes>(what: C, body: Changes[C]["takes"]): Promise<{ file: Blob; name: string }> => fileOf(await send(what, body, {}, {}));
 
 function send(what: string, body: unknown, names: Names, headers: Record<string, string>): Promise<Response> {
@@ -106,19 +133,20 @@ function send(what: string, body: unknown, names: Names, headers: Record<string,
 }
 
 /** upload is a change whose body is a file. */
-export async function upload<C extends keyof Changes>(what: C, file: Blob, query: Query = {}): Promise<Changes[C]["gives"]> {
+export const upload = <C extends keyof Changes>(what: C, file: Blob, query: Query = {}): Promise<Changes[C]["gives"]> => once([what, query, ...ofFile(file)], async (key) => {
   const [method, path] = what.split(" ") as [string, keyof Reads];
-  const answer = await fetch(address(path, query), { method, headers: { "Content-Type": "text/plain" }, body: file });
+  const answer = await fetch(address(path, query), { method, headers: { "Content-Type": "text/plain", [keyHeader]: key }, body: file });
   if (!answer.ok) throw await refusalOf(answer);
   return answer.json();
-}
+});
 
 /** uploadLarge is the same for a file that takes its time. fetch does not tell how far a body is; this does. */
 export function uploadLarge<C extends keyof Changes>(what: C, file: Blob, query: Query, told: (done: number) => void, signal: AbortSignal): Promise<Changes[C]["gives"]> {
   const [method, path] = what.split(" ") as [string, keyof Reads];
   const request = new XMLHttpRequest();
-  return new Promise((done, refuse) => {
+  return once([what, query, ...ofFile(file)], (key) => new Promise((done, refuse) => {
     request.open(method, address(path, query));
+    request.setRequestHeader(keyHeader, key);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.onprogress = (e) => told(e.loaded);
     request.onerror = () => refuse(new TypeError("unreachable"));
@@ -129,12 +157,12 @@ export function uploadLarge<C extends keyof Changes>(what: C, file: Blob, query:
     };
     signal.addEventListener("abort", () => request.abort());
     request.send(file);
-  });
+  }));
 }
 
 /** said turns whatever was thrown into a sentence. */
 export function said(err: unknown): string {
   if (err instanceof Refusal) return err.message;
-  if (err instanceof TypeError) return "the node does not answer; the change may or may not have been made";
+  if (err instanceof TypeError) return "the node does not answer; the change may or may not have been made: asked for again, it is made once";
   return err instanceof Error ? err.message : String(err);
 }

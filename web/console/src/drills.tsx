@@ -1,6 +1,6 @@
 // Reports of rehearsals: each leg as a ruler of how long nothing came through, by what probes of a millisecond found.
 import type { DrillLeg, DrillReport } from "./api";
-import { count, milliseconds } from "./format";
+import { count, milliseconds, plural } from "./format";
 import { useFeed } from "./live";
 import { State, Time } from "./ui/parts";
 
@@ -49,7 +49,7 @@ function Leg({ leg: l, most }: { leg: DrillLeg; most: number }) {
           </svg>
           <strong>{milliseconds(p.silence_ms)}</strong>
           <span class="drill-counts">
-            {count(p.sent)} probes:{" "}
+            {plural(p.sent, "probe")}:{" "}
             {p.lost + p.duplicated + p.reordered === 0 ? "none lost, doubled or out of order" : <State tone="warn">{count(p.lost)} lost, {count(p.duplicated)} doubled, {count(p.reordered)} out of order</State>}
           </span>
         </div>

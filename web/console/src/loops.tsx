@@ -1,6 +1,6 @@
 // The loop microscope: which frames come round, between which ports, how often and since when.
 import type { Circle, LoopEnd, PeerLoops } from "./api";
-import { count, duration } from "./format";
+import { count, duration, plural } from "./format";
 import { useFeed } from "./live";
 import { Age, Card, Problems, State } from "./ui/parts";
 
@@ -10,7 +10,7 @@ const place = (e: LoopEnd): string =>
 const types: Record<string, string> = { "0800": "IPv4", "0806": "ARP", "86dd": "IPv6", "8100": "VLAN-tagged" };
 
 // What peers elsewhere heard once or twice, as after a move, is counted and not shown: it is theirs to look at.
-const loops = (p: PeerLoops): Circle[] => p.circles.filter((c) => c.circling || c.count >= 10);
+const loops = (p: PeerLoops): Circle[] => p.circles.filter((c) => c.loop);
 
 // shown is how many kinds of frames one peer's list has.
 const shown = 20;
@@ -23,7 +23,7 @@ export function Loops() {
   const circling = l.circling || heard.some((p) => p.circling);
   return (
     <Card title="Loop microscope" aside={circling ? <State tone="bad">frames go round</State> : <State tone="idle">nothing goes round now</State>}>
-      {l.circling && <Problems tone="bad" problems={[{ summary: "Frames come in where they cannot have come from; each copy is dropped", remedy: l.remedy }]} />}
+      {l.remedy && <Problems tone="bad" problems={[{ summary: "Frames come in where they cannot have come from; each copy is dropped", remedy: l.remedy }]} />}
       {l.circles.length > 0 && <h3 class="below">As this node hears</h3>}
       <Circles all={l.circles} more={0} />
       {heard.map((p) => (
@@ -55,7 +55,7 @@ function Silent({ all }: { all: PeerLoops[] }) {
   return (
     <>
       {silent.map((p) => <p key={p.peer} class="fine">{p.peer} {p.age_s > 0 ? `has not told what it hears for ${duration(p.age_s * 1000)}` : "never told what it hears"}.</p>)}
-      {told > 0 && <p class="fine">{count(told)} other {told === 1 ? "peer has" : "peers have"} told what {told === 1 ? "it hears" : "they hear"}.</p>}
+      {told > 0 && <p class="fine">{plural(told, "other peer has", "other peers have")} told what {told === 1 ? "it hears" : "they hear"}.</p>}
     </>
   );
 }
@@ -65,7 +65,7 @@ function Row({ c }: { c: Circle }) {
     <li>
       <span><a class="mono" href={`/macs?find=${encodeURIComponent(c.source)}`}>{c.source}</a> <small class="quiet-text">{types[c.type] ?? `type ${c.type}`} to <span class="mono">{c.destination}</span></small></span>
       <span>comes in at <b>{place(c.heard)}</b>, speaks at <b>{place(c.known)}</b></span>
-      <State tone={c.circling ? "bad" : "idle"}>{count(c.count)} copies, {c.per_second.toFixed(1)} a second, since <Age at={c.since} />{!c.circling && <>, the last <Age at={c.last} /> ago</>}</State>
+      <State tone={c.circling ? "bad" : "idle"}>{plural(c.count, "copy", "copies")}, {c.per_second.toFixed(1)} a second, since <Age at={c.since} />{!c.circling && <>, the last <Age at={c.last} /> ago</>}</State>
     </li>
   );
 }

@@ -20,6 +20,7 @@ export function Checks({ checks }: { checks: Check[] }) {
 
 const progressWords: Record<string, string> = {
   receive: "The bundle comes here", fetch: "The bundle is fetched", verify: "Every byte is verified, nothing is written yet", write: "The bundle is written to the idle slot",
+  copy: "This system is written to the disk",
 };
 
 /** Done is how much of something is done, in bytes. Of what has no known size there is no bar that fills. */

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { change, said } from "./api";
 import type { Gateway, Operation, Segment, Takeover } from "./api";
-import { milliseconds } from "./format";
+import { milliseconds, plural } from "./format";
 import { Checks, Progress } from "./operation";
 import { who } from "./session";
 import { Dialog } from "./ui/dialog";
@@ -63,7 +63,7 @@ export function MoveDialog({ kind, segment: s, takeovers, onClose }: { kind: Kin
               </p>
             </div>
             {target && <Checks checks={target.checks} />}
-            <p id="why-not">{ready ? <State tone="ok">every check passes</State> : <State tone="bad">{failed > 0 ? `${failed} of ${target!.checks.length} checks fail` : `${to} is not ready`}</State>}</p>
+            <p id="why-not">{ready ? <State tone="ok">every check passes</State> : <State tone="bad">{failed > 0 ? `${failed} of ${plural(target!.checks.length, "check")} ${failed === 1 ? "fails" : "fail"}` : `${to} is not ready`}</State>}</p>
             {wrong && <p class="wrong" role="alert"><Icon name="bad" size={18} /> {wrong}</p>}
           </>
         )}

@@ -2,7 +2,7 @@ import { useState } from "preact/hooks";
 import { download } from "../api";
 import { kept } from "../download";
 import type { OverlayPath } from "../api";
-import { count } from "../format";
+import { plural } from "../format";
 import { useFeed } from "../live";
 import { whyNot } from "../session";
 import { Icon } from "../ui/icons";
@@ -52,7 +52,7 @@ export function About() {
           {notes.length > 0 && <div class="below"><Problems tone="idle" problems={notes.map((n) => ({ summary: n }))} /></div>}
         </Card>
         <Card title="Dropped frames" aside={<span class="aside">since the start</span>}>
-          {dropped.length === 0 ? <p><State tone="ok">none</State></p> : <dl class="lines">{dropped.map(([why, n]) => <div key={why}><dt>{kindWords(why)}</dt><dd>{count(n)} frames</dd></div>)}</dl>}
+          {dropped.length === 0 ? <p><State tone="ok">none</State></p> : <dl class="lines">{dropped.map(([why, n]) => <div key={why}><dt>{kindWords(why)}</dt><dd>{plural(n, "frame")}</dd></div>)}</dl>}
         </Card>
         <Card title="Diagnostics" wide>
           <p class="quiet-text">An archive of what somebody far away needs to understand {status.name}: state, configuration, events, metrics, what every part waits for, and a check of the host. It has the names and addresses of your network. Keys, tokens, password hashes and cookies are taken out; README.txt in it lists both.</p>

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { change } from "../api";
 import type { Link, Peer } from "../api";
-import { bytes, count, milliseconds, percent } from "../format";
+import { bytes, milliseconds, percent, plural } from "../format";
 import { useFeed } from "../live";
 import { setQuery } from "../route";
 import { may, whyNot } from "../session";
@@ -37,8 +37,8 @@ const columns: Column<Peer>[] = [
   { key: "remote", title: "Heard from", value: (p) => p.remote, mono: true, from: "never" },
   { key: "endpoints", title: "Can be called at", value: (p) => p.endpoints.join(", "), mono: true, from: "never" },
   { key: "membership", title: "Failure detection", value: (p) => p.membership, from: "never" },
-  { key: "rx_bytes", title: "Received", value: (p) => p.rx_bytes, number: true, show: (p) => `${bytes(p.rx_bytes)} in ${count(p.rx_frames)} frames`, from: "never" },
-  { key: "tx_bytes", title: "Sent", value: (p) => p.tx_bytes, number: true, show: (p) => `${bytes(p.tx_bytes)} in ${count(p.tx_frames)} frames`, from: "never" },
+  { key: "rx_bytes", title: "Received", value: (p) => p.rx_bytes, number: true, show: (p) => `${bytes(p.rx_bytes)} in ${plural(p.rx_frames, "frame")}`, from: "never" },
+  { key: "tx_bytes", title: "Sent", value: (p) => p.tx_bytes, number: true, show: (p) => `${bytes(p.tx_bytes)} in ${plural(p.tx_frames, "frame")}`, from: "never" },
   { key: "software", title: "Version", value: (p) => p.software, from: "wide" },
   { key: "id", title: "Key", value: (p) => p.id, mono: true, from: "never" },
 ];

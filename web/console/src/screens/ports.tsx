@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { change } from "../api";
 import type { Port } from "../api";
-import { bitRate, bytes, count } from "../format";
+import { bitRate, bytes, count, plural } from "../format";
 import { useFeed } from "../live";
 import { who, whyNot } from "../session";
 import { Chart, rates, useHistory } from "../ui/chart";
@@ -29,7 +29,7 @@ const columns: Column<Port>[] = [
   { key: "macs", title: "Stations", value: (p) => p.macs, number: true, from: "medium", show: (p) => <a href={`/macs?port=${encodeURIComponent(p.name)}`}>{count(p.macs)}</a> },
   { key: "rx_bytes", title: "Received", value: (p) => p.rx_bytes, number: true, show: (p) => bytes(p.rx_bytes), from: "wide" },
   { key: "tx_bytes", title: "Sent", value: (p) => p.tx_bytes, number: true, show: (p) => bytes(p.tx_bytes), from: "wide" },
-  { key: "dropped", title: "Dropped", value: drops, number: true, show: (p) => count(drops(p)) + " frames", from: "wide" },
+  { key: "dropped", title: "Dropped", value: drops, number: true, show: (p) => plural(drops(p), "frame"), from: "wide" },
   { key: "since", title: "For", value: (p) => p.since, order: (p) => Date.parse(p.since), show: (p) => <Age at={p.since} />, from: "never" },
   { key: "interface", title: "Interface", value: (p) => p.interface + (p.vlan ? `, VLAN ${p.vlan} tagged` : ""), from: "never" },
   { key: "bridge", title: "Bridge", value: (p) => p.bridge, from: "never" },
@@ -63,7 +63,7 @@ export function Ports() {
             {drops(p) > 0 && (
               <div>
                 <h3>Dropped frames</h3>
-                <dl class="lines">{Object.entries(p.drops).map(([why, n]) => <div key={why}><dt>{kindWords(why)}</dt><dd>{count(n)} frames</dd></div>)}</dl>
+                <dl class="lines">{Object.entries(p.drops).map(([why, n]) => <div key={why}><dt>{kindWords(why)}</dt><dd>{plural(n, "frame")}</dd></div>)}</dl>
               </div>
             )}
             {p.problems.length > 0 && <Problems problems={p.problems} />}

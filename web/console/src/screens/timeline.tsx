@@ -1,7 +1,7 @@
 // What happened, with its cause. Every filter and every event has an address that can be sent to somebody.
 import { useMemo } from "preact/hooks";
 import type { Event } from "../api";
-import { clock } from "../format";
+import { clock, plural } from "../format";
 import { now, useFeed, useTick } from "../live";
 import { setQuery, usePlace } from "../route";
 import { Copy, Empty, Loading, Page, State, Time } from "../ui/parts";
@@ -93,7 +93,7 @@ function Strip({ events, span }: { events: Event[]; span: number }) {
   });
   return (
     <figure class="strip">
-      <svg width="100%" height="58" role="img" aria-label={`${events.length} events between ${clock(begin, end)} and now; the table lists them`}>
+      <svg width="100%" height="58" role="img" aria-label={`${plural(events.length, "event")} between ${clock(begin, end)} and now; the table lists them`}>
         <line class="axis" x1="0" x2="100%" y1="38" y2="38" />
         {marks.map((e) => <line key={e.id} class={`${e.level} ${e.kind === "segment_active" ? "move" : ""}`} x1={`${x(Date.parse(e.time))}%`} x2={`${x(Date.parse(e.time))}%`} y1={e.kind === "segment_active" ? 6 : e.level === "info" ? 26 : 16} y2="38" />)}
       </svg>

@@ -12,6 +12,7 @@ import { FormDialog, Gated, NewPassword } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, State, Time, type Tone } from "../ui/parts";
 import { toast } from "../ui/toast";
+import { ToDisk } from "./update/disk";
 import { Slots } from "./update/slots";
 
 type Asked = "start" | "resume" | "abort" | "restart" | "backup";
@@ -29,6 +30,7 @@ export function Update() {
         <div class="stack">
           <Versions peers={peers.data} />
           <Slots here={name} peers={peers.data} />
+          <ToDisk here={name} />
           <Backup name={name} ask={ask} />
           <Card title={`Restart of the daemon of ${name}`}>
             <p class="quiet-text">Ends the daemon in order and starts it with the software and the node file that are on its disk. What it is active for is handed over first.</p>
@@ -195,6 +197,7 @@ function Backup({ name, ask }: { name: string; ask: (a: Asked) => void }) {
         <Command>systemctl stop drawbridge</Command>
         <Command>drawbridge backup restore FILE --yes</Command>
         <Command>systemctl start drawbridge</Command>
+        <p class="quiet-text">An appliance that has not been set up takes the file on its set-up page, at the address of its console.</p>
         <p class="fine">With --found when all voters are lost, and this one founds their group anew. Without this program: age -d FILE | tar x.</p>
       </details>
     </Card>

@@ -1,6 +1,7 @@
 import { readNamed } from "../../api";
 import type { AppliedPeer } from "../../api";
 import { useAnswer } from "../../answer";
+import { plural } from "../../format";
 import { useFeed } from "../../live";
 import { setQuery, usePlace } from "../../route";
 import { Empty, Loading, State, Time, type Tone } from "../../ui/parts";
@@ -34,7 +35,7 @@ export function AppliedBy() {
         <Pick label="Version" versions={versions?.versions ?? []} value={n === "0" ? String(a.version) : n} choose={(v) => setQuery({ version: v })} />
         <p role="status">
           <State tone={a.complete ? "ok" : "warn"}>
-            {a.complete ? (missing === 0 ? `All peers go by version ${a.version}` : `All peers that answer go by version ${a.version}`) : `${missing} of ${a.peers.length} peers do not go by version ${a.version} yet`}
+            {a.complete ? (missing === 0 ? `All peers go by version ${a.version}` : `All peers that answer go by version ${a.version}`) : `${missing} of ${plural(a.peers.length, "peer")} ${missing === 1 ? "does" : "do"} not go by version ${a.version} yet`}
           </State>
         </p>
       </div>

@@ -12,7 +12,6 @@ export function Apply({ text, base, onClose, applied }: { text: string; base: nu
   const [comment, setComment] = useState("");
   const [guarded, setGuarded] = useState(true);
   const [within, setWithin] = useState(usual);
-  const [headers] = useState(() => based(base)); // pressed twice it is done once
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState<{ text: string; parts: string[] }>();
   const submit = async (e: SubmitEvent) => {
@@ -20,7 +19,7 @@ export function Apply({ text, base, onClose, applied }: { text: string; base: nu
     setBusy(true);
     setWrong(undefined);
     try {
-      const v = await change("PUT /config", { text, comment, by: who(), ...(guarded && { confirm_s: within }) }, {}, headers);
+      const v = await change("PUT /config", { text, comment, by: who(), ...(guarded && { confirm_s: within }) }, {}, based(base));
       toast(guarded ? `Version ${v.version} is in force: confirm it in time` : `Version ${v.version} is in force`);
       applied();
     } catch (err) {

@@ -1,15 +1,13 @@
-package appliance
+package keep
 
 import (
 	"encoding/binary"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"testing"
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
-	"github.com/drawbridge-net/drawbridge/appliance/config"
 	"github.com/drawbridge-net/drawbridge/failover"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/handover"
@@ -59,42 +57,59 @@ func numbered(dst, src drawbridge.MAC, n uint32) drawbridge.Packet {
 	return drawbridge.Packet{Frame: f}
 }
 
-// bench is a gateway with a keeper, and where its frames come out.
+// bench is a gateway with what keeps its frames, and where they come out.
 type bench struct {
-	keep *keeper
-	gate *failover.Gate
-	out  [2][]uint32 // captured ones sent to the overlay, injected ones written to the segment
+	holder forwarder.Holder
+	gate   *failover.Gate
+	out    [2][]uint32 // captured ones sent to the overlay, injected ones written to the segment
+	posted []byte      // by a giver
 }
 
-func newBench(t *testing.T, self drawbridge.PeerID, giver bool) *bench {
+func newBench(t *testing.T, self drawbridge.PeerID) (*bench, Port) {
 	t.Helper()
 	b := &bench{gate: failover.NewGate(nil, gate.Now)}
 	sw := forwarder.New(forwarder.Config{Self: self, Overlay: wireless{&b.out[0]}})
-	n := &Node{sw: sw, started: time.Now(), log: slog.New(slog.DiscardHandler)}
-	p := &port{node: n, segment: &config.Segment{Name: "office", VNI: 1, Interface: "none"}, gate: b.gate}
 	a, err := sw.Attach(forwarder.PortConfig{
 		Port: strand{&b.out[1]}, VNI: 1, Segment: drawbridge.SegmentIDOf("office"), SegmentName: "office", Gate: b.gate,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.attached = a
 	sw.Teach(1, []forwarder.Station{{MAC: serverMAC, Segment: drawbridge.SegmentIDOf("office")}, {MAC: stationMAC, Peer: 99}})
-	if giver {
-		b.keep = newGiverKeeper(p, newTalk(nil), 7)
-	} else {
-		b.keep = newTakerKeeper(p)
+	started := time.Now()
+	return b, Port{
+		Attached: a, Gate: b.gate, Now: func() time.Duration { return time.Since(started) },
+		Where: func(m drawbridge.MAC) (known, behind bool) { return sw.Where(1, m) },
 	}
-	return b
+}
+
+func newGiverBench(t *testing.T) (*bench, *Giver) {
+	t.Helper()
+	b, p := newBench(t, 1)
+	g := NewGiver(p, 7, func(m *handover.Message) bool {
+		b.posted = m.Append(b.posted)
+		return true
+	})
+	b.holder = g
+	return b, g
+}
+
+func newTakerBench(t *testing.T) (*bench, *Taker) {
+	t.Helper()
+	b, p := newBench(t, 2)
+	k := NewTaker(p)
+	t.Cleanup(k.Close)
+	b.holder = k
+	return b, k
 }
 
 // gets lets frames arrive at a gateway, in one direction. What the keeper leaves goes on if the gate is open.
 func (b *bench) gets(d int, p drawbridge.Packet, flood bool) {
 	ps := []drawbridge.Packet{p}
 	if d == 0 {
-		ps = b.keep.Captured(ps)
+		ps = b.holder.Captured(ps)
 	} else {
-		ps = b.keep.Injected(ps, []bool{flood})
+		ps = b.holder.Injected(ps, []bool{flood})
 	}
 	if _, open := b.gate.Permit(); open {
 		for i := range ps {
@@ -113,10 +128,9 @@ func TestEachFrameIsForwardedOnceAndInOrder(t *testing.T) {
 }
 
 func runMove(t *testing.T, r *rand.Rand, seed uint64) {
-	a, b := newBench(t, 1, true), newBench(t, 2, false)
+	a, giver := newGiverBench(t)
+	b, taker := newTakerBench(t)
 	a.gate.Open(drawbridge.MakeEpoch(1, 1), failover.Forever)
-	a.keep.enter(phaseIdle)
-	b.keep.enter(phaseIdle)
 	var n [2]uint32   // frames so far, by direction; odd ones are floods
 	var late []func() // on their way to b
 	var toA []func()  // frames of a source on the old way
@@ -155,45 +169,45 @@ func runMove(t *testing.T, r *rand.Rand, seed uint64) {
 		}
 	}
 	frames(5)
-	a.keep.list()
+	giver.List()
 	frames(10 + r.IntN(20))
 	arrive(0) // as long as the giver watches, both have heard what was sent before
-	b.keep.hold()
+	taker.Hold()
 	frames(r.IntN(20))
-	a.keep.hold()
+	giver.Hold()
 	frames(r.IntN(20))
 	a.gate.Shut()
-	deliver(t, a, b, r)
+	deliver(t, a, taker)
 	frames(r.IntN(20))
 	b.gate.Open(drawbridge.MakeEpoch(1, 2), failover.Forever)
-	b.keep.openUp(7)
-	deliver(t, a, b, r)
+	taker.Open(7)
+	deliver(t, a, taker)
 	frames(r.IntN(20))
 	// The announcement is on the segment: what is sent from now on goes to b. The source's turn is behind its last frame.
 	turned = true
 	mark := forwarder.Turn{Segment: drawbridge.SegmentIDOf("office"), Origin: 99, Source: 1, Number: 1}
-	toA = append(toA, func() { a.keep.Turned(mark) })
-	late = append(late, func() { b.keep.Turned(mark) })
+	toA = append(toA, func() { giver.Turned(mark) })
+	late = append(late, func() { taker.Turned(mark) })
 	frames(r.IntN(20))
-	a.keep.narrow()
-	deliver(t, a, b, r)
-	b.keep.release()
+	giver.Narrow()
+	deliver(t, a, taker)
+	taker.Release()
 	frames(r.IntN(20))
 	arrive(0)
-	deliver(t, a, b, r)
-	b.keep.release()
-	a.keep.end()
-	b.keep.end()
+	deliver(t, a, taker)
+	taker.Release()
+	giver.End()
+	taker.End()
 	for d := range n {
 		check(t, seed, d, n[d], a.out[d], b.out[d])
 	}
 }
 
 // deliver hands the taker what the giver has posted.
-func deliver(t *testing.T, a, b *bench, _ *rand.Rand) {
+func deliver(t *testing.T, a *bench, to *Taker) {
 	t.Helper()
-	buf := a.keep.talk.buf
-	a.keep.talk.buf = nil
+	buf := a.posted
+	a.posted = nil
 	for len(buf) > 0 {
 		size, err := handover.BodyLen(buf)
 		if err != nil {
@@ -206,11 +220,11 @@ func deliver(t *testing.T, a, b *bench, _ *rand.Rand) {
 		buf = buf[handover.HeaderSize+size:]
 		switch m.Kind {
 		case handover.Frame:
-			b.keep.theirs(&m)
+			to.Given(&m)
 		case handover.Seen:
-			b.keep.listed(&m)
+			to.Listed(&m)
 		case handover.Turn:
-			b.keep.turned(m.Turned)
+			to.Ended(m.Turned)
 		}
 	}
 }
@@ -232,4 +246,62 @@ func check(t *testing.T, seed uint64, d int, n uint32, a, b []uint32) {
 			t.Fatalf("seed %d direction %d: frame %d came out %d times\n%v\n%v", seed, d, i, seen[i], a, b)
 		}
 	}
+}
+
+// TestAPortThatDoesNotWorkKeepsNothing, and the move goes its way without it.
+func TestAPortThatDoesNotWorkKeepsNothing(t *testing.T) {
+	p := Port{Gate: failover.NewGate(nil, gate.Now)}
+	posted := 0
+	giver := NewGiver(p, 7, func(*handover.Message) bool { posted++; return true })
+	giver.List()
+	giver.Hold()
+	giver.Narrow()
+	giver.End()
+	if giver.Keeps() || giver.Lost() != 0 || posted != 1 { // the end of its part in floods
+		t.Errorf("keeps %v, %d messages", giver.Keeps(), posted)
+	}
+	taker := NewTaker(p)
+	taker.Hold()
+	taker.Open(7)
+	given := numbered(stationMAC, serverMAC, 1)
+	taker.Given(&handover.Message{Kind: handover.Frame, Direction: handover.Captured, Packet: given})
+	taker.Announce(nil, 7)
+	if !taker.Release() || taker.Waits() {
+		t.Error("something waits")
+	}
+	taker.End()
+	taker.Close()
+	if c := taker.Account(); c != (handover.Counts{}) {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestFramesWaitForTheOldWay, and not when its end was heard before the first frame of the new one.
+func TestFramesWaitForTheOldWay(t *testing.T) {
+	turn := func(n uint32) forwarder.Turn {
+		return forwarder.Turn{Segment: drawbridge.SegmentIDOf("office"), Origin: 99, Source: 1, Number: n}
+	}
+	_, taker := newTakerBench(t)
+	now := time.Duration(0)
+	taker.port.Now = func() time.Duration { return now }
+	taker.Hold()
+	taker.Ended(turnedOf(turn(1)))
+	taker.Turned(turn(1))
+	if !taker.Release() {
+		t.Error("frames wait for what has come")
+	}
+	taker.Turned(turn(2))
+	if taker.Release() || !taker.Waits() {
+		t.Error("frames pass those on the old way")
+	}
+	taker.Ended(turnedOf(turn(2)))
+	if !taker.Release() || taker.Waits() {
+		t.Error("frames wait although the old way has ended")
+	}
+	taker.Turned(turn(3)) // whose mark is lost
+	now += handover.TurnFor
+	if !taker.Release() {
+		t.Error("frames wait for a mark that was lost")
+	}
+	taker.End()
 }

@@ -1,0 +1,189 @@
+package appliance
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/keep"
+	"github.com/drawbridge-net/drawbridge/failover/handover"
+	"github.com/drawbridge-net/drawbridge/web"
+)
+
+// causeHanding says of a gate that it is shut while its segment is handed over: until the other gate is open, peers go on
+// sending here, and nothing of it is lost.
+const causeHanding = "handing over"
+
+// giving is one move away from this gateway.
+type giving struct {
+	node    *Node
+	op      *operation
+	port    *port
+	to      string
+	toID    drawbridge.PeerID
+	id      uint64
+	machine handover.Giver
+	talk    *talk
+	keep    *keep.Giver
+	held    time.Duration // when the hold began
+	epoch   drawbridge.Epoch
+	opened  drawbridge.Epoch
+	pause   time.Duration
+	counts  *handover.Counts
+	told    bool
+}
+
+// give moves a segment to another gateway. It returns when the move is over; the operation may have ended before.
+func (n *Node) give(ctx context.Context, op *operation, p *port, to drawbridge.PeerName, toID drawbridge.PeerID) error {
+	segment := drawbridge.SegmentIDOf(p.segment.Name)
+	if !n.moves.awaitGiving(ctx, segment) {
+		return errMoving
+	}
+	defer n.moves.endGiving(segment)
+	conn, err := n.router.Open(toID, handoverService)
+	if err != nil {
+		return err
+	}
+	var id [8]byte
+	_, _ = rand.Read(id[:]) // never fails, by its contract
+	g := &giving{
+		node: n, op: op, port: p, to: string(to), toID: toID, id: binary.BigEndian.Uint64(id[:]), talk: newTalk(conn),
+		machine: handover.Giver{Term: n.term()},
+	}
+	g.epoch, _ = p.gate.Permit()
+	g.keep = keep.NewGiver(p.kept(), uint32(g.id), g.talk.post)
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var talking sync.WaitGroup
+	talking.Go(func() { g.talk.run(ctx, func(*handover.Message) bool { return false }) })
+	g.run(ctx)
+	stop()
+	talking.Wait()
+	if g.machine.Result != handover.Moved {
+		return errors.New(g.machine.Reason)
+	}
+	return nil
+}
+
+// term is how long a lease lasts by what was decided.
+func (n *Node) term() time.Duration {
+	state, _ := n.voter.group.State()
+	return state.Timers.Length
+}
+
+func (g *giving) run(ctx context.Context) {
+	now := g.node.elapsed
+	marked := g.keep.Marked()
+	g.carry(g.machine.Begin(now()))
+	for g.machine.State != handover.GiverDone {
+		timer := time.NewTimer(g.machine.Deadline() - now())
+		select {
+		case <-ctx.Done():
+			g.carry(g.machine.Broken("this peer is stopping"))
+		case m := <-g.talk.heard:
+			g.hear(&m)
+		case <-g.talk.ended:
+			g.drain()
+			g.carry(g.machine.Broken("the connection to " + g.to + " ended"))
+		case <-marked:
+			marked = nil // closed for good: it is heard once
+			g.carry(g.machine.Marked(now()))
+		case <-timer.C:
+			g.carry(g.machine.Tick(now()))
+		}
+		timer.Stop()
+		g.report()
+	}
+}
+
+// drain hears what came before the stream ended.
+func (g *giving) drain() {
+	for {
+		select {
+		case m := <-g.talk.heard:
+			g.hear(&m)
+		default:
+			return
+		}
+	}
+}
+
+func (g *giving) hear(m *handover.Message) {
+	now := g.node.elapsed()
+	switch m.Kind {
+	case handover.Ready:
+		g.op.step("ready", g.to, g.to+" is ready and holds what it hears")
+		g.carry(g.machine.Ready(now))
+	case handover.Refuse, handover.Abort:
+		g.carry(g.machine.Refused(g.to + ": " + m.Text))
+	case handover.Opened:
+		g.opened, g.pause = m.Epoch, now-g.held
+		g.port.stations.at.Store(time.Now().UnixMilli()) // nobody knows them better so far
+		g.carry(g.machine.Opened(now))
+		g.op.step("opened", g.to, fmt.Sprintf("the gate of %s is open under tenure %s; frames were held for %.1f ms", g.to, m.Epoch, g.pause.Seconds()*1000))
+	case handover.Account:
+		g.counts = &m.Counts
+	}
+}
+
+// carry does what the machine wants done, and tells it what came of it.
+func (g *giving) carry(do []handover.Do) {
+	for _, d := range do {
+		switch d {
+		case handover.DoList:
+			g.keep.List()
+		case handover.DoPrepare:
+			g.talk.post(&handover.Message{
+				Kind: handover.Prepare, ID: g.id, Segment: drawbridge.SegmentIDOf(g.port.segment.Name), VNI: g.port.vni(), Epoch: g.epoch,
+				Micros: uint32(handover.HoldFor / time.Microsecond),
+			})
+			g.node.sendStations(g.port, func(m *handover.Message) { g.talk.post(m) })
+		case handover.DoHold:
+			g.held = g.node.elapsed()
+			g.port.moving.Store(uint64(g.epoch))
+			g.keep.Hold()
+			g.carry(g.machine.Held(g.node.elapsed()))
+		case handover.DoYield:
+			g.port.mover.set(whyMoved(g.to, g.op.read()))
+			had := g.node.voter.agent.Yield(drawbridge.SegmentIDOf(g.port.segment.Name), g.toID)
+			g.carry(g.machine.Yielded(g.node.elapsed(), had))
+		case handover.DoShut:
+			g.port.released(g.epoch) // at once: the taker's ALONE waits for our hello
+			g.talk.post(&handover.Message{Kind: handover.Shut, ID: g.id, Epoch: g.epoch})
+			g.op.step("shut", string(g.node.creds.Name), "the gate is shut and the lease is given to "+g.to)
+		case handover.DoNarrow:
+			g.keep.Narrow()
+		case handover.DoEnd, handover.DoDrop:
+			g.keep.End()
+			if g.port.moving.Swap(0) != 0 {
+				g.node.publish()
+			}
+		case handover.DoAbort:
+			g.talk.post(&handover.Message{Kind: handover.Abort, ID: g.id, Text: g.machine.Reason})
+		case handover.DoClose:
+			g.talk.close()
+		}
+	}
+}
+
+// report ends the operation as soon as its outcome is known; the trail of frames goes on behind it.
+func (g *giving) report() {
+	over := g.machine.State == handover.GiverDone || g.machine.State == handover.GiverTrailing && g.counts != nil
+	if g.told || !over || g.machine.Result != handover.Moved {
+		return
+	}
+	g.told = true
+	r := &web.HandoverResult{Epoch: g.opened.String(), Pause: web.MillisecondsOf(g.pause), Buffered: g.keep.Keeps()}
+	if c := g.counts; c != nil {
+		r.Handed, r.Kept, r.Twice, r.Dropped = c.Handed, c.Kept, c.Twice, c.Dropped
+	}
+	r.Dropped += g.keep.Lost()
+	g.node.moved(g.port.segment.Name, g.to, g.pause)
+	g.op.change(func(v *web.Operation) { v.Handover = r })
+	g.op.end(web.OperationDone, fmt.Sprintf("%s moved from %s to %s; frames were held for %.1f ms", g.port.segment.Name, g.node.creds.Name, g.to, g.pause.Seconds()*1000))
+}

@@ -1,0 +1,205 @@
+package appliance
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/keep"
+	"github.com/drawbridge-net/drawbridge/failover/announce"
+	"github.com/drawbridge-net/drawbridge/failover/handover"
+)
+
+// taking is one move to this gateway.
+type taking struct {
+	node    *Node
+	port    *port
+	from    drawbridge.PeerID
+	id      uint64
+	machine handover.Taker
+	talk    *talk
+	keep    *keep.Taker
+	tenure  chan drawbridge.Epoch
+
+	prepared  chan struct{}
+	accounted bool // the giver was told what became of the frames
+}
+
+// serveHandover takes a segment that another gateway hands over.
+func (n *Node) serveHandover(from drawbridge.PeerID, conn net.Conn) {
+	t := &taking{node: n, from: from, talk: newTalk(conn), prepared: make(chan struct{})}
+	ctx, stop := context.WithCancel(n.life)
+	defer stop()
+	var talking sync.WaitGroup
+	defer talking.Wait()
+	talking.Go(func() {
+		t.talk.run(ctx, t.frame)
+		if t.keep != nil {
+			t.keep.Close()
+		}
+	})
+	defer t.talk.close()
+	select {
+	case <-t.prepared:
+	case <-t.talk.ended:
+		return
+	case <-ctx.Done():
+		return
+	}
+	if t.tenure != nil {
+		defer n.moves.endTaking(drawbridge.SegmentIDOf(t.port.segment.Name))
+		t.run(ctx)
+	}
+}
+
+// frame hears, in the stream's goroutine, what need not pass through the machine.
+func (t *taking) frame(m *handover.Message) bool {
+	if t.keep == nil {
+		if m.Kind == handover.Prepare && t.id == 0 {
+			t.prepare(m)
+			close(t.prepared)
+		}
+		return true
+	}
+	switch m.Kind {
+	case handover.Frame:
+		t.keep.Given(m)
+	case handover.Seen:
+		t.keep.Listed(m)
+	case handover.Turn:
+		t.keep.Ended(m.Turned)
+	case handover.Stations:
+		t.node.takeStations(t.port, m.Stations)
+	default:
+		return false
+	}
+	return true
+}
+
+func (t *taking) prepare(m *handover.Message) {
+	t.id = m.ID
+	p, refusal := t.node.mayTake(m.Segment, t.from)
+	if refusal == "" {
+		if t.tenure = t.node.moves.startTaking(m.Segment); t.tenure == nil {
+			refusal = errMoving.Error()
+		}
+	}
+	t.port = p
+	if refusal == "" {
+		t.keep = keep.NewTaker(p.kept())
+		p.mover.set(chain("handed over by "+string(t.node.names()[t.from]), p.preempt.why()))
+	}
+	t.carry(t.machine.Prepare(t.node.elapsed(), refusal))
+}
+
+// mayTake looks whether this gateway would take a segment from another just now.
+func (n *Node) mayTake(segment drawbridge.SegmentID, from drawbridge.PeerID) (*port, string) {
+	for _, p := range n.ports {
+		if p.segment == nil || drawbridge.SegmentIDOf(p.segment.Name) != segment {
+			continue
+		}
+		if p.mode() == modeManual {
+			return nil, "mode = \"active-manual\" in the node file"
+		}
+		for _, c := range n.checks(p, from) {
+			if !c.OK && c.Name != checkDamped { // whether that is reason enough is for who gives to say
+				return nil, c.Name + ": " + c.Value + ", needed: " + c.Need
+			}
+		}
+		return p, ""
+	}
+	return nil, "it has no port on the segment"
+}
+
+func (t *taking) run(ctx context.Context) {
+	now := t.node.elapsed
+	ended := t.talk.ended
+	for t.machine.State != handover.TakerDone {
+		wait := t.machine.Deadline() - now()
+		if t.keep.Waits() {
+			wait = min(wait, lookAgain)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-t.keep.Again():
+		case <-ctx.Done():
+			t.carry(t.machine.Broken("this peer is stopping"))
+		case epoch := <-t.tenure:
+			t.opened(epoch)
+		case m := <-t.talk.heard:
+			t.hear(&m)
+		case <-ended:
+			ended = nil
+			for len(t.talk.heard) > 0 {
+				m := <-t.talk.heard
+				t.hear(&m)
+			}
+			t.carry(t.machine.Broken("the connection to the other gateway ended"))
+		case <-timer.C:
+			t.carry(t.machine.Tick(now()))
+		}
+		timer.Stop()
+		if t.keep.Waits() {
+			t.release()
+		}
+	}
+}
+
+// lookAgain is how often it is seen whether a turn whose mark was lost has timed out.
+const lookAgain = 5 * time.Millisecond
+
+// release forwards what can be forwarded of our own, and tells the giver when that was all.
+func (t *taking) release() {
+	if t.keep.Release() && !t.accounted {
+		t.accounted = true
+		t.talk.post(&handover.Message{Kind: handover.Account, Counts: t.keep.Account()})
+	}
+}
+
+func (t *taking) opened(epoch drawbridge.Epoch) {
+	// Before anything else: frames wait.
+	t.talk.post(&handover.Message{Kind: handover.Opened, ID: t.id, Epoch: epoch})
+	t.node.sw.SetSegment(drawbridge.SegmentIDOf(t.port.segment.Name), t.port.vni(), t.node.creds.ID(), epoch)
+	t.carry(t.machine.Opened(t.node.elapsed()))
+}
+
+func (t *taking) hear(m *handover.Message) {
+	now := t.node.elapsed()
+	switch m.Kind {
+	case handover.End:
+		t.carry(t.machine.End(now, m.Phase))
+	case handover.Abort:
+		t.carry(t.machine.Broken(m.Text))
+	}
+}
+
+func (t *taking) carry(do []handover.Do) {
+	for _, d := range do {
+		switch d {
+		case handover.DoHold:
+			t.keep.Hold()
+		case handover.DoReady:
+			t.talk.post(&handover.Message{Kind: handover.Ready, ID: t.id})
+		case handover.DoRefuse:
+			t.talk.post(&handover.Message{Kind: handover.Refuse, ID: t.id, Text: t.machine.Reason})
+		case handover.DoOpen:
+			t.keep.Open(uint32(t.id))
+			t.keep.Announce(t.port.announcements(announce.Planned), uint32(t.id))
+			go t.node.tellStations()
+		case handover.DoRelease:
+			t.release()
+		case handover.DoDrop:
+			t.port.mover.take()
+			t.keep.End()
+		case handover.DoAbort:
+			t.talk.post(&handover.Message{Kind: handover.Abort, ID: t.id, Text: t.machine.Reason})
+		case handover.DoClose:
+			if t.keep != nil { // it refused
+				t.keep.End()
+			}
+			t.talk.close()
+		}
+	}
+}

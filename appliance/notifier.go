@@ -1,0 +1,39 @@
+package appliance
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// notifier is a channel that is closed at the next change, again and again.
+type notifier struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func (c *notifier) watch() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ch == nil {
+		c.ch = make(chan struct{})
+	}
+	return c.ch
+}
+
+func (c *notifier) tell() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ch != nil {
+		close(c.ch)
+		c.ch = nil
+	}
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
