@@ -28,6 +28,13 @@ const (
 	unseatLook = 50 * time.Millisecond
 )
 
+// Who has just started, or come back, reaches the others within a second on an idle machine; who asks to leave then is not
+// refused for it.
+const (
+	reachFor  = 10 * time.Second
+	reachLook = 50 * time.Millisecond
+)
+
 // Forget implements web.Node. The vote goes before the certificate: a voter that is revoked helps no more to decide that it is
 // not to be counted on, and of two voters the other could then decide nothing for ever.
 func (n *Node) Forget(ctx context.Context, peer string) error {
@@ -49,23 +56,42 @@ func (n *Node) Forget(ctx context.Context, peer string) error {
 
 // quit has another voter remove this peer from the network.
 func (n *Node) quit(ctx context.Context) error {
-	_, others := n.peers()
-	i := slices.IndexFunc(others, func(p mesh.PeerStatus) bool { return p.Roles.Has(secure.Voter) && reached(p) })
-	switch {
-	case len(others) == 0:
-		return fmt.Errorf("%w: this peer is the only one of its network", web.ErrConflict)
-	case i < 0:
-		return fmt.Errorf("%w: no other voter is reached, and only they can remove a peer", web.ErrUnavailable)
+	voter, err := n.anotherVoter(ctx)
+	if err != nil {
+		return err
 	}
 	var last web.Operation
-	err := n.ask(ctx, others[i].ID, &order{ID: newID(), Kind: orderQuit}, func(v web.Operation) { last = v })
+	err = n.ask(ctx, voter.ID, &order{ID: newID(), Kind: orderQuit}, func(v web.Operation) { last = v })
 	if err != nil {
-		return fmt.Errorf("peer %s did not answer: %w", others[i].Name, err)
+		return fmt.Errorf("peer %s did not answer: %w", voter.Name, err)
 	}
 	if last.State != web.OperationDone {
-		return fmt.Errorf("%w: peer %s: %s", web.ErrConflict, others[i].Name, last.Outcome)
+		return fmt.Errorf("%w: peer %s: %s", web.ErrConflict, voter.Name, last.Outcome)
 	}
 	return nil
+}
+
+// anotherVoter is one that is reached, or will be soon.
+func (n *Node) anotherVoter(ctx context.Context) (mesh.PeerStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, reachFor)
+	defer cancel()
+	look := time.NewTicker(reachLook)
+	defer look.Stop()
+	for {
+		_, others := n.peers()
+		if len(others) == 0 {
+			return mesh.PeerStatus{}, fmt.Errorf("%w: this peer is the only one of its network", web.ErrConflict)
+		}
+		i := slices.IndexFunc(others, func(p mesh.PeerStatus) bool { return p.Roles.Has(secure.Voter) && reached(p) })
+		if i >= 0 {
+			return others[i], nil
+		}
+		select {
+		case <-ctx.Done():
+			return mesh.PeerStatus{}, fmt.Errorf("%w: no other voter is reached, and only they can remove a peer: start one, or mend the line to it", web.ErrUnavailable)
+		case <-look.C:
+		}
+	}
 }
 
 func reached(p mesh.PeerStatus) bool {
