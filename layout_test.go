@@ -77,7 +77,7 @@ var mayImport = map[string][]string{
 	"appliance/lab/probe":       {"", "test/netlab"},
 	"appliance":                 {"..."},
 	"cmd/drawbridge":            {"", "appliance", "appliance/...", "systemd", "web", "web/client", "web/access", "web/setuppage", "mesh/secure", "failover/lease/agent", "failover/lease/warden"},
-	"images/...":                {"", "appliance/slot", "appliance/lab/probe", "test/netlab"},
+	"images/...":                {"", "appliance/slot", "appliance/lab/probe", "test/netlab", "web/access"},
 	"test/netlab":               {""},
 	"test/...":                  {"..."},
 }

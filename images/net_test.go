@@ -168,24 +168,30 @@ func (s *site) counted(what string, do func()) {
 	}
 }
 
-// TestNetwork is a network of three appliances that join by token, with hosts on its VLAN and among its guests: an order
-// to switch over, a loss of power of the active gateway, a reset of it, and its return.
-func TestNetwork(t *testing.T) {
-	s := newSite(t)
-	a := s.power("a", medium(t, files("a", 1, map[string]string{"network": "home\n"})))
+// form makes one network of the three: a founds it, b and w join by token.
+func (s *site) form() {
+	s.t.Helper()
+	a := s.power("a", medium(s.t, files("a", 1, map[string]string{"network": "home\n"})))
 	a.booted()
 	a.expect(untilGood, "END=0")
 	for i, name := range []string{"b", "w"} {
 		role := map[string]string{"b": "gateway,voter", "w": "voter"}[name]
 		said := a.expect("drawbridge token create -q --role "+role, "dbt1")
 		token := regexp.MustCompile(`dbt1\S+`).FindString(said)
-		s.power(name, medium(t, files(name, i+2, map[string]string{"token": token + "\n"})))
+		s.power(name, medium(s.t, files(name, i+2, map[string]string{"token": token + "\n"})))
 	}
 	for _, name := range []string{"b", "w"} {
 		s.vms[name].booted()
 		s.vms[name].expect("until drawbridge status | grep -q 'ready *yes'; do sleep 1; done; drawbridge status", "^"+name+" .* in network home")
 	}
 	s.vms["b"].expect("until [ $(drawbridge peers | grep -c -E '^(a|w) ') = 2 ]; do sleep 1; done; drawbridge peers", "END=0")
+}
+
+// TestNetwork is a network of three appliances that join by token, with hosts on its VLAN and among its guests: an order
+// to switch over, a loss of power of the active gateway, a reset of it, and its return.
+func TestNetwork(t *testing.T) {
+	s := newSite(t)
+	s.form()
 	s.vms["b"].expect("ip -d link show | grep -c 'vlan protocol 802.1Q id 42'", "END=")
 	first := s.active("w", 2, anybody)
 	s.reach()

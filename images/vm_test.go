@@ -3,6 +3,7 @@
 package images
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"crypto/rand"
@@ -114,6 +115,7 @@ type machine struct {
 	disk    string   // how disks are attached: virtio, or nvme, or ahci
 	nic     string   // instead of virtio-net-pci
 	sockets []string // further network cards, each with a netdev of QEMU
+	memory  string   // what another one like it was suspended to
 }
 
 // start boots a disk; more are further disks.
@@ -144,6 +146,9 @@ func launch(t *testing.T, m machine, disk string, more ...string) *vm {
 		args = append(args, "-netdev", fmt.Sprintf("%s,id=n%d", s, i+1), "-device", fmt.Sprintf("%s,netdev=n%d,addr=%d,mac=52:54:00:%s", nic, i+1, i+5, hardware()))
 	}
 	args = append(args, "-device", "i6300esb")
+	if m.memory != "" {
+		args = append(args, "-incoming", "exec:cat "+m.memory)
+	}
 	if m.rtc != "" {
 		args = append(args, "-rtc", "base="+m.rtc)
 	}
@@ -195,19 +200,43 @@ func (v *vm) cut() {
 // reset is the button of that name.
 func (v *vm) reset() {
 	v.t.Helper()
+	v.order("system_reset")
+}
+
+// suspend ends a machine and keeps its memory, from which machine.memory goes on beside a copy of its disks.
+func (v *vm) suspend(memory string) {
+	v.t.Helper()
+	v.order("migrate -d exec:cat>" + memory)
+	v.try("the memory in a file", func() error { return contains([]byte(v.order("info migrate")), "status: completed") })
+	v.cut()
+}
+
+// order gives one to the emulator's monitor, which asks for the next when it has been carried out.
+func (v *vm) order(order string) (said string) {
+	v.t.Helper()
 	c, err := net.Dial("unix", v.dir+"/monitor")
 	if err != nil {
 		v.t.Fatal(err)
 	}
 	defer c.Close()
-	if _, err := c.Write([]byte("system_reset\n")); err != nil {
+	_ = c.SetDeadline(time.Now().Add(patience))
+	in := bufio.NewReader(c)
+	prompt := func() string {
+		var heard []byte
+		for !bytes.HasSuffix(heard, []byte("\n(qemu) ")) { // what is typed is drawn anew with every character, on its own line
+			b, err := in.ReadByte()
+			if err != nil {
+				v.t.Fatalf("the emulator was told %q: %v: %s", order, err, heard)
+			}
+			heard = append(heard, b)
+		}
+		return string(heard)
+	}
+	prompt()
+	if _, err := c.Write([]byte(order + "\n")); err != nil {
 		v.t.Fatal(err)
 	}
-	b := make([]byte, 4096)
-	for range 3 { // it is done when the monitor asks for the next order
-		_ = c.SetReadDeadline(time.Now().Add(2 * time.Second))
-		_, _ = c.Read(b)
-	}
+	return prompt()
 }
 
 // try repeats until f succeeds: outside of the machine nothing tells when it is so far.

@@ -17,7 +17,7 @@ const (
 	// firstWait is the first back-off; it doubles up to joinWait or foundWait, and is jittered by half so
 	// that the peers of a relay that restarts do not all call in the same moment.
 	firstWait = 200 * time.Millisecond
-	joinWait  = 3 * time.Second  // somebody wrote the address down: it is worth a packet every three seconds
+	joinWait  = 3 * time.Second  // somebody wrote the address down, or there is nobody else: it is worth a packet every three seconds
 	foundWait = 30 * time.Second // it may well be behind a NAT
 
 	// settled is how long a link has to hold before its end is no longer held against its address.
@@ -42,7 +42,7 @@ const (
 
 // Attempt is how it goes with one address to call.
 type Attempt struct {
-	Target string              // as configured, or the addresses of a peer that gossip told of
+	Target string              // as configured or kept, or the addresses of a peer that gossip told of
 	Peer   drawbridge.PeerName // who answers there, as far as known
 	Join   bool                // from Config.Join
 	State  string
@@ -55,6 +55,7 @@ type Attempt struct {
 type target struct {
 	addrs []string
 	join  bool
+	kept  bool              // from an earlier run: called while there is no link at all
 	peer  drawbridge.PeerID // who is there; 0: nobody has answered yet
 	self  bool
 	busy  bool
@@ -77,7 +78,7 @@ type maker struct {
 	known    int // peers at that time
 
 	mu       sync.Mutex
-	targets  map[string]*target  // by address of Config.Join, or id of a peer
+	targets  map[string]*target  // by address, of Config.Join or kept, or id of a peer
 	unwanted map[*link]time.Time // since when
 }
 
@@ -87,6 +88,11 @@ func newMaker(r *Router) *maker {
 		targets: map[string]*target{}, unwanted: map[*link]time.Time{},
 	}
 	m.join(r.config.Join)
+	for _, addr := range r.kept {
+		if m.targets[addr] == nil {
+			m.targets[addr] = &target{addrs: []string{addr}, kept: true}
+		}
+	}
 	return m
 }
 
@@ -95,7 +101,7 @@ func (m *maker) join(addrs []string) {
 	m.mu.Lock()
 	maps.DeleteFunc(m.targets, func(key string, t *target) bool { return t.join && !slices.Contains(addrs, key) })
 	for _, addr := range addrs {
-		if m.targets[addr] == nil {
+		if t := m.targets[addr]; t == nil || !t.join {
 			m.targets[addr] = &target{addrs: []string{addr}, join: true}
 		}
 	}
@@ -173,7 +179,7 @@ func (m *maker) turn(ctx context.Context, now time.Time, linked map[drawbridge.P
 	if wanted == nil {
 		return wait
 	}
-	m.sync(now, wanted)
+	m.sync(now, linked, wanted)
 	for _, t := range m.targets {
 		t.observe(now, linked[t.peer] != nil)
 		switch {
@@ -189,8 +195,8 @@ func (m *maker) turn(ctx context.Context, now time.Time, linked map[drawbridge.P
 }
 
 // sync makes targets of the peers that are wanted, and rests those that no longer are. Peers without an
-// address call us, or nobody does.
-func (m *maker) sync(now time.Time, wanted map[drawbridge.PeerID][]string) {
+// address call us, or nobody does. Addresses of an earlier run rest while anybody tells of better ones.
+func (m *maker) sync(now time.Time, linked map[drawbridge.PeerID]*link, wanted map[drawbridge.PeerID][]string) {
 	for id, addrs := range wanted {
 		t := m.targets[id.String()]
 		if t != nil {
@@ -204,6 +210,10 @@ func (m *maker) sync(now time.Time, wanted map[drawbridge.PeerID][]string) {
 		}
 	}
 	for key, t := range m.targets {
+		if t.kept {
+			t.idle = len(linked) > 0
+			continue
+		}
 		if _, ok := wanted[t.peer]; ok || t.join || t.busy {
 			continue
 		}
@@ -231,7 +241,7 @@ func (t *target) observe(now time.Time, linked bool) {
 // backOff puts the next attempt off; at is in [0, 1).
 func (t *target) backOff(now time.Time, at float64) {
 	limit := foundWait
-	if t.join {
+	if t.join || t.kept {
 		limit = joinWait
 	}
 	wait := limit
@@ -252,7 +262,7 @@ func (m *maker) call(ctx context.Context, t *target) {
 	defer m.mu.Unlock()
 	defer m.wake()
 	t.busy = false
-	if peer != 0 && t.join {
+	if peer != 0 && (t.join || t.kept) {
 		t.peer = peer
 	}
 	switch {

@@ -39,6 +39,7 @@ type Router struct {
 	asks      chan chan struct{} // settle, then close this
 	door      door
 	maker     *maker
+	kept      []string // addresses of other peers on disk; of keepContacts alone once it runs
 	members   *members
 	journal   *journal
 	ctx       context.Context // of Run; set before ready is closed and before any link is
@@ -94,6 +95,9 @@ func New(config Config) (*Router, error) {
 		r.topo.Forget(v.ID)
 	}
 	r.admission = secure.Admission{Credentials: config.Credentials, Tokens: config.Tokens, Voters: r.voters, Peers: r.names}
+	if r.kept, err = config.Credentials.Contacts(); err != nil {
+		r.log.Warn("the addresses that an earlier run knew are not called", "err", err)
+	}
 	r.maker = newMaker(r)
 	r.members = newMembers(r)
 	r.Handle(membership, r.members.receiveStream)
@@ -144,6 +148,7 @@ func (r *Router) Run(ctx context.Context) error {
 	}
 	r.all.Go(func() { r.maker.run(ctx) })
 	r.all.Go(func() { r.journal.run(ctx) })
+	r.all.Go(func() { r.keepContacts(ctx) })
 	close(r.ready)
 	r.steer(ctx)
 	for _, l := range listeners {

@@ -57,6 +57,30 @@ func events(p *meshtest.Peer, words ...string) (n int) {
 	return n
 }
 
+func TestAPeerFindsBackByWhatItKnew(t *testing.T) {
+	meshtest.Run(t, func(t *testing.T) {
+		c, p := lan(t, 3)
+		p[0].Start()
+		p[1].Start(p[0])
+		p[2].Start(p[1])
+		c.Await(patience, "all reach all", c.Whole)
+		c.Pass(time.Minute)
+		p[1].Stop()
+		p[2].Stop()
+		p[2].Config.Join = nil
+		c.Pass(time.Minute)
+		p[2].Start()
+		c.Await(patience, "it calls the one that its configuration never named", func() bool { return p[2].State(p[0]).State == mesh.StateDirect })
+		c.Await(patience, "what gossip tells replaces what was kept", func() bool {
+			calls := map[string]int{}
+			for _, a := range p[2].Router.Attempts() {
+				calls[a.Target]++
+			}
+			return len(calls) == 2 && calls[fmt.Sprintf("%s:%d", p[1].Host.Addr, mesh.DefaultPort)] == 1
+		})
+	})
+}
+
 func TestPeersThatKnowOneFindAll(t *testing.T) {
 	meshtest.Run(t, func(t *testing.T) {
 		c, p := lan(t, 5)

@@ -50,6 +50,10 @@ var work = 18
 // is under way.
 var leftOut = []string{"lock", "raft", "boot", "rollout.json", "update"}
 
+// undated are the addresses of other peers (docs/protocol/join.md, "State directory"), which are written whenever one of them moves: that
+// makes no backup older than what is on the disk.
+const undated = "contacts"
+
 // Why a backup is refused.
 var (
 	ErrPassphrase = errors.New("the passphrase is wrong")
@@ -138,6 +142,9 @@ func (c *Content) collect() (files []file, err error) {
 			return nil
 		}
 		f, err := read(p, path.Join(stateFolder, filepath.ToSlash(name)))
+		if name == undated {
+			f.changed = time.Time{}
+		}
 		files = append(files, f)
 		return err
 	})

@@ -21,7 +21,7 @@ var Keys = []Key{
 	{"socket", `"/run/drawbridge/drawbridge.sock"`, "an absolute path of at most 107 bytes", "Unix socket of the local API. Open to root and the group drawbridge."},
 	{"listen", `["0.0.0.0:6630"]`, "a list of at least one IP:port, such as [\"0.0.0.0:6630\", \"[::]:6630\"]", "Where other peers reach this one, by TCP and UDP."},
 	{"advertise", "", "a list of host:port; [] when no peer can call this one", "Addresses that other peers are told. Left out: found out by itself. Empty list: this peer only makes calls, as behind NAT."},
-	{"join", "[]", "a list of host:port, such as [\"192.0.2.1:6630\"]", "Peers to call at the start. One that answers is enough; the rest is learned from it."},
+	{"join", "[]", "a list of host:port, such as [\"192.0.2.1:6630\"]", "Peers to call at the start. One that answers is enough; the rest is learned from it. While nobody is there, the addresses that the last run knew are called, too."},
 	{"profile", `"lan"`, `"lan" or "wan"`, "How far apart the peers are. wan: a silent peer is called dead about five times later than the 1 to 1.5 s of lan, which spares a slow or lossy underlay false alarms; links and routes are as quick as ever. All peers of a network should agree."},
 
 	{"console", "", "IP:port, such as \"0.0.0.0:8630\"", "Where browsers and API clients reach this peer, by HTTPS; port 8630 when none is named. Left out: only the unix socket."},

@@ -61,6 +61,9 @@ func (d *stateDir) join(ctx context.Context, token Token, name drawbridge.PeerNa
 	if err != nil {
 		return nil, fmt.Errorf("join network %s: %w", token.Network, err)
 	}
+	if err := d.keepContacts(token.Addrs); err != nil {
+		return nil, err
+	}
 	if err := d.settle(got.network, got.ca, got.cert); err != nil {
 		return nil, err
 	}
