@@ -211,38 +211,40 @@ func TestHandoverToANamedPeer(t *testing.T) {
 	b.want(peerB)
 }
 
-// A heir may hear of a release before the other voters do: the way over the giver is not always the longer one. Their
-// promise to the giver is then no reason to wait for its end.
+// An heir may hear of a release before the other voters do: the way over the giver is not always the longer one. Their
+// promise to the giver is then no reason to wait for its end, nor for the next round, nor to begin anew, however many they are.
 func TestTheHeirAsksAgainWhenItsReleaseWasFaster(t *testing.T) {
-	n, out := NewNode(peerA, 1, 1), &Output{}
-	now := Instant(1)
-	c := config(1, []drawbridge.PeerID{peerA, peerB, peerW, peerW + 1})
-	if err := n.SetConfig(now, c, out); err != nil {
-		t.Fatal(err)
-	}
-	now = now.Add(time.Second)
-	given := Entry{Kind: Renew, Segment: 1, Epoch: drawbridge.MakeEpoch(1, 7), Micros: micros(c.Term)}
-	n.Receive(now, peerB, &Message{Class: Request, Generation: 1, Floor: 1, Entries: []Entry{given}}, out)
-	n.SetCandidate(now, 1, 0, true, out)
-	given.Kind, given.Peer = Release, peerA
-	out.Reset()
-	n.Receive(now, peerB, &Message{Class: Request, Generation: 1, Floor: 1, Entries: []Entry{given}}, out)
-	if len(out.Requests) != 3 {
-		t.Fatalf("the heir sends %v, want to ask three voters", out.Requests)
-	}
-	refusal := Entry{
-		Kind: Refuse, Reason: Promised, Flags: Tenured, Segment: 1, Epoch: out.Requests[0].Entry.Epoch,
-		Micros: 39000, Peer: peerB, Seen: given.Epoch,
-	}
-	for _, voter := range []drawbridge.PeerID{peerW, peerW + 1} {
-		n.Receive(now.Add(time.Millisecond), voter, &Message{Class: Answer, Generation: 1, Floor: 1, Stamp: now, Entries: []Entry{refusal}}, out)
-	}
-	out.Reset()
-	for end := now.Add(10 * time.Millisecond); now < end; now = now.Add(100 * time.Microsecond) {
-		n.Tick(now.Add(time.Millisecond), out)
-	}
-	if !slices.ContainsFunc(out.Requests, func(s Send) bool { return s.Entry.Kind == Ask }) {
-		t.Error("the heir waits for the end of a promise that has been released")
+	for refusing := 1; refusing <= 2; refusing++ {
+		n, out := NewNode(peerA, 1, 1), &Output{}
+		now := Instant(1)
+		c := config(1, []drawbridge.PeerID{peerA, peerB, peerW, peerW + 1})
+		if err := n.SetConfig(now, c, out); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Second)
+		given := Entry{Kind: Renew, Segment: 1, Epoch: drawbridge.MakeEpoch(1, 7), Micros: micros(c.Term)}
+		n.Receive(now, peerB, &Message{Class: Request, Generation: 1, Floor: 1, Entries: []Entry{given}}, out)
+		n.SetCandidate(now, 1, 0, true, out)
+		given.Kind, given.Peer = Release, peerA
+		out.Reset()
+		n.Receive(now, peerB, &Message{Class: Request, Generation: 1, Floor: 1, Entries: []Entry{given}}, out)
+		if len(out.Requests) != 3 {
+			t.Fatalf("the heir sends %v, want to ask three voters", out.Requests)
+		}
+		asked := out.Requests[0].Entry
+		refusal := Entry{
+			Kind: Refuse, Reason: Promised, Flags: Tenured, Segment: 1, Epoch: asked.Epoch, Micros: 39000, Peer: peerB, Seen: given.Epoch,
+		}
+		out.Reset()
+		now = now.Add(time.Millisecond)
+		for _, voter := range []drawbridge.PeerID{peerW, peerW + 1}[:refusing] {
+			n.Receive(now, voter, &Message{Class: Answer, Generation: 1, Floor: 1, Stamp: now, Entries: []Entry{refusal}}, out)
+		}
+		n.Tick(now.Add(c.Renew/8), out)
+		again := slices.ContainsFunc(out.Requests, func(s Send) bool { return s.To == peerW && s.Entry == asked })
+		if withdrawn := slices.ContainsFunc(out.Requests, func(s Send) bool { return s.Entry.Kind == Release }); !again || withdrawn {
+			t.Errorf("refused by %d voters for a promise that has been released, the heir sends %v within R/8", refusing, out.Requests)
+		}
 	}
 }
 

@@ -158,14 +158,16 @@ func (h *Holder) refusal(now Instant, t *tenure, voter int, e Entry, out *Output
 		return
 	}
 	t.seen = max(t.seen, e.Seen)
-	// A promise to a tenure whose release has come here, but not yet to that voter, will not be in the way for long.
-	released := e.Flags&Tenured != 0 && e.Peer == t.freedBy && e.Seen <= t.freed
-	if until := now.Add(fromMicros(e.Micros)); e.Reason == Promised {
-		if !released {
-			t.free = max(t.free, until)
-		}
-	} else {
+	until := now.Add(fromMicros(e.Micros))
+	switch {
+	case e.Reason != Promised:
 		t.pause = max(t.pause, until)
+	case e.Flags&Tenured != 0 && e.Peer == t.freedBy && e.Seen <= t.freed:
+		// That tenure's release has come here, but not yet to the voter, which will not refuse for long.
+		t.again = min(t.again, now.Add(h.config.Renew/8))
+		return
+	default:
+		t.free = max(t.free, until)
 	}
 	t.refused |= 1 << voter
 	if h.quorum.peers[voter] == h.self && foreign {
