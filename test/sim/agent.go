@@ -101,7 +101,7 @@ func (n *node) gateOf(id drawbridge.SegmentID) *port {
 // no use.
 func (p *port) hold(do lease.Action) bool {
 	n := p.n
-	p.until = do.Until
+	p.until, p.asRegent = do.Until, false
 	if p.held != do.Epoch {
 		p.held, p.since = do.Epoch, 0
 		n.w.note("%s holds segment %d under %v", n.name, do.Segment, do.Epoch)

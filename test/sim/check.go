@@ -33,11 +33,11 @@ func (e *excuse) now(t int64) bool { return e.standing > 0 || t < e.until }
 
 // thawed is how long copies are excused after a paused machine goes on: a hello interval and what it takes to be
 // woken.
-const thawed = 15 * ms
+const thawed = 12 * ms
 
 // maxTurns is how often a frame may go round in the time that ALONE needs to hear of a cable, one hello.
 const (
-	noticed  = 60 * ms
+	noticed  = 30 * ms
 	maxTurns = 200
 )
 
@@ -69,18 +69,42 @@ func (w *world) checkLoop(r *record, s *station) {
 	w.loops++
 }
 
+// checkCapture looks at a probe that a switch takes in. One that is taken in again while that is excused, in a loop that
+// somebody has just cabled, is excused wherever its copies wait then, and no other is.
+func (w *world) checkCapture(r *record) {
+	if r.captured++; r.captured > 1 && w.excuse.now(w.now) {
+		r.forgiving = true
+	}
+}
+
+// writing is what gateways have written of one probe to one segment.
+type writing struct {
+	copies int
+	by     *node // the last time
+	under  drawbridge.Epoch
+}
+
+// checkWriting looks at a probe that a gateway injects.
+func (w *world) checkWriting(p *port, h *header, r *record, e drawbridge.Epoch) {
+	s, was := p.segment, r.written[p.segment.id]
+	r.forgiving = r.forgiving || was.copies == 1 && p.overtaken(h, was, e)
+	r.written[s.id] = writing{was.copies + 1, p.n, e}
+	w.copies = max(w.copies, was.copies+1)
+	if was.copies >= w.cap() || was.copies > 0 && !r.forgiving && !w.excuse.now(w.now) {
+		w.violated("probe %d of %v was written to segment %d %d times", r.sequence, r.flow, s.id, was.copies+1)
+	}
+}
+
+// overtaken reports whether a flood that another gateway has written in an earlier tenure waited for a busy peer on its way
+// here, so that the takeover was faster. Only a planned move has a list of what was written (docs/protocol/handover.md, "Attack
+// it here"), and must compare with it however long a frame waited.
+func (p *port) overtaken(h *header, was writing, e drawbridge.Epoch) bool {
+	return h.waited && h.dest == 0 && was.by != p.n && e > was.under && p.keeper == nil
+}
+
 // checkPassage looks at a frame that a segment port captures or injects.
 func (w *world) checkPassage(p *port, f *frame, e drawbridge.Epoch, verb string) {
 	s := p.segment
-	if f.kind == probe && verb == "injects" {
-		r := f.record
-		r.written[s.id]++
-		written := int(r.written[s.id])
-		w.copies = max(w.copies, written)
-		if written > w.cap() || written > 1 && !r.forgiving && !w.excuse.now(w.now) {
-			w.violated("probe %d of %v was written to segment %d %d times", r.sequence, r.flow, s.id, written)
-		}
-	}
 	switch {
 	case p.forced:
 	case e != p.held && e != p.regent && !p.n.leaseless(p):
@@ -144,13 +168,15 @@ func (s *forwarder) checkTurn(id drawbridge.SegmentID, from, to drawbridge.Epoch
 // passes, so never.
 func (n *node) leaseless(*port) bool { return n.w.plan.Without.ShutFirst }
 
-// shaky reports whether the deadline of a gate may rest on promises from before the machine was paused with its clock:
-// then premise P1 of lease.md does not hold.
+// shaky reports whether the deadline of a gate may rest on what was asked before the machine was paused with its clock: then
+// premise P1 of lease.md does not hold. What was asked later ends later.
 func (p *port) shaky() bool {
-	longest := p.n.w.raft.config.Longest
-	if p.n.w.plan.Policy == alone.HoldGates { // or on those of other gateways, which last 100 ms
-		longest = max(longest, 100*time.Millisecond)
+	t := lease.Default
+	longest := t.Term
+	if p.asRegent {
+		longest = 100 * time.Millisecond // docs/protocol/alone.md, "hold"
 	}
+	longest -= longest*time.Duration(t.Drift)/1e6 + t.Grace
 	return p.n.pausedAt != 0 && p.until <= lease.Instant(p.n.pausedAt).Add(longest)
 }
 

@@ -20,6 +20,7 @@ type trouble struct {
 const (
 	takeover = 50*ms + 4*ms // probes go every 2 ms
 	planned  = 10*ms + 3*ms
+	moved    = 3*ms + 2*ms // d, one and a half round trips; nobody waits for his rank
 	unhurt   = 3 * ms
 	rerouted = linkDead + 2*heartbeat + 150*ms
 )
@@ -126,7 +127,7 @@ var troubles = []trouble{
 		}
 		w.run(w.rnd.Int64N(30 * ms)) // the next fault strikes in the middle of it
 		return nil
-	}, planned},
+	}, moved},
 	{"maintenance", 1, func(w *world) func() {
 		p := w.someGate()
 		p.setMaintenance(true)
@@ -185,7 +186,7 @@ func (w *world) excuseWhile(end func()) func() {
 	return func() {
 		end()
 		w.excuse.standing--
-		w.excused(20 * ms)
+		w.excused(2 * ms)
 	}
 }
 

@@ -59,6 +59,7 @@ type header struct {
 	epoch        drawbridge.Epoch
 	sequence     uint32
 	mark         bool
+	waited       bool // for a busy peer
 	hops         int
 }
 
@@ -117,6 +118,9 @@ func (s *forwarder) capture(p *port, f *frame) {
 		h.segment, h.epoch = p.segment.id, epoch
 		here = place{segment: p.segment.id}
 		n.w.checkPassage(p, f, epoch, "captures")
+	}
+	if f.kind == probe {
+		n.w.checkCapture(f.record)
 	}
 	if !s.learn(f.src, here) {
 		p.echoes[p.nextEcho%len(p.echoes)] = echo{f, n.read()}
@@ -308,6 +312,9 @@ func (p *port) inject(h *header, f *frame) {
 			return
 		}
 		n.w.checkPassage(p, f, epoch, "injects")
+		if f.kind == probe {
+			n.w.checkWriting(p, h, f.record, epoch)
+		}
 	}
 	p.put(f)
 }

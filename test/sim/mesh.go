@@ -249,6 +249,7 @@ func (n *node) relay(h header, f *frame, from drawbridge.PeerID) {
 
 func (n *node) carry(to *node, h header, f *frame) {
 	origin := h.origin
+	h.waited = h.waited || n.w.links[n.index][to.index].busy > 0
 	n.w.transmit(n, to, overlay, func() {
 		switch {
 		case origin == to.id:

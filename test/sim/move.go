@@ -292,7 +292,12 @@ func (k *keeper) fresh(d int, x kept) bool {
 		k.own[d] = append(k.own[d], x)
 		return false
 	}
-	return !x.flood || !k.lists[d].Take(x.f.hash())
+	return !x.flood || !k.listed(d, x.f)
+}
+
+// listed reports whether the giver has forwarded a frame that both have.
+func (k *keeper) listed(d int, f *frame) bool {
+	return k.lists[d].Take(f.hash()) && !k.m.w.plan.Without.List
 }
 
 // theirs hears a frame that the giver kept.
@@ -336,7 +341,7 @@ func (k *keeper) drain(d int) {
 	all := k.own[d]
 	k.own[d], k.passes[d] = nil, true
 	for _, x := range all {
-		if x.flood && k.lists[d].Take(x.f.hash()) || d == 0 && k.echoes.Take(x.f.hash()) {
+		if x.flood && k.listed(d, x.f) || d == 0 && k.echoes.Take(x.f.hash()) {
 			continue
 		}
 		k.pass(d, x)

@@ -172,6 +172,7 @@ var mutants = map[string]mutant{
 	"echoes are believed":            {without: Rules{Echo: true, Veto: true}, schedule: random("guests cabled to the VLAN")},
 	"an old hail is followed":        {without: Rules{HailOrder: true}, schedule: turnedAgain},
 	"a hail before the gate is open": {without: Rules{HailGate: true}, schedule: promised},
+	"the giver's list is forgotten":  {without: Rules{List: true}, schedule: random("moved", "busy")},
 	"a voter promises twice":         {without: Rules{OnePromise: true}, schedule: orphaned, gateways: 3},
 }
 

@@ -74,6 +74,7 @@ type port struct {
 	usable      bool             // the driver has a device with carrier
 	held        drawbridge.Epoch // of the lease
 	until       lease.Instant    // the gate's deadline
+	asRegent    bool             // which rests on the promises of other gateways, not on a lease
 	opened      drawbridge.Epoch // the gate is open under it
 	regent      drawbridge.Epoch // the gate is open under it without a lease
 	since       lease.Instant    // behind a gate that ALONE keeps shut since then

@@ -393,7 +393,7 @@ var rows = []row{
 		},
 	},
 	{
-		name: "segment is moved on purpose", layer: "handover", silence: planned, lasts: 400,
+		name: "segment is moved on purpose", layer: "handover", silence: moved, lasts: 400,
 		strike: func(_ *world, a, b *node) { a.ports[0].moveTo(b) },
 		end:    func(*world, *node, *node) {},
 		after: func(t *testing.T, w *world, _, b *node) {
@@ -404,7 +404,7 @@ var rows = []row{
 		lossless: true,
 	},
 	{
-		name: "segment is moved on purpose, peers are late to hear the giver", layer: "handover, late frames", silence: planned + lateFor, lasts: 400,
+		name: "segment is moved on purpose, peers are late to hear the giver", layer: "handover, late frames", silence: moved + lateFor, lasts: 400,
 		strike: func(w *world, a, b *node) {
 			w.busy(a, 15*ms)
 			w.run(50 * ms)
@@ -547,7 +547,7 @@ func wander(w *world, a, b *node) {
 func (w *world) unpatch(j *jack) {
 	j.setDown(true)
 	w.excuse.standing--
-	w.excused(20 * ms)
+	w.excused(2 * ms)
 }
 
 // foreignHellos plays the hellos of another network's gateway for a while.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/drawbridge-net/drawbridge/failover/alone"
 )
 
 // calm is a network with a host, two guests' peers and all gateways up, long after it was switched on.
@@ -54,6 +56,31 @@ func TestSimCrashOfTheActive(t *testing.T) {
 		}
 		active.start()
 		w.mustHeal(t)
+	}
+}
+
+// TestSimExcuseOfAPause: a machine that was paused with its clock is excused for the gate that it went on with, and not for one
+// that was renewed after that.
+func TestSimExcuseOfAPause(t *testing.T) {
+	for _, regent := range []bool{false, true} {
+		w := calm(t, 1, Plan{Policy: alone.HoldGates})
+		p := w.segments[0].open()[0]
+		if regent {
+			noVoterHears(w, p.n, w.nodes[2-p.n.id])
+			w.run(60 * ms)
+		}
+		p.n.freeze(true)
+		w.run(5 * ms)
+		p.n.thaw()
+		w.run(ms)
+		if !p.emits() || p.asRegent != regent || !p.shaky() {
+			t.Errorf("regent %v: the gate that the machine goes on with is not excused", regent)
+		}
+		w.run(30 * ms)
+		w.mustHold(t)
+		if !p.emits() || p.asRegent != regent || p.shaky() {
+			t.Errorf("regent %v: a gate is excused that was renewed after the pause", regent)
+		}
 	}
 }
 

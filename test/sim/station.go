@@ -16,9 +16,10 @@ type record struct {
 	flow      *flow
 	sequence  int
 	sent      int64
-	got       [maxStations / 2]uint16 // by station
-	written   [maxSegments + 1]uint16 // to each segment, by gateways
-	forgiving bool                    // copies are excused
+	got       [maxStations / 2]uint16  // by station
+	written   [maxSegments + 1]writing // to each segment, by gateways
+	captured  int                      // how often switches took it in
+	forgiving bool                     // copies are excused
 }
 
 // flow is a series of probes from one station to another, or to all.

@@ -175,7 +175,7 @@ func (n *node) followRegent(p *port) {
 		return
 	}
 	n.w.checkOverlap(p, epoch)
-	p.until = lease.Instant(until)
+	p.until, p.asRegent = lease.Instant(until), true
 	if !p.gate.Open(epoch, failover.Boottime(until)) {
 		p.regent = 0
 		n.perform(n.alone.Lease(n.since(), p.id, 0))

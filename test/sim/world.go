@@ -53,6 +53,7 @@ type Rules struct {
 	LateAlone      bool // floods may be late, too
 	OnePromise     bool // what a voter has promised to somebody else keeps it from nothing
 	HailOrder      bool // a peer follows the first frame of a gateway, whatever it knows of later ones
+	List           bool // a taker forwards whatever it has kept, also what the giver had forwarded
 	HailGate       bool // a gateway sends its first frame when it has the lease, whatever keeps its gate shut
 }
 
