@@ -298,6 +298,27 @@ func (f *field) heal(who, whom string) { f.do(lab.Heal(f.Name, f.node(who), f.fa
 // flap pulls a gateway's cable to the segment and plugs it in again.
 func (f *field) flap(who string) { f.cut(who, "office"); f.heal(who, "office") }
 
+// flapActive does so while the gateway, which has no other beside it, is active. A machine that stood still just before may have
+// ended the lease, so that the carrier found a gate that was shut: then the row begins anew.
+func (f *field) flapActive(who string) {
+	f.t.Helper()
+	for {
+		eventually(f.t, reachLimit, who+" is active", func() bool { return f.as(who) })
+		began := time.Now()
+		f.flap(who)
+		told := func(kind, why string) bool {
+			return slices.ContainsFunc(since(f.j.settled(), began), func(h happening) bool {
+				return h.node == f.node(who) && h.Kind == kind && strings.Contains(h.Reason, why)
+			})
+		}
+		eventually(f.t, reachLimit, "the carrier of "+who+" was lost", func() bool { return told("carrier_lost", "") })
+		if told("gate_shut", "carrier") || !f.stalled() {
+			return // if nothing is told of a gate, the row's signals fail
+		}
+		f.from = time.Now()
+	}
+}
+
 func (f *field) far(whom string) string {
 	if whom == "office" {
 		return whom

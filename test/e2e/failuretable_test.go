@@ -79,7 +79,7 @@ var failures = []failure{
 	},
 	{
 		name: "carrier of the active gateway's segment port is lost and back at once, there is no other gateway", layer: "ALONE", active: "A", lasts: 2 * watched,
-		strike: func(f *field) { f.powerOff("B"); f.flap("A") }, mend: func(f *field) { f.start("B") },
+		strike: func(f *field) { f.powerOff("B"); f.flapActive("A") }, mend: func(f *field) { f.start("B") },
 		signals: []signal{{"A", "carrier_lost", ""}, {"A", "gate_shut", "carrier"}, {"A", "gate_open", ""}},
 	},
 	{
