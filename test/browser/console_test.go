@@ -60,6 +60,9 @@ func TestEveryScreenIsCleanInBothThemes(t *testing.T) {
 			if over := run[float64](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 				t.Errorf("%s at %d px is %v px too wide", path, look.width, over)
 			}
+			if run[bool](b, `document.getElementById("app").textContent.includes(" ·")`) {
+				t.Errorf("%s has a dot that may begin a line: format.ts says how one is written", path)
+			}
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // Reports of rehearsals: each leg as a ruler of how long nothing came through, by what probes of a millisecond found.
 import type { DrillLeg, DrillReport } from "./api";
-import { count, milliseconds, plural } from "./format";
+import { count, dot, milliseconds, plural } from "./format";
 import { useFeed } from "./live";
 import { State, Time } from "./ui/parts";
 
@@ -11,7 +11,7 @@ export function Drills({ segment }: { segment: string }) {
   return (
     <section>
       <h3>Rehearsals</h3>
-      {reports.length === 0 ? <p class="quiet-text">None was done, as far as this node knows. A rehearsal moves the segment there and back, and measures it.</p> : (
+      {reports.length === 0 ? <p class="quiet-text">None was done, as far as this node knows. Rehearse… moves the segment there and back, and measures it.</p> : (
         <div class="drills">{reports.map((r, i) => <Report key={r.id} report={r} open={i === 0} />)}</div>
       )}
     </section>
@@ -39,7 +39,7 @@ function Leg({ leg: l, most }: { leg: DrillLeg; most: number }) {
   const left = (ms: number) => `${50 - Math.max(0.6, (ms / most) * 50) / 2}%`;
   return (
     <div class="drill-leg">
-      <p><b>{l.from}</b> → <b>{l.to}</b>{l.handover && <span class="quiet-text"> · frames were held for {milliseconds(l.handover.pause_ms)}</span>}</p>
+      <p><b>{l.from}</b> → <b>{l.to}</b>{l.handover && <span class="quiet-text">{dot}frames were held for {milliseconds(l.handover.pause_ms)}</span>}</p>
       {l.probes.map((p) => (
         <div key={p.direction} class="drill-probe">
           <span class="drill-way">{ways[p.direction]}</span>

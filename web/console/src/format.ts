@@ -1,6 +1,9 @@
 // Numbers for people. Every one has its unit, with a narrow space that does not break.
 const space = "\u202f";
 
+/** dot stands between things that are said in one line. It stays with what is before it: no line begins with one. */
+export const dot = "\u00a0· ";
+
 const decimals = (n: number): number => (n === 0 || n >= 100 ? 0 : n >= 10 ? 1 : 2);
 
 export function withUnit(n: number, unit: string, digits = decimals(Math.abs(n))): string {

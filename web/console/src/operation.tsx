@@ -1,6 +1,6 @@
 // What takes its time: the checks before it, its steps, and what came of it.
 import type { Check, Operation } from "./api";
-import { bytes, count, milliseconds, percent } from "./format";
+import { bytes, count, dot, milliseconds, percent } from "./format";
 import { useFeed } from "./live";
 import { State } from "./ui/parts";
 import { kindWords } from "./words";
@@ -11,7 +11,7 @@ export function Checks({ checks }: { checks: Check[] }) {
       {checks.map((c) => (
         <li key={c.name + c.peer}>
           <State tone={c.ok ? "ok" : "bad"}>{kindWords(c.name.replace(/-/g, "_"))}</State>
-          <span class="check-value">{c.value}{!c.ok && c.need && <strong> · needs {c.need}</strong>}</span>
+          <span class="check-value">{c.value}{!c.ok && c.need && <>{dot}<strong>needs {c.need}</strong></>}</span>
         </li>
       ))}
     </ul>

@@ -3,7 +3,7 @@
 // and closed to the wire when frames cross, up when they do not.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Gateway, MAC, Peer, Segment, Status } from "./api";
-import { list, milliseconds, natural, plural } from "./format";
+import { dot, list, milliseconds, natural, plural } from "./format";
 import { gatewayWord } from "./words";
 
 interface Place {
@@ -179,7 +179,7 @@ function Node({ box: b, own, peer, word, active }: { box: Box; own: boolean; pee
       <rect x={b.x - b.w / 2} y={b.y - b.h / 2} width={b.w} height={b.h} rx={word ? 10 : 17} />
       {own && <path class="own-mark" d={`M${b.x - b.w / 2 + 12} ${b.y - b.h / 2 - 8}l6 8h-12z`} />}
       {b.h > 40
-        ? <><text class="name" x={b.x} y={b.y - 4}>{name}</text><text class="sub" x={b.x} y={b.y + 15}>{own ? word + " · you" : word}</text></>
+        ? <><text class="name" x={b.x} y={b.y - 4}>{name}</text><text class="sub" x={b.x} y={b.y + 15}>{own ? word + dot + "you" : word}</text></>
         : <><text class="name" x={b.x} y={b.y + (sub ? -1 : 5)}>{name}</text>{sub && <text class="sub small" x={b.x} y={b.y + 11}>{sub}</text>}</>}
     </g>
   );

@@ -1,6 +1,6 @@
 // One move of a segment from gateway to gateway, as a ruler: what happened when, in milliseconds from the moment at which
 // nobody carried the segment.
-import { milliseconds } from "./format";
+import { dot, milliseconds } from "./format";
 import { State, Time } from "./ui/parts";
 import { chain, kindWords, type Move } from "./words";
 
@@ -16,7 +16,7 @@ export function Ruler({ move: m }: { move: Move }) {
         <State tone="idle">{m.from === m.to ? <><b>{m.to}</b> lost {m.segment} and took it again</> : m.from ? <><b>{m.from}</b> → <b>{m.to}</b></> : <><b>{m.to}</b> took {m.segment}</>}</State>
         <strong class="ruler-gap">{gap > 0 ? milliseconds(gap) : "no gap seen"}</strong>
       </p>
-      <p class="quiet-text"><Time at={new Date(m.end).toISOString()} millis />{m.reason && <> · {chain(m.reason)}</>}</p>
+      <p class="quiet-text"><Time at={new Date(m.end).toISOString()} millis />{m.reason && <>{dot}{chain(m.reason)}</>}</p>
       <svg class="ruler-band" width="100%" height="58" role="img" aria-label={gap > 0 ? `${m.segment} was carried by nobody for ${milliseconds(gap)}` : `no gap of ${m.segment} was seen`}>
         <rect class="carried" x="0" y="14" width="100%" height="12" rx="3" />
         {gap > 0 && <rect class="gap" x={`${x(0)}%`} y="10" width={`${Math.max(x(gap) - x(0), 0.5)}%`} height="20" rx="3" />}
@@ -29,7 +29,7 @@ export function Ruler({ move: m }: { move: Move }) {
         {marks.map(({ e, at }) => (
           <li key={e.id}>
             <span class="ruler-ms">{at > 0 ? "+" : at < 0 ? "−" : ""}{milliseconds(Math.abs(at))}</span>
-            <a href={`/timeline?open=${e.id}`}>{kindWords(e.kind)}{e.peer && <> · {e.peer}</>}</a>
+            <a href={`/timeline?open=${e.id}`}>{kindWords(e.kind)}{e.peer && <>{dot}{e.peer}</>}</a>
           </li>
         ))}
       </ol>

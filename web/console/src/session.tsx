@@ -3,6 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { address, change, onUnauthorised, read, Refusal, said } from "./api";
 import type { SessionInfo } from "./api";
+import { dot } from "./format";
 import { Icon } from "./ui/icons";
 import { Copy } from "./ui/parts";
 
@@ -51,7 +52,7 @@ function Door({ session, title, children }: { session: SessionInfo; title: strin
   return (
     <main class="door">
       <div class="card door-card">
-        <p class="door-peer">Drawbridge · {session.peer}</p>
+        <p class="door-peer">Drawbridge{dot}{session.peer}</p>
         <h1 id="title">{title}</h1>
         {children}
         {session.fingerprint && (

@@ -49,7 +49,7 @@ export function MoveDialog({ kind, segment: s, takeovers, onClose }: { kind: Kin
         </>
       )}
     >
-      {others.length === 0 ? <Empty icon="segment" title={`${s.name} has no second gateway`}>Give another peer a port on this segment first.</Empty>
+      {others.length === 0 ? <Empty icon="segment" title={`${s.name} has no second gateway`}>Give another peer with the role gateway a port on this segment, in its node file. <a href="/tokens?new=1">Invite a peer</a> if there is none.</Empty>
         : begun ? <Progress begun={begun} />
         : (
           <>

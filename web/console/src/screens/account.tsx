@@ -11,7 +11,7 @@ export function Account() {
   const me = session();
   return (
     <Page title="Account" lead="Yourself: your password, and a second factor beside it.">
-      {!me?.name ? <Empty icon="users" title="Nobody is asked to log in here">This peer was reached without its access control.</Empty>
+      {!me?.name ? <Empty icon="users" title="Nobody is asked to log in here">This peer was reached without its access control. <a href="/users">Who may log in elsewhere</a></Empty>
         : me.by !== "session" || me.name.startsWith("oidc:") ? <Empty icon="users" title={`You are ${me.name}`}>Who keeps your password is not this network: change it there.</Empty>
         : <Own />}
     </Page>

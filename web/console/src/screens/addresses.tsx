@@ -8,7 +8,7 @@ import { now, useFeed } from "../live";
 import { setQuery, usePlace } from "../route";
 import { whyNot } from "../session";
 import { Gated } from "../ui/form";
-import { Command, Copy, Empty, Loading, Page, State, Time } from "../ui/parts";
+import { Command, Copy, Empty, Loading, Page, Snippet, State, Time } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
 import { Ask, Give, Import, Release, Reserve, Story } from "./addresses/deeds";
 import { Pool } from "./addresses/pool";
@@ -151,7 +151,7 @@ function NoSubnet() {
   return (
     <Empty icon="addresses" title="No subnet is configured">
       <p>Add a subnet to the <a href="/config">network configuration</a>, and every peer gives its guests addresses by DHCP. It looks like this, with an overlay of your own:</p>
-      <pre class="value snippet" tabIndex={0}>{example}</pre>
+      <Snippet>{example}</Snippet>
       <p>Or in a terminal:</p>
       <Command>drawbridge config edit</Command>
     </Empty>

@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { change, said } from "../api";
 import type { Alert, AlertSink, SinkTest } from "../api";
-import { duration, list, plural } from "../format";
+import { dot, duration, list, plural } from "../format";
 import { now, useFeed, useTick } from "../live";
 import { may, who, whyNot } from "../session";
 import { FormDialog, Gated } from "../ui/form";
@@ -46,7 +46,7 @@ function One({ alert: a, onKnown }: { alert: Alert; onKnown: () => void }) {
       <div class="alert-text">
         <strong><span class="hidden">{words[a.severity]}: </span>{a.text}</strong>
         <p>{a.remedy}</p>
-        <p class="fine">{words[a.severity]} for <Age at={a.since} /> · since <Time at={a.since} /></p>
+        <p class="fine">{words[a.severity]} for <Age at={a.since} />{dot}since <Time at={a.since} /></p>
         {k && <p class="fine"><State tone="ok">{k.by} knows of it since <Time at={k.at} />{k.comment && <>: {k.comment}</>}</State></p>}
       </div>
       <div class="alert-tools">
@@ -114,7 +114,7 @@ function Sinks({ sinks }: { sinks: AlertSink[] }) {
       label="sinks" rows={sinks} columns={columns} id={(s) => s.name} name={(s) => `Sink ${s.name}`} sort="name" file="drawbridge-sinks"
       empty={(
         <Empty icon="bell" title="Nobody is told of what happens">
-          <p>Add a webhook, a collector of syslog messages or a command to the <a href="/config">configuration</a>.</p>
+          <p>Add a webhook, a collector of syslog messages or a command to the <a href="/config">configuration</a>, and send it a test here.</p>
         </Empty>
       )}
       detail={(s) => <Detail sink={s} />}

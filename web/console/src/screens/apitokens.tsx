@@ -32,7 +32,7 @@ export function APITokens() {
     <Page title="API tokens" lead="For programs: each may at most what its owner may, and ends by itself." tools={tokens.data && make}>
       {!tokens.data ? <Loading refused={tokens.refused} /> : (
         <Table
-          label="tokens" rows={tokens.data} columns={columns} id={(t) => t.id} name={(t) => `API token ${t.id}`} sort="-created" file="drawbridge-api-tokens" empty={<Empty icon="tokens" title="There are no API tokens">{make}</Empty>}
+          label="tokens" rows={tokens.data} columns={columns} id={(t) => t.id} name={(t) => `API token ${t.id}`} sort="-created" file="drawbridge-api-tokens" empty={<Empty icon="tokens" title="There are no API tokens"><p>Scripts and monitoring ask the API by one.</p>{make}</Empty>}
           actions={(t) => <button type="button" class="danger" onClick={() => setEnd(t)}>End…</button>}
         />
       )}

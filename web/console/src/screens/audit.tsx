@@ -46,18 +46,21 @@ function Log() {
     }
   };
   const filtered = who || path || failed;
+  const clear = () => setQuery({ who: undefined, path: undefined, failed: undefined });
   return (
     <Page title="Audit log" lead="Changes that were made or tried on this peer. Secrets are not in it.">
       <div class="bar">
         <label class="pick"><span>Who</span><input value={who} placeholder="anybody" autocapitalize="none" onInput={(e) => setQuery({ who: e.currentTarget.value })} /></label>
         <label class="pick"><span>Path</span><input class="mono" value={path} placeholder="/users" spellcheck={false} onInput={(e) => setQuery({ path: e.currentTarget.value })} /></label>
         <label class="check"><input type="checkbox" checked={failed} onChange={(e) => setQuery({ failed: e.currentTarget.checked ? "1" : undefined })} /><span>Only what was refused</span></label>
-        {filtered && <button type="button" class="quiet" onClick={() => setQuery({ who: undefined, path: undefined, failed: undefined })}>Clear</button>}
+        {filtered && <button type="button" class="quiet" onClick={clear}>Clear</button>}
       </div>
       {!rows ? <Loading refused={log.refused} /> : (
         <Table
           label="records" rows={rows} columns={columns} id={(r) => String(r.id)} name={(r) => `${r.method} ${r.path}`} sort="-time" file="drawbridge-audit"
-          empty={<Empty icon="timeline" title={filtered ? "Nothing like that was done" : "Nothing was changed yet"} />} detail={(r) => <Sides record={r} />}
+          empty={filtered
+            ? <Empty icon="search" title="Nothing like that was done"><button type="button" onClick={clear}>Clear the filter</button></Empty>
+            : <Empty icon="timeline" title="Nothing was changed yet">Every change that is made or tried here is written down, by whom and from where. <a href="/config">Configure the network</a></Empty>} detail={(r) => <Sides record={r} />}
         />
       )}
       {rows && log.data!.length === page && !more.end && <p class="below"><button type="button" onClick={next}>Older ones</button></p>}

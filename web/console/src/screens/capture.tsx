@@ -81,7 +81,7 @@ export function Capture() {
   return (
     <Page title="Capture" lead="Frames of one port of this node, or of a segment at all its gateways, for Wireshark. They may contain what your users send: handle the file with care.">
       {names.length === 0
-        ? <Empty icon="capture" title="This node has no port to capture at">Open the console of a peer that has one.</Empty>
+        ? <Empty icon="capture" title="This node has no port to capture at">Open the console of a <a href="/peers">peer</a> that has one, or <a href="/ports">give this one a port</a>.</Empty>
         : (
           <div class="grid">
             <Card title="What">

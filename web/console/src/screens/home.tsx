@@ -1,6 +1,6 @@
 // Home answers one question: who is active, since when, and why?
 import type { Segment } from "../api";
-import { duration, list } from "../format";
+import { dot, duration, list } from "../format";
 import { now, useFeed, useTick } from "../live";
 import { Ruler } from "../ruler";
 import { Picture } from "../picture";
@@ -31,7 +31,7 @@ export function Home() {
     <>
       <header class="hero">
         <h1 id="title" tabIndex={-1}>
-          {segments.data.length === 0 ? <>No segment is bridged in {s.network.name}</> : segments.data.map((seg) => <Sentence key={seg.name} segment={seg} />)}
+          {segments.data.length === 0 ? <>No segment is bridged in {s.network.name}: <a href="/segments">bridge one</a></> : segments.data.map((seg) => <Sentence key={seg.name} segment={seg} />)}
         </h1>
         <p class="lead">
           You are on <b>{s.name}</b>, {article(role.word)} {role.word}, up for <Age at={s.started} />.{" "}
@@ -53,7 +53,7 @@ export function Home() {
         </Card>
         <Card title="What happened" aside={<a class="aside" href="/timeline">timeline</a>}>
           {happened.length === 0
-            ? <Empty icon="timeline" title="Nothing has happened">Events appear here as they happen.</Empty>
+            ? <Empty icon="timeline" title="Nothing has happened">Events appear here as they happen. Those of former runs are in the journal: <code>journalctl -u drawbridge</code>.</Empty>
             : (
               <ul class="recent">
                 {happened.slice(-7).reverse().map((e) => (
@@ -71,7 +71,7 @@ export function Home() {
         <Card title="Last move" aside={<a class="aside" href="/timeline?kind=segment_active">all moves</a>}>
           {last
             ? <Ruler move={last} />
-            : <Empty icon="segment" title="No move is known">A move appears here, in milliseconds, when a gateway takes over from another.</Empty>}
+            : <Empty icon="segment" title="No move is known">A move appears here, in milliseconds, when a gateway takes over from another. <a href="/segments">Rehearse one</a> to see what it costs.</Empty>}
         </Card>
       </div>
     </>
@@ -94,7 +94,7 @@ function Sentence({ segment: s }: { segment: Segment }) {
           : <><b>Nobody</b> carries <b>{s.name}</b> since <Time at={s.since} /></>}
       </State>
       <span class="sentence-why">
-        for {duration(now() - Date.parse(s.since))}{s.cause && <> · {chain(s.cause)}</>} · {redundancy(s)} · without a majority: {policy.tone === "idle" ? policy.text : <b>{policy.text}</b>}
+        for {duration(now() - Date.parse(s.since))}{s.cause && <>{dot}{chain(s.cause)}</>}{dot}{redundancy(s)}{dot}without a majority: {policy.tone === "idle" ? policy.text : <b>{policy.text}</b>}
       </span>
       {regent && <span class="sentence-why"><State tone={regent.tone}>{regent.text}</State></span>}
     </span>

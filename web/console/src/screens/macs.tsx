@@ -47,7 +47,7 @@ export function MACs() {
     >
       <Table
         label="addresses" one="address" rows={macs.data} columns={columns} id={(m) => `${m.vni}-${m.mac}`} name={(m) => m.mac} sort="mac" file="drawbridge-macs" keep={keep}
-        empty={<Empty icon="macs" title="No station has been seen">An address appears as soon as a frame of it arrives. Let a host send something, for instance a ping.</Empty>}
+        empty={<Empty icon="macs" title="No station has been seen">An address appears as soon as a frame of it arrives. Let a host send something, for instance a ping. If none appears, look whether frames arrive at the <a href="/ports">ports</a>.</Empty>}
         filters={(
           <div class="filters">
             <label><span class="hidden">Where</span>

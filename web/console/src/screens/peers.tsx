@@ -53,7 +53,7 @@ export function Peers() {
     <Page title="Peers" lead="Who belongs to the network, and how frames reach them from here." tools={may("admin") && <a class="button" href="/tokens?new=1">Invite a peer</a>}>
       <Table
         label="peers" rows={peers.data} columns={columns} id={(p) => p.name} sort="name" file="drawbridge-peers"
-        empty={<Empty icon="peers" title="This node knows no peer" />}
+        empty={<Empty icon="peers" title="This node knows no peer">Not even itself: its network is still starting. If that lasts, look into its journal: <code>journalctl -u drawbridge</code>.</Empty>}
         detail={(p) => (
           <>
             {p.state !== "self" && <Chart title="Round trip" series={["Round trip"]} history={rtt(p.name)} unit="ms" />}
@@ -65,9 +65,8 @@ export function Peers() {
       />
       {peers.data.length === 1 && (
         <Empty icon="peers" title="No other peer yet">
-          <p>Make a token, and join with it on the other host:</p>
+          <p>{may("admin") ? <a href="/tokens?new=1">Make a token</a> : `${whyNot("admin")} to make a token.`} Then join with it, on the other host:</p>
           <Command>drawbridge join TOKEN --name NAME</Command>
-          <p><a href="/tokens?new=1">Make a token</a></p>
         </Empty>
       )}
       <div class="below"><WhoDecides /></div>

@@ -7,7 +7,7 @@ import { who, whyNot } from "../session";
 import { Chart, rates, useHistory } from "../ui/chart";
 import { Confirm } from "../ui/dialog";
 import { Gated } from "../ui/form";
-import { Age, Empty, Loading, Page, Problems, State, type Tone } from "../ui/parts";
+import { Age, Empty, Loading, Page, Problems, Snippet, State, type Tone } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
 import { toast } from "../ui/toast";
 import { Loops } from "../loops";
@@ -41,6 +41,14 @@ const columns: Column<Port>[] = [
   { key: "vnet", title: "Super-frames", value: (p) => (p.vnet ? "yes" : "no"), from: "never" },
 ];
 
+const example = `[[guest]]
+tap = "tap0"
+bridge = "br0"
+
+[[segment]]
+name = "office"
+interface = "eth1"`;
+
 export function Ports() {
   const ports = useFeed("/ports");
   const [clear, setClear] = useState<Port>();
@@ -54,7 +62,8 @@ export function Ports() {
         label="ports" rows={ports.data} columns={columns} id={(p) => p.name} sort="name" file="drawbridge-ports"
         empty={(
           <Empty icon="ports" title="This node has no port">
-            It relays for others. To attach a network or guests, add a segment or a guest port to its node file and restart it.
+            <p>It relays for others. To attach guests, add a guest port to its node file and restart it; a gateway gets a segment in the same way:</p>
+            <Snippet>{example}</Snippet>
           </Empty>
         )}
         detail={(p) => (

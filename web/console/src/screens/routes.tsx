@@ -1,7 +1,7 @@
 import type { Route } from "../api";
 import { milliseconds } from "../format";
 import { useFeed } from "../live";
-import { may } from "../session";
+import { may, whyNot } from "../session";
 import { Card, Empty, Loading, Page, State } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
 
@@ -26,7 +26,7 @@ export function RoutesScreen() {
       {routes.data.flux && <p class="notice"><State tone="warn">The topology changed a moment ago: floods take every link until it has settled.</State></p>}
       <Table
         label="routes" rows={routes.data.unicast} columns={columns} id={(r) => r.peer} sort="peer" file="drawbridge-routes"
-        empty={<Empty icon="routes" title="There is nobody to reach">{may("admin") && <a href="/tokens?new=1">Invite a peer</a>}</Empty>}
+        empty={<Empty icon="routes" title="There is nobody to reach">A route appears as soon as another peer is linked. {may("admin") ? <a href="/tokens?new=1">Invite a peer</a> : `${whyNot("admin")} to invite one.`}</Empty>}
       />
       {routes.data.broadcast.length > 0 && (
         <div class="below">

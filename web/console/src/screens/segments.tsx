@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import type { Event, Gateway, Port, Segment, Status, Takeover } from "../api";
 import { Drills } from "../drills";
-import { milliseconds } from "../format";
+import { dot, milliseconds } from "../format";
 import { useFeed } from "../live";
 import { usePlace } from "../route";
 import { Ruler } from "../ruler";
@@ -10,7 +10,7 @@ import { may, whyNot } from "../session";
 import { inMaintenance, MaintenanceDialog, MoveDialog } from "../switchover";
 import { Gated } from "../ui/form";
 import { GatePicture } from "../ui/gate";
-import { Age, Card, Command, Empty, Fact, Facts, Loading, Page, State, Time } from "../ui/parts";
+import { Age, Card, Empty, Fact, Facts, Loading, Page, Snippet, State, Time } from "../ui/parts";
 import { carrierTone, chain, gatewayTone, gatewayWord, levelTone, moves, quorumLoss, redundancy, regency } from "../words";
 
 export function Segments() {
@@ -33,7 +33,8 @@ export function Segments() {
         ? (
           <Empty icon="segment" title="No segment is bridged">
             <p>Give a peer with the role gateway a segment port in its node file, and restart it:</p>
-            <Command>{"[[segment]]\nname = \"office\"\ninterface = \"eth1\"".replace(/\n/g, "   ")}</Command>
+            <Snippet>{"[[segment]]\nname = \"office\"\ninterface = \"eth1\""}</Snippet>
+            <p>If there is no such peer yet, <a href="/tokens?new=1">invite a gateway</a>.</p>
           </Empty>
         )
         : shown.length === 0
@@ -82,17 +83,17 @@ function One({ segment: s, status, ports, events, takeovers }: { segment: Segmen
       <div class="grid inner">
         <section>
           <h3>Last move</h3>
-          {last ? <Ruler move={last} /> : <p class="quiet-text">No move is among the events that {status.name} keeps.</p>}
+          {last ? <Ruler move={last} /> : <p class="quiet-text">No move is among the events that {status.name} keeps.{s.gateways.length > 1 && " Rehearse… makes two, there and back."}</p>}
         </section>
         <section>
           <h3>What happened to it</h3>
-          {ours.length === 0 ? <p class="quiet-text">Nothing that {status.name} remembers.</p> : (
+          {ours.length === 0 ? <p class="quiet-text">Nothing that {status.name} remembers. All its events are on the <a href="/timeline">timeline</a>.</p> : (
             <ul class="recent">
               {ours.map((e) => (
                 <li key={e.id}>
                   <a href={`/timeline?open=${e.id}`}>
                     <Time at={e.time} millis />
-                    <State tone={levelTone(e.level)}><span class="recent-text">{e.text}{e.reason && <span class="quiet-text"> · {chain(e.reason)}</span>}</span></State>
+                    <State tone={levelTone(e.level)}><span class="recent-text">{e.text}{e.reason && <span class="quiet-text">{dot}{chain(e.reason)}</span>}</span></State>
                   </a>
                 </li>
               ))}
@@ -124,7 +125,7 @@ function Gate({ gateway: g, segment: s, own, port, takeover: t, maintain }: {
   return (
     <article class={["gateway-card", own ? "own" : "", g.peer === s.active ? "active" : ""].join(" ")} aria-label={`Gateway ${g.peer}`}>
       <header>
-        <strong>{g.peer}{own && <span class="quiet-text"> · this node</span>}</strong>
+        <strong>{g.peer}{own && <span class="quiet-text">{dot}this node</span>}</strong>
         <State tone={tone}>{gatewayWord(g, s)}</State>
       </header>
       <GatePicture open={g.gate === "open"} from={g.peer} to={s.name} />

@@ -2,6 +2,7 @@ import { useState } from "preact/hooks";
 import { change, read } from "../api";
 import type { Session } from "../api";
 import { useAnswer } from "../answer";
+import { dot } from "../format";
 import { setQuery } from "../route";
 import { may } from "../session";
 import { Confirm } from "../ui/dialog";
@@ -17,7 +18,7 @@ function browser(agent: string): string {
 }
 
 const columns: Column<Session>[] = [
-  { key: "user", title: "Who", value: (s) => s.user, show: (s) => (s.own ? <>{s.user} <span class="quiet-text">· this one</span></> : s.user) },
+  { key: "user", title: "Who", value: (s) => s.user, show: (s) => (s.own ? <>{s.user}<span class="quiet-text">{dot}this one</span></> : s.user) },
   { key: "from", title: "From", value: (s) => s.from, mono: true, grow: true },
   { key: "browser", title: "Browser", value: (s) => browser(s.agent), from: "medium" },
   { key: "seen", title: "Last used", value: (s) => s.seen, order: (s) => Date.parse(s.seen), from: "medium", show: (s) => <Time at={s.seen} /> },
@@ -38,7 +39,7 @@ export function Sessions() {
     >
       {!sessions.data ? <Loading refused={sessions.refused} /> : (
         <Table
-          label="sessions" rows={sessions.data} columns={columns} id={(s) => s.id} name={(s) => `Session of ${s.user}`} sort="-seen" file="drawbridge-sessions" empty={<Empty icon="users" title="Nobody is logged in" />}
+          label="sessions" rows={sessions.data} columns={columns} id={(s) => s.id} name={(s) => `Session of ${s.user}`} sort="-seen" file="drawbridge-sessions" empty={<Empty icon="users" title="Nobody is logged in">Who logs in on this peer with a browser appears here. <a href="/users">Who can log in</a></Empty>}
           actions={(s) => (s.own ? <State tone="self">This is the one you look with: log out instead</State> : <button type="button" class="danger" onClick={() => setEnd(s)}>End…</button>)}
         />
       )}

@@ -1,10 +1,10 @@
 // What happened, with its cause. Every filter and every event has an address that can be sent to somebody.
 import { useMemo } from "preact/hooks";
 import type { Event } from "../api";
-import { clock, plural } from "../format";
+import { clock, dot, plural } from "../format";
 import { now, useFeed, useTick } from "../live";
 import { setQuery, usePlace } from "../route";
-import { Copy, Empty, Loading, Page, State, Time } from "../ui/parts";
+import { Command, Copy, Empty, Loading, Page, State, Time } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
 import { kindWords, levelTone } from "../words";
 
@@ -77,7 +77,12 @@ function Quiet({ refused }: { refused?: string }) {
   return status && !refused ? <Nothing /> : <Loading refused={refused} />;
 }
 
-const Nothing = () => <Empty icon="timeline" title="Nothing has happened since the daemon started">Events appear here as they happen.</Empty>;
+const Nothing = () => (
+  <Empty icon="timeline" title="Nothing has happened since the daemon started">
+    <p>Events appear here as they happen. Those of former runs are in the journal of the node:</p>
+    <Command>journalctl -u drawbridge</Command>
+  </Empty>
+);
 
 /** Strip shows all that is listed on one line of time. */
 function Strip({ events, span }: { events: Event[]; span: number }) {
@@ -97,7 +102,7 @@ function Strip({ events, span }: { events: Event[]; span: number }) {
         <line class="axis" x1="0" x2="100%" y1="38" y2="38" />
         {marks.map((e) => <line key={e.id} class={`${e.level} ${e.kind === "segment_active" ? "move" : ""}`} x1={`${x(Date.parse(e.time))}%`} x2={`${x(Date.parse(e.time))}%`} y1={e.kind === "segment_active" ? 6 : e.level === "info" ? 26 : 16} y2="38" />)}
       </svg>
-      <figcaption><span>{clock(begin, end)}</span><span>tall: a segment changed hands · middle: warnings</span><span>now</span></figcaption>
+      <figcaption><span>{clock(begin, end)}</span><span>tall: a segment changed hands{dot}middle: warnings</span><span>now</span></figcaption>
     </figure>
   );
 }

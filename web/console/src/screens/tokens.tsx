@@ -38,7 +38,7 @@ function List() {
       {!tokens.data ? <Loading refused={tokens.refused} /> : (
         <Table
           label="tokens" rows={tokens.data} columns={columns} id={(t) => t.id} name={(t) => `Token ${t.id}`} sort="-created" file="drawbridge-tokens"
-          empty={<Empty icon="tokens" title="No token was made">{invite}</Empty>}
+          empty={<Empty icon="tokens" title="No token was made"><p>A peer joins by one, on its own host.</p>{invite}</Empty>}
           actions={(t) => t.state === "valid" && <Gated danger why={whyNot("admin")} onClick={() => setRevoke(t)}>Revoke…</Gated>}
         />
       )}

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { change, read } from "../api";
 import type { User } from "../api";
 import { useAnswer } from "../answer";
+import { dot } from "../format";
 import { setQuery, usePlace } from "../route";
 import { may, session, whyNot, type Role } from "../session";
 import { Enrol } from "../totp";
@@ -15,7 +16,7 @@ import { Table, type Column } from "../ui/table";
 import { toast } from "../ui/toast";
 
 const columns: Column<User>[] = [
-  { key: "name", title: "Name", value: (u) => u.name, grow: true, show: (u) => <>{u.name}{u.name === session()?.name && <span class="quiet-text"> · you</span>}</> },
+  { key: "name", title: "Name", value: (u) => u.name, grow: true, show: (u) => <>{u.name}{u.name === session()?.name && <span class="quiet-text">{dot}you</span>}</> },
   { key: "role", title: "Role", value: (u) => u.role },
   { key: "disabled", title: "Log in", value: (u) => (u.disabled ? "disabled" : "allowed"), show: (u) => <State tone={u.disabled ? "idle" : "ok"}>{u.disabled ? "disabled" : "allowed"}</State> },
   { key: "totp", title: "Two-factor", value: (u) => (u.totp ? "on" : "off"), from: "medium", show: (u) => <State tone={u.totp ? "ok" : "idle"}>{u.totp ? `on, ${u.recovery_left} recovery codes left` : "off"}</State> },
@@ -57,7 +58,7 @@ function List() {
     <Page title="Users" lead="Who can log in, on any peer. What each role may do is in the reference of roles." tools={users.data && add}>
       {!users.data ? <Loading refused={users.refused} /> : (
         <Table
-          label="users" rows={users.data} columns={columns} id={(u) => u.name} name={(u) => `User ${u.name}`} sort="name" file="drawbridge-users" empty={<Empty icon="users" title="There are no users">{add}</Empty>}
+          label="users" rows={users.data} columns={columns} id={(u) => u.name} name={(u) => `User ${u.name}`} sort="name" file="drawbridge-users" empty={<Empty icon="users" title="There are no users"><p>Until there is one, nobody can log in but by the one-time code of the node.</p>{add}</Empty>}
           detail={(u) => lastAdmin(u) && <p class="quiet-text">{lastAdmin(u)}.</p>}
           actions={(u) => (
             <>

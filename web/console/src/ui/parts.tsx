@@ -68,19 +68,29 @@ export function Card({ title, aside, children, wide }: { title: string; aside?: 
   );
 }
 
-/** Empty says what to do next where there is nothing to show. */
-export function Empty({ icon = "about", title, children }: { icon?: IconName; title: string; children?: ComponentChildren }) {
+/** Empty says what to do next where there is nothing to show: that is what its children are for. */
+export function Empty({ icon = "about", title, children }: { icon?: IconName; title: string; children: ComponentChildren }) {
   return (
     <div class="empty">
       <Icon name={icon} size={28} />
       <p class="empty-title">{title}</p>
-      {children && <div class="empty-next">{children}</div>}
+      <div class="empty-next">{children}</div>
+    </div>
+  );
+}
+
+/** Snippet is some lines of a file, as they stand there. */
+export function Snippet({ children }: { children: string }) {
+  return (
+    <div class="snippet">
+      <pre tabIndex={0} role="group" aria-label="Lines of a file">{children}</pre>
+      <Copy text={children + "\n"} />
     </div>
   );
 }
 
 export function Loading({ refused }: { refused?: string }) {
-  if (refused) return <Empty icon="warn" title="The node does not tell this"><p>{refused}</p></Empty>;
+  if (refused) return <Empty icon="warn" title="The node does not tell this">{refused}</Empty>;
   return (
     <div class="loading" role="status">
       <span class="spinner" aria-hidden="true" /> Waiting for the node…

@@ -39,7 +39,7 @@ export function AppliedBy() {
           </State>
         </p>
       </div>
-      <Table label="peers" rows={a.peers} columns={columns} id={(p) => p.peer} sort="" file="drawbridge-applied" empty={<Empty icon="peers" title="No peer is known" />} />
+      <Table label="peers" rows={a.peers} columns={columns} id={(p) => p.peer} sort="" file="drawbridge-applied" empty={<Empty icon="peers" title="No peer was asked yet">Peers appear here as soon as they tell which version they go by. <a href="/peers">Who belongs to the network</a></Empty>} />
     </>
   );
 }

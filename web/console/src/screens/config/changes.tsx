@@ -2,8 +2,9 @@ import { read } from "../../api";
 import { useAnswer } from "../../answer";
 import { useFeed } from "../../live";
 import { setQuery, usePlace } from "../../route";
-import { Card, Empty, Loading } from "../../ui/parts";
+import { Card, Loading } from "../../ui/parts";
 import { Difference } from "./diff";
+import { NoVersion } from "./empty";
 import { Pick } from "./pick";
 
 /** Changes compares any two versions. */
@@ -12,7 +13,7 @@ export function Changes() {
   const { query } = usePlace();
   const from = query.get("from") ?? "", to = query.get("to") ?? "";
   const d = useAnswer(() => read("/config/diff", { from, to }), `${from}..${to}`);
-  if (!d.data) return d.refused?.includes("0") && versions.length === 0 ? <Empty icon="config" title="There are no versions yet" /> : <Loading refused={d.refused} />;
+  if (!d.data) return d.refused?.includes("0") && versions.length === 0 ? <NoVersion /> : <Loading refused={d.refused} />;
   return (
     <>
       <div class="bar">

@@ -1,4 +1,5 @@
 import type { ConfigVersion } from "../../api";
+import { dot } from "../../format";
 
 /** Pick chooses one of the versions. */
 export function Pick({ label, versions, value, choose }: { label: string; versions: ConfigVersion[]; value: string; choose: (v: string) => void }) {
@@ -8,7 +9,7 @@ export function Pick({ label, versions, value, choose }: { label: string; versio
       <span>{label}</span>
       <select value={value} onChange={(e) => choose(e.currentTarget.value)}>
         {!known && <option value={value}>{value}</option>}
-        {versions.map((v) => <option key={v.version} value={String(v.version)}>{v.version}{v.comment && ` · ${short(v.comment)}`}</option>)}
+        {versions.map((v) => <option key={v.version} value={String(v.version)}>{v.version}{v.comment && dot + short(v.comment)}</option>)}
       </select>
     </label>
   );

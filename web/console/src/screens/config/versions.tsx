@@ -6,9 +6,10 @@ import { setQuery } from "../../route";
 import { may, who, whyNot } from "../../session";
 import { Confirm } from "../../ui/dialog";
 import { Icon } from "../../ui/icons";
-import { Empty, Loading, save, State, Time, type Tone } from "../../ui/parts";
+import { Loading, save, State, Time, type Tone } from "../../ui/parts";
 import { Table, type Column } from "../../ui/table";
 import { toast } from "../../ui/toast";
+import { NoVersion } from "./empty";
 
 const tones: Record<ConfigVersion["state"], Tone> = { current: "ok", waiting: "warn", reverted: "idle", superseded: "idle" };
 const words: Record<ConfigVersion["state"], string> = { current: "in force", waiting: "waits to be confirmed", reverted: "reverted", superseded: "was in force" };
@@ -32,7 +33,7 @@ export function Versions() {
     <>
       <Table
         label="versions" rows={versions} columns={columns} id={(v) => String(v.version)} name={(v) => `Version ${v.version}`} sort="-version" file="drawbridge-versions"
-        empty={<Empty icon="config" title="Nothing was configured yet">The defaults hold. The first change makes version 1.</Empty>}
+        empty={<NoVersion />}
         detail={() => !may("admin") && <p class="quiet-text">Exports and roll backs: {whyNot("admin")}.</p>}
         actions={(v) => (
           <>

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { useAnswer } from "../../answer";
 import { change, read } from "../../api";
 import type { Disk } from "../../api";
-import { bytes } from "../../format";
+import { bytes, dot } from "../../format";
 import { useFeed } from "../../live";
 import { Progress } from "../../operation";
 import { who, whyNot } from "../../session";
@@ -45,7 +45,7 @@ function Choose({ here, onClose }: { here: string; onClose: () => void }) {
           {all.map((d) => (
             <label key={d.name} class="check">
               <input type="radio" name="disk" disabled={Boolean(d.refused)} checked={chosen?.name === d.name} onChange={() => choose(d)} />
-              <span><strong class="mono">{d.name}</strong> · {bytes(d.size)} · {d.model || "no model"}<small>On it: {d.holds}{d.refused && <>. Not this one: it {d.refused}</>}</small></span>
+              <span><strong class="mono">{d.name}</strong>{dot}{bytes(d.size)}{dot}{d.model || "no model"}<small>On it: {d.holds}{d.refused && <>. Not this one: it {d.refused}</>}</small></span>
             </label>
           ))}
         </fieldset>
