@@ -118,7 +118,7 @@ func canonicalPorts(in []Port) []Port {
 }
 
 func canonicalPort(p Port) Port {
-	p.Name, p.SegmentName, p.Cause = clip(p.Name, MaxName), clip(p.SegmentName, MaxName), clip(p.Cause, MaxName)
+	p.Name, p.SegmentName, p.Cause = clip(p.Name, MaxName), clip(p.SegmentName, MaxName), shorten(p.Cause, MaxName)
 	p.VNI &= drawbridge.MaxVNI
 	reasons := make([]string, 0, len(p.Reasons))
 	for _, r := range p.Reasons[:min(len(p.Reasons), MaxReasons)] {
@@ -155,6 +155,19 @@ func clip(s string, n int) string {
 		s = s[:len(s)-size]
 	}
 	return s
+}
+
+// shorten is clip for a sentence: it ends between words, and what is left out is seen to be. "silent for 3" of 33 ms would be wrong.
+func shorten(s string, n int) string {
+	const more = "…"
+	if s = clip(s, len(s)); len(s) <= n {
+		return s
+	}
+	s = clip(s, n-len(more))
+	if i := strings.LastIndexByte(s, ' '); i > n/2 {
+		s = s[:i]
+	}
+	return s + more
 }
 
 // clean reports whether s is valid UTF-8 without control characters.

@@ -243,3 +243,17 @@ func BenchmarkParseRecord(b *testing.B) {
 		}
 	}
 }
+
+func TestACauseThatIsTooLongEndsBetweenWords(t *testing.T) {
+	const cause = "lease 9.4 ended 00:44:19.695 <- no majority <- b is silent for 33 ms"
+	got := canonicalPort(Port{Cause: cause}).Cause
+	if want := "lease 9.4 ended 00:44:19.695 <- no majority <- b is silent…"; got != want {
+		t.Errorf("cause is %q, want %q", got, want)
+	}
+	if again := canonicalPort(Port{Cause: got}).Cause; again != got {
+		t.Errorf("shortened twice it is %q", again)
+	}
+	if long := canonicalPort(Port{Cause: strings.Repeat("ü", MaxName)}).Cause; len(long) > MaxName || !strings.HasSuffix(long, "ü…") {
+		t.Errorf("one long word becomes %q", long)
+	}
+}
