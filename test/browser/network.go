@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,11 +30,15 @@ type Network struct {
 	files  io.Closer // of access control, if there is any
 	began  time.Time
 	cut    atomic.Bool
+	lost   atomic.Bool                   // what changes are answered never arrives
 	frozen atomic.Pointer[time.Duration] // by the node's clock
 	bare   atomic.Bool                   // no subnet is configured
 	slow   atomic.Bool                   // a bundle that is sent never arrives
 
 	session atomic.Pointer[Session]
+
+	mu      sync.Mutex // guards what follows
+	resumed []string   // Last-Event-IDs that streams went on behind
 }
 
 // values are deeper than versions, which answer about the configuration instead.
@@ -43,14 +49,36 @@ func NewNetwork() *Network {
 	n := newNetwork()
 	n.server = httptest.NewServer(n.answers())
 	n.URL = n.server.URL
-	n.Know(Session{Peer: "a", LoggedIn: true, Name: "alice", Role: "admin", By: "session"})
+	n.Know(alice)
 	return n
 }
+
+// NewNetworkTLS is the same over TLS and HTTP/2, which carries all streams of a page in one connection.
+func NewNetworkTLS() *Network {
+	n := newNetwork()
+	n.server = httptest.NewUnstartedServer(n.answers())
+	n.server.EnableHTTP2 = true
+	n.server.StartTLS()
+	n.URL = n.server.URL
+	n.Know(alice)
+	return n
+}
+
+var alice = Session{Peer: "a", LoggedIn: true, Name: "alice", Role: "admin", By: "session"}
 
 func (n *Network) answers(options ...web.Option) http.Handler {
 	answer := web.New(n, slog.New(slog.DiscardHandler), append(options, web.WithConsole(console.Handler()))...)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if n.cut.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		if id := r.Header.Get("Last-Event-ID"); id != "" {
+			n.mu.Lock()
+			n.resumed = append(n.resumed, id)
+			n.mu.Unlock()
+		}
+		if n.lost.Load() && r.Method != http.MethodGet {
+			answer.ServeHTTP(httptest.NewRecorder(), r)
 			panic(http.ErrAbortHandler)
 		}
 		if n.slow.Load() && r.URL.Path == "/api/v1/update/bundle" {
@@ -136,6 +164,16 @@ func (n *Network) Cut(cut bool) {
 	if cut {
 		n.server.CloseClientConnections()
 	}
+}
+
+// LoseAnswers lets changes be made while nobody hears what came of them, as when the connection breaks in between.
+func (n *Network) LoseAnswers(lost bool) { n.lost.Store(lost) }
+
+// Resumed are the ids behind which streams went on.
+func (n *Network) Resumed() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.resumed)
 }
 
 // Carry lets peer carry the segment office from now on.
