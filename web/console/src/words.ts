@@ -15,6 +15,12 @@ export function carrierTone(s: Segment): Tone {
 /** chain is a cause with what caused it, and so on, for people. */
 export const chain = (cause: string): string => cause.replace(/ <- /g, " ← ");
 
+/** tells is what an event says; without its cause, where that stands beside it. */
+export function tells(e: Event, beside = false): string {
+  const tail = ": " + e.reason;
+  return chain(beside && e.reason && e.text.endsWith(tail) ? e.text.slice(0, -tail.length) : e.text);
+}
+
 /** regency says what is special about a gate that is open although no majority of the voters answers. */
 export function regency(s: Segment): { tone: Tone; text: string } | undefined {
   if (!s.active) return undefined;

@@ -6,7 +6,7 @@ import { Ruler } from "../ruler";
 import { Picture } from "../picture";
 import { Age, Card, Empty, Loading, Page, Problems, State, Time } from "../ui/parts";
 import { silent, standing } from "../voters";
-import { carrierTone, chain, levelTone, moves, ownRole, quorumLoss, redundancy, regency } from "../words";
+import { carrierTone, chain, levelTone, moves, ownRole, quorumLoss, redundancy, regency, tells } from "../words";
 
 export function Home() {
   const status = useFeed("/status");
@@ -60,7 +60,7 @@ export function Home() {
                   <li key={e.id}>
                     <a href={`/timeline?open=${e.id}`}>
                       <Time at={e.time} />
-                      <State tone={levelTone(e.level)}><span class="recent-text">{e.text}</span></State>
+                      <State tone={levelTone(e.level)}><span class="recent-text">{tells(e)}</span></State>
                     </a>
                   </li>
                 ))}

@@ -11,7 +11,7 @@ import { inMaintenance, MaintenanceDialog, MoveDialog } from "../switchover";
 import { Gated } from "../ui/form";
 import { GatePicture } from "../ui/gate";
 import { Age, Card, Empty, Fact, Facts, Loading, Page, Snippet, State, Time } from "../ui/parts";
-import { carrierTone, chain, gatewayTone, gatewayWord, levelTone, moves, quorumLoss, redundancy, regency } from "../words";
+import { carrierTone, chain, gatewayTone, gatewayWord, levelTone, moves, quorumLoss, redundancy, regency, tells } from "../words";
 
 export function Segments() {
   const segments = useFeed("/segments");
@@ -93,7 +93,7 @@ function One({ segment: s, status, ports, events, takeovers }: { segment: Segmen
                 <li key={e.id}>
                   <a href={`/timeline?open=${e.id}`}>
                     <Time at={e.time} millis />
-                    <State tone={levelTone(e.level)}><span class="recent-text">{e.text}{e.reason && <span class="quiet-text">{dot}{chain(e.reason)}</span>}</span></State>
+                    <State tone={levelTone(e.level)}><span class="recent-text">{tells(e, true)}{e.reason && <span class="quiet-text">{dot}{chain(e.reason)}</span>}</span></State>
                   </a>
                 </li>
               ))}

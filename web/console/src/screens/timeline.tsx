@@ -6,7 +6,7 @@ import { now, useFeed, useTick } from "../live";
 import { setQuery, usePlace } from "../route";
 import { Command, Copy, Empty, Loading, Page, State, Time } from "../ui/parts";
 import { Table, type Column } from "../ui/table";
-import { kindWords, levelTone } from "../words";
+import { chain, kindWords, levelTone, tells } from "../words";
 
 const spans: [string, string, number][] = [
   ["", "All", Infinity], ["15m", "15 min", 15 * 60e3], ["1h", "1 h", 3600e3], ["1d", "1 day", 86400e3],
@@ -15,8 +15,8 @@ const spans: [string, string, number][] = [
 const columns: Column<Event>[] = [
   { key: "time", title: "When", value: (e) => e.time, order: (e) => e.id, show: (e) => <Time at={e.time} millis /> },
   { key: "level", title: "Level", value: (e) => e.level, show: (e) => <State tone={levelTone(e.level)}>{e.level === "warn" ? "warning" : e.level}</State>, from: "medium" },
-  { key: "text", title: "What", value: (e) => e.text, grow: true },
-  { key: "reason", title: "Cause", value: (e) => e.reason, from: "medium", grow: true },
+  { key: "text", title: "What", value: (e) => e.text, grow: true, show: (e) => tells(e, true) },
+  { key: "reason", title: "Cause", value: (e) => e.reason, from: "medium", grow: true, show: (e) => (e.reason ? chain(e.reason) : <span class="none">–</span>) },
   { key: "kind", title: "Kind", value: (e) => e.kind, show: (e) => kindWords(e.kind), from: "never" },
   { key: "segment", title: "Segment", value: (e) => e.segment, from: "never" },
   { key: "peer", title: "Peer", value: (e) => e.peer, from: "never" },
@@ -44,7 +44,7 @@ export function Timeline() {
           <Strip events={events.data.filter(keep)} span={length} />
           <Table
             label="events" rows={events.data} columns={columns} id={(e) => String(e.id)} sort="-time" file="drawbridge-events" keep={keep}
-            name={(e) => e.text} empty={<Nothing />}
+            name={(e) => tells(e, true)} empty={<Nothing />}
             filters={(
               <div class="filters">
                 <span role="group" aria-label="How far back" class="segmented">
