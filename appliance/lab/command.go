@@ -23,8 +23,7 @@ func Command() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lab",
 		Short: "Run whole networks on this machine, in network namespaces",
-		Long: `Run whole networks on this machine: every peer, host and switch is a network namespace, every daemon the real
-program. Needs root. Nothing outside of the lab's namespaces is touched.`,
+		Long:  `Every peer, host and switch is a network namespace, every daemon the real program. Needs root. Nothing outside of the lab's namespaces is touched.`,
 	}
 	name := c.PersistentFlags().String("name", "lab", "name of the lab; labs of different names do not disturb each other")
 	c.AddCommand(upCommand(name), downCommand(name), statusCommand(name), execCommand(name), logsCommand(name), topologyCommand(),
@@ -115,10 +114,9 @@ func execCommand(name *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "exec NODE|HOST -- COMMAND [ARGUMENT...]",
 		Short: "Run a command inside of a node, host, switch or router",
-		Long: `Run a command inside of a node, host, switch or router. In a node, and in its guests, DRAWBRIDGE_SOCKET is the node's
+		Long: `In a node, and in its guests, DRAWBRIDGE_SOCKET is the node's
 daemon, and the word drawbridge is the program that the lab runs. The exit status is the command's.`,
-		Example: "  drawbridge lab exec a -- drawbridge segments\n  drawbridge lab exec w1 -- ping 10.42.0.14",
-		Args:    cobra.MinimumNArgs(2),
+		Args: cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			words := args[1:]
 			if words[0] == "--" {

@@ -29,7 +29,7 @@ var severityStyles = map[string]style{web.LevelInfo: plain, web.LevelWarn: warn,
 
 func showAlerts(_ context.Context, _ *client.Client, p *page, alerts []web.Alert) error {
 	if len(alerts) == 0 {
-		p.WriteString("nothing is wrong\n")
+		p.none("nothing is wrong: drawbridge events --level warn shows what was")
 		return nil
 	}
 	for i, a := range alerts {

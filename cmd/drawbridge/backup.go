@@ -22,9 +22,8 @@ func (t *tool) backupCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Keep all that makes this peer what it is in one encrypted file, and bring it back",
-		Long: "Keep identity, keys, node file, users, tokens, addresses and the network's configuration in one encrypted file, and bring them\n" +
-			"back. The passphrase is asked for, or in " + backup.PassphraseVariable + ". Needs root. `age -d FILE | tar x` opens the file, too.",
-		Args: cobra.NoArgs,
+		Long:  "It has identity, keys, node file, users, tokens, addresses and the network's configuration. The passphrase is asked for, or in " + backup.PassphraseVariable + ". Needs root. `age -d FILE | tar x` opens the file, too.",
+		Args:  cobra.NoArgs,
 	}
 	create := &cobra.Command{Use: "create FILE", Short: "Write a backup of this peer, - for standard output; the daemon may run", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 		return t.createBackup(cmd.Context(), args[0])
@@ -40,11 +39,11 @@ func (t *tool) backupCommand() *cobra.Command {
 	var older, found, yes bool
 	restore := &cobra.Command{
 		Use: "restore FILE", Short: "Make this host the peer that a backup is of; the daemon must not run",
-		Long: "Make this host the peer that a backup is of. The peer that the backup is of must not run anywhere else any more. What was on\n" +
-			"this host is kept beside it. A voter gets what was decided from the others; with --found there are no others any more.",
+		Long: "The peer that the backup is of must not run anywhere else any more. What was on this\n" +
+			"host is kept beside it. A voter gets what was decided from the others; with --found there are no others any more.",
 		Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return t.restoreBackup(args[0], older, found, yes) },
 	}
-	restore.Flags().BoolVar(&older, "older", false, "although what is on this host is newer")
+	restore.Flags().BoolVar(&older, "older", false, "do it although what is on this host is newer")
 	restore.Flags().BoolVar(&found, "found", false, "all voters are lost: this peer founds their group anew")
 	restore.Flags().BoolVar(&yes, "yes", false, "do it; without it, say what would be done")
 	cmd.AddCommand(create, show, restore)

@@ -20,12 +20,9 @@ func (t *tool) captureCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "capture {PORT | --segment NAME}",
 		Short: "Frames of a port as pcapng, until interrupted",
-		Long: `Frames of a port as pcapng, until interrupted. With --segment: what all gateways of a segment see on it, in one file, by
+		Long: `Frames go to standard output, or to a file with --write. With --segment: what all gateways of a segment see on it, in one file, by
 time, so that a takeover can be read frame by frame; it is asked for at one of them. What happens to the port and its segment
 meanwhile stands as a comment beside the next frame.`,
-		Example: "  drawbridge capture eth1.42 --filter 'arp or icmp' | tcpdump -nr -\n" +
-			"  drawbridge capture tap0 | wireshark -ki -\n" +
-			"  drawbridge capture --segment office -w takeover.pcapng",
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: t.completePorts,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -41,7 +38,7 @@ meanwhile stands as a comment beside the next frame.`,
 			return t.capture(cmd, r, file)
 		},
 	}
-	cmd.Flags().StringVar(&r.Filter, "filter", "", "only frames that a pcap filter expression selects")
+	cmd.Flags().StringVar(&r.Filter, "filter", "", "only frames that a pcap filter expression (as tcpdump has) selects")
 	cmd.Flags().StringVar(&r.Segment, "segment", "", "what all gateways of this segment see there")
 	t.fail(cmd.RegisterFlagCompletionFunc("segment", t.completeSegments))
 	cmd.Flags().BoolVar(&before, "before-gate", false, "also frames that a shut gate stops")

@@ -78,6 +78,6 @@ func showAudit(_ context.Context, _ *client.Client, p *page, records []web.Audit
 		}
 		tab.row(p.since(r.Time), as(strong, r.Who), r.From, state, r.Method+" "+r.Path, r.Reason)
 	}
-	p.add(tab, "nobody changed anything yet")
+	p.add(tab, "nobody changed anything yet: whatever is changed or tried on this peer is shown here")
 	return nil
 }

@@ -202,7 +202,7 @@ type changing struct {
 
 func (g *changing) flags(cmd *cobra.Command, confirm bool) *cobra.Command {
 	cmd.Flags().StringVarP(&g.comment, "comment", "m", "", "why, for the log")
-	cmd.Flags().DurationVar(&g.wait, "wait", 0, "wait at most so long until all peers have applied it")
+	cmd.Flags().DurationVar(&g.wait, "wait", 0, "wait at most so long until all peers have applied it, such as 30s")
 	if confirm {
 		cmd.Flags().DurationVar(&g.confirm, "confirm", 0, "revert it everywhere unless drawbridge config confirm comes within this time, such as 60s")
 	}
@@ -324,7 +324,7 @@ func (t *tool) configWait() *cobra.Command {
 			}
 			return t.awaitConfig(ctx, c, n, timeout)
 		})
-	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait, at most 10m")
+	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long to wait, such as 90s; at most 10m")
 	return cmd
 }
 
@@ -364,14 +364,14 @@ func (t *tool) writeApplied(a web.ConfigApplied) error {
 		tab.row(as(strong, p.Peer), as(styles[p.State], p.State), p.Version, p.Reason)
 	}
 	p := &page{now: t.now(), colour: t.colour}
-	p.add(tab, "no peers")
+	p.add(tab, "no peer has told which version it goes by: drawbridge peers shows whether this peer reaches anybody")
 	_, err := t.out.Write(p.Bytes())
 	return err
 }
 
 func (t *tool) configLog() *cobra.Command {
 	cmd := &cobra.Command{Use: "log", Short: "List the versions, the newest first", Args: cobra.NoArgs}
-	limit := cmd.Flags().Int("limit", 20, "how many, at most 1000")
+	limit := cmd.Flags().Int("limit", 20, "how many versions, at most 1000")
 	return reads(t, cmd, reading[web.ConfigHistory]{path: "config/versions", show: showVersions, query: func() url.Values {
 		return url.Values{"limit": {strconv.Itoa(*limit)}}
 	}})

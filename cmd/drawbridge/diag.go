@@ -27,7 +27,6 @@ func (t *tool) diagCommand() *cobra.Command {
 		Long: "Write a tar.gz with state, configuration, events, metrics, goroutines, the journal and what `drawbridge doctor` says.\n" +
 			"Keys, tokens, password hashes, TOTP secrets and cookies are taken out; --list shows what goes in and what does not.\n" +
 			"It has the names and addresses of the network. Without a running daemon it has what the host alone tells.",
-		Example: "  drawbridge diag\n  drawbridge diag --out /tmp/a.tar.gz\n  drawbridge diag --out - | ssh desk 'cat >a.tar.gz'\n  drawbridge diag --list",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if list {
 				parts := slices.Concat(appliance.DiagnosticParts(nil), []diag.Part{diag.Journal()})

@@ -21,10 +21,9 @@ func (t *tool) installCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "install [DISK]",
 		Short: "Write the appliance that runs here to another disk, all of which is overwritten",
-		Long: "Write the system of this appliance, without identity and keys, to another disk, all of which is overwritten. Without a disk, list\n" +
+		Long: "The disk starts without identity and keys, as a machine that was never set up. Without a disk, list\n" +
 			"those that there are, and what is on them. The daemon does it; root needs none.",
-		Example: "  drawbridge install\n  drawbridge install nvme0n1 --yes --wait",
-		Args:    cobra.MaximumNArgs(1),
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:

@@ -23,7 +23,6 @@ func (t *tool) doctorCommand() *cobra.Command {
 		Long: "Check what a peer needs of its host: interfaces, bridges, offloads, MTU, spanning tree on the switch port, clocks,\n" +
 			"the kernel, socket buffers, ports and firewall, the disk, and what former runs left. It works without the daemon,\n" +
 			"and before init. It listens on segment ports for 5 s. The exit code is 1 when something is wrong.",
-		Example: "  drawbridge doctor\n  drawbridge doctor --json | jq '.results[] | select(.state == \"wrong\")'\n  drawbridge doctor --clean",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if clean {
 				return t.cleanHost(cmd.Context(), yes)
@@ -40,7 +39,7 @@ func (t *tool) doctorCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&quick, "quick", false, "do not listen on segment ports for bridges and twins")
+	f.BoolVar(&quick, "quick", false, "do not listen on segment ports for 5 s, for bridges and twins")
 	f.BoolVar(&all, "all", false, "show what is right, too")
 	f.BoolVar(&t.json, "json", false, "write results and facts as JSON")
 	f.BoolVar(&clean, "clean", false, "remove what former runs left: pinned BPF objects, dead sockets, gates on interfaces")

@@ -37,7 +37,7 @@ func (t *tool) donateCommand() *cobra.Command {
 		fmt.Fprintf(t.out, "%s %s peer %s: %d free addresses; %d free blocks of %s stay here\n", strings.Join(g.Parts, ", "), said, g.To, g.Addresses, g.Left, g.Subnet)
 		return nil
 	})
-	cmd.Long = "Give free address space of this peer to another: a block or a prefix of some, as drawbridge ipam ring shows them, or as many blocks as a\n" +
+	cmd.Long = "A block or a prefix of some, as drawbridge ipam ring shows them, or as many blocks as a\n" +
 		"number says. Peers do so by themselves when one runs dry; by hand it is for a site that will need many addresses, or be cut off."
 	cmd.Flags().StringVar(&d.To, "to", "", "peer that is to have the space")
 	cmd.Flags().StringVar(&d.Subnet, "subnet", "", "of which, with COUNT; needed when the network has several")

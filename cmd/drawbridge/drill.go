@@ -41,7 +41,7 @@ func (t *tool) drillsCommand() *cobra.Command {
 			for _, d := range all {
 				tab.row(as(strong, d.Segment), p.since(d.Time), d.By, verdict(&d))
 			}
-			p.add(tab, "no drills yet: drawbridge drill SEGMENT")
+			p.add(tab, "no drills yet: drawbridge drill SEGMENT does one")
 			return nil
 		},
 	}, choice{"segment", "only those of this segment"})
@@ -65,5 +65,5 @@ func showDrill(p *page, d *web.DrillReport) {
 		}
 	}
 	p.WriteString("\n")
-	p.add(tab, "nothing was measured")
+	p.add(tab, "nothing was measured: drawbridge events shows why it ended early")
 }

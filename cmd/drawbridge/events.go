@@ -50,7 +50,7 @@ func (t *tool) events(cmd *cobra.Command, c *client.Client, q url.Values, after 
 		after, kept = kept[n-last-1].ID, kept[n-last:]
 	}
 	if !t.watch {
-		return t.listEvents(kept)
+		return t.listEvents(kept, q)
 	}
 	for _, e := range kept {
 		after = e.ID
@@ -61,12 +61,15 @@ func (t *tool) events(cmd *cobra.Command, c *client.Client, q url.Values, after 
 	return unlessInterrupted(cmd.Context(), c.Follow(cmd.Context(), after, q, t.lost, t.writeEvent))
 }
 
-func (t *tool) listEvents(kept []web.Event) error {
+func (t *tool) listEvents(kept []web.Event, q url.Values) error {
 	if t.json {
 		return t.writeValue(kept)
 	}
 	if len(kept) == 0 {
-		fmt.Fprintln(t.out, "nothing has happened")
+		p := &page{asked: q}
+		p.none("nothing has happened: journalctl -u drawbridge has what was before the daemon started")
+		_, err := t.out.Write(p.Bytes())
+		return err
 	}
 	for _, e := range kept {
 		if err := t.writeEvent(e); err != nil {

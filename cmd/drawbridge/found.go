@@ -116,9 +116,8 @@ func (t *tool) initCommand() *cobra.Command {
 	var s setup
 	var network string
 	cmd := &cobra.Command{
-		Use:     "init --network NETWORK",
-		Short:   "Found a network, of which this host is the first peer and voter",
-		Example: "  drawbridge init --network home --name a\n  systemctl enable --now drawbridge\n  drawbridge token create --role gateway,voter",
+		Use:   "init --network NETWORK",
+		Short: "Found a network, of which this host is the first peer and voter",
 		RunE: func(*cobra.Command, []string) error {
 			if err := drawbridge.CheckName(network); err != nil {
 				return usagef("--network: %v", err)

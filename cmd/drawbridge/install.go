@@ -27,9 +27,8 @@ func (t *tool) factoryResetCommand() *cobra.Command {
 		Use:     "factory-reset",
 		Aliases: []string{"reset"},
 		Short:   "Forget identity, keys, users and configuration of this appliance at its next start",
-		Long: "Forget identity, keys, users and configuration of this appliance at its next start. First its segments are handed over,\n" +
-			"and the others remove it from the network, each within 30 s. Where that cannot be done nothing is, unless --force says so: nobody\n" +
-			"takes the segments or answers, or without its vote those that are left could decide nothing.",
+		Long: "First its segments are handed over, and the others remove it from the network, each within 30 s. Where that cannot be\n" +
+			"done nothing is, unless --force says so: nobody takes the segments or answers, or without its vote those that are left could decide nothing.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !yes {
 				return usagef("identity and keys would be lost: add --yes")
@@ -37,8 +36,8 @@ func (t *tool) factoryResetCommand() *cobra.Command {
 			return t.factoryReset(cmd.Context(), force)
 		},
 	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do it")
-	cmd.Flags().BoolVar(&force, "force", false, "although segments could not be handed over, or the others cannot remove this peer")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do it; refused without")
+	cmd.Flags().BoolVar(&force, "force", false, "do it although segments could not be handed over, or the others cannot remove this peer")
 	return cmd
 }
 

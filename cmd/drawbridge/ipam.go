@@ -62,9 +62,12 @@ func showAddresses(_ context.Context, _ *client.Client, p *page, all []web.Addre
 		}
 		tab.row(as(strong, a.Address), as(style, a.Use), a.Owner, a.Host, a.At, a.Port, a.Peer, endsIn(p.now, a.Until))
 	}
-	p.add(tab, "all addresses are free")
+	p.add(tab, "all addresses are free: guests get theirs by DHCP, others by drawbridge ipam allocate")
 	return nil
 }
+
+// noSubnet is how the first one comes about.
+const noSubnet = "no subnets: add a [[subnet]] to the network configuration (drawbridge config edit); drawbridge ipam suggest finds one"
 
 func endsIn(now time.Time, until *time.Time) string {
 	if until == nil {
@@ -122,7 +125,7 @@ func (t *tool) subnetCommand() *cobra.Command {
 				tab.row(as(strong, s.Subnet), overlays, s.Server, q.Peer, q.Free, q.FreeBlocks, as(warn, dry), as(bad, s.Reason))
 			}
 		}
-		p.add(tab, "no subnets: the network configuration has no [[subnet]]")
+		p.add(tab, noSubnet)
 	})
 }
 
@@ -134,7 +137,7 @@ func (t *tool) ringCommand() *cobra.Command {
 				tab.row(as(strong, s.Subnet), r.Prefix, r.Peer, as(faint, r.Life))
 			}
 		}
-		p.add(tab, "no subnets: the network configuration has no [[subnet]]")
+		p.add(tab, noSubnet)
 	})
 }
 
@@ -207,7 +210,7 @@ func (t *tool) claimCommand() *cobra.Command {
 func (t *tool) reserveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "reserve ADDRESS WHY", Short: "Keep an address from being given, until it is released", Args: cobra.ExactArgs(2),
-		Long: "Keep an address from being given, until it is released. Ranges are reserved in the network configuration: [[subnet]] reserved.",
+		Long: "Ranges are reserved in the network configuration: [[subnet]] reserved.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.allocate(cmd.Context(), web.AddressRequest{Address: args[0], Owner: "reserved " + args[0] + ": " + args[1]}, 0)
 		},
@@ -217,7 +220,7 @@ func (t *tool) reserveCommand() *cobra.Command {
 }
 
 func (t *tool) allocateFlags(cmd *cobra.Command, life *time.Duration) {
-	cmd.Flags().DurationVar(life, "for", 0, "free it after this time unless it is asked for again; 0: when it is released")
+	cmd.Flags().DurationVar(life, "for", 0, "free it after this time, such as 24h, unless it is asked for again; 0: when it is released")
 	cmd.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
 }
 

@@ -48,7 +48,7 @@ func (t *tool) importAddressesCommand() *cobra.Command {
 		clean(&out)
 		return t.showImport(out, dry)
 	})
-	cmd.Long = "Give all addresses of a file (- is standard input), or none if anything is wrong with it. The file is CSV with a line of titles, address\n" +
+	cmd.Long = "The file (- is standard input) is CSV with a line of titles, address\n" +
 		"and owner among them, or a JSON list of objects; drawbridge ipam export writes both. The same file again changes nothing."
 	cmd.Flags().BoolVar(&dry, "dry-run", false, "only show what would be given, and by whom")
 	cmd.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")

@@ -15,10 +15,9 @@ import (
 func (t *tool) forgetAddressesCommand() *cobra.Command {
 	var yes, dry bool
 	cmd := &cobra.Command{
-		Use:   "forget PEER",
-		Short: "End a peer's part in giving addresses, after it lost its state file: its space is inherited",
-		Long: "End a peer's part in giving addresses, after it lost its state file: its space is inherited, and the peer begins anew with\n" +
-			"space that others give it. A peer that is gone for good is removed with drawbridge peers forget, which does this as well.",
+		Use:               "forget PEER",
+		Short:             "End a peer's part in giving addresses, after it lost its state file: its space is inherited",
+		Long:              "The peer begins anew with space that others give it. A peer that is gone for good is removed with drawbridge peers forget, which does this as well.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: t.completePeers,
 		RunE: func(cmd *cobra.Command, args []string) error {

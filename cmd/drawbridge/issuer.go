@@ -58,7 +58,7 @@ func (t *tool) setIssuerCommand() *cobra.Command {
 		fmt.Fprintf(t.out, "people can log in by %s\n", i.Issuer)
 		return nil
 	})
-	cmd.Long = "Set the issuer from a JSON file, as drawbridge users issuer show --json writes it. A client_secret that is left out stays as\n" +
+	cmd.Long = "The file is as drawbridge users issuer show --json writes it. A client_secret that is left out stays as\n" +
 		"it was. {host} in redirect_url stands for the console that somebody logs in at: tell the issuer the address of each."
 	cmd.ValidArgsFunction = nil
 	return cmd

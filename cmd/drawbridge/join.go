@@ -19,7 +19,7 @@ func (t *tool) joinCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "join TOKEN",
 		Short: "Join the network that a token invites to",
-		Long: "Join the network that a token invites to. The token comes from drawbridge token create on a voter.\n" +
+		Long: "The token comes from drawbridge token create on a voter.\n" +
 			"With - it is read from standard input, where other users of this host cannot see it.\n" +
 			"What was interrupted can be repeated with the same token and name.",
 		Args: cobra.ExactArgs(1),

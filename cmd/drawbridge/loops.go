@@ -16,8 +16,7 @@ func (t *tool) loopsCommand() *cobra.Command {
 	return reads(t, &cobra.Command{
 		Use:   "loops",
 		Short: "Frames that come round: which, between which ports, how often, and since when",
-		Long: "Frames that come round: which, between which ports, how often, and since when; as this peer and all others hear.\n" +
-			"They are heard where they cannot have come from, as their station spoke elsewhere just before, and each copy is\n" +
+		Long: "As this peer and all others hear. They are heard where they cannot have come from, as their station spoke elsewhere just before, and each copy is\n" +
 			"dropped. Kept for ten minutes. What others hear they tell every 5 s (every 30 s when it is nothing).",
 	}, reading[web.Loops]{path: "loops", show: showLoops})
 }

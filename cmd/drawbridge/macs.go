@@ -44,7 +44,7 @@ func (t *tool) macsCommand() *cobra.Command {
 func (t *tool) filterFlags(cmd *cobra.Command, f *web.MACFilter) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.MAC, "mac", "", "only this address")
-	flags.Uint32Var(&f.VNI, "vni", 0, "only this overlay, by number")
+	flags.Uint32Var(&f.VNI, "vni", 0, "only this overlay, by its number (VNI)")
 	flags.StringVar(&f.Port, "port", "", "only what was seen at this port")
 	flags.StringVar(&f.Peer, "peer", "", "only what goes to this peer")
 	flags.StringVar(&f.Segment, "segment", "", "only what is behind this segment")
@@ -74,15 +74,14 @@ func showMACs(_ context.Context, _ *client.Client, p *page, macs []web.MAC) erro
 		at, by := macPlace(m)
 		tab.row(as(strong, m.MAC), m.VNI, at, by, p.since(m.Seen), p.since(m.Learned))
 	}
-	p.add(tab, "no addresses")
+	p.add(tab, "no addresses: a station appears as soon as it sends; drawbridge ports shows whether frames arrive")
 	return nil
 }
 
 func (t *tool) storyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "story MAC", Short: "Where a station was before, with time and cause", Args: cobra.ExactArgs(1),
-		Long: "Where a station was before, with time and cause, as far as this peer's table goes back: each move, and each handover of\n" +
-			"the segment behind which it is.",
+		Long: "As far as this peer's table goes back: each move, and each handover of the segment behind which it is.",
 	}
 	return readsAbout(t, cmd, func(args []string) (reading[[]web.MACStory], error) {
 		mac, err := drawbridge.ParseMAC(args[0])

@@ -99,10 +99,10 @@ func manPage(c *cobra.Command, at time.Time) string {
 		r.bold(c.CommandPath() + " COMMAND")
 	}
 	r.section("DESCRIPTION")
+	r.text(strings.TrimSuffix(c.Short, ".") + ".")
 	if c.Long != "" {
+		r.WriteString(".PP\n")
 		r.paragraphs(c.Long)
-	} else {
-		r.text(strings.TrimSuffix(c.Short, ".") + ".")
 	}
 	r.commands(c)
 	r.options("OPTIONS", c.NonInheritedFlags())

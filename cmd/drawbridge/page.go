@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,6 +16,7 @@ type page struct {
 	bytes.Buffer
 	now    time.Time
 	colour bool
+	asked  url.Values // what was chosen of all rows, by the names of flags
 }
 
 // style is how much a cell should stand out.
@@ -71,10 +75,19 @@ func (t *table) row(values ...any) {
 	t.rows = append(t.rows, row)
 }
 
+// none says that there is nothing, and what to do next: "no tokens: drawbridge token create makes one". Where some were
+// chosen, there may be others.
+func (p *page) none(empty string) {
+	if flags := chosenBy(p.asked); flags != "" {
+		empty = "nothing matches " + flags + ": without that all are shown"
+	}
+	p.WriteString(empty + "\n")
+}
+
 // add writes t, or what to say when it has no rows.
 func (p *page) add(t *table, empty string) {
 	if len(t.rows) == 0 {
-		p.WriteString(empty + "\n")
+		p.none(empty)
 		return
 	}
 	head := make([]cell, len(t.heads))
@@ -86,6 +99,19 @@ func (p *page) add(t *table, empty string) {
 	for _, row := range t.rows {
 		p.line(t, row, widths)
 	}
+}
+
+// chosenBy are the flags that chose among rows, as they are typed.
+func chosenBy(q url.Values) string {
+	var flags []string
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		switch name {
+		case "limit", "everywhere": // no choice among rows
+		default:
+			flags = append(flags, "--"+name+" "+q.Get(name))
+		}
+	}
+	return strings.Join(flags, " ")
 }
 
 func (t *table) widths() []int {

@@ -31,7 +31,7 @@ func showPeers(_ context.Context, _ *client.Client, p *page, peers []web.Peer) e
 		}
 		tab.row(as(strong, q.Name), peerState(q), peerPath(q), milliseconds(q.RTT), loss(q), number(q.MTU), p.since(q.Since), list(q.Roles), q.Software, address)
 	}
-	p.add(tab, "no peers")
+	p.add(tab, "no peers: drawbridge token create invites one")
 	return nil
 }
 

@@ -70,7 +70,7 @@ func showPorts(_ context.Context, _ *client.Client, p *page, ports []web.Port) e
 			problems = append(problems, problem)
 		}
 	}
-	p.add(tab, "no ports: the node file has neither [[segment]] nor [[guest]]")
+	p.add(tab, "no ports: add a [[guest]] or a [[segment]] to the node file, and start the daemon again (drawbridge restart)")
 	for _, q := range ports {
 		if total(q.Drops) > 0 {
 			fmt.Fprintf(p, "%s dropped %s\n", q.Name, counts(q.Drops))

@@ -40,7 +40,7 @@ func (r reading[T]) run(ctx context.Context, t *tool) error {
 	if r.query != nil {
 		q = r.query()
 	}
-	once := func(raw json.RawMessage) error { return r.write(ctx, t, c, raw) }
+	once := func(raw json.RawMessage) error { return r.write(ctx, t, c, q, raw) }
 	if t.watch {
 		return unlessInterrupted(ctx, misused(c.Watch(ctx, r.path, q, once)))
 	}
@@ -77,7 +77,7 @@ func (t *tool) readingFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&t.watch, "watch", false, "go on, and show every change")
 }
 
-func (r reading[T]) write(ctx context.Context, t *tool, c *client.Client, raw json.RawMessage) error {
+func (r reading[T]) write(ctx context.Context, t *tool, c *client.Client, q url.Values, raw json.RawMessage) error {
 	if t.json {
 		return t.writeJSON(raw)
 	}
@@ -88,7 +88,7 @@ func (r reading[T]) write(ctx context.Context, t *tool, c *client.Client, raw js
 	if !r.lines {
 		clean(&doc)
 	}
-	p := &page{now: t.now(), colour: t.colour}
+	p := &page{now: t.now(), colour: t.colour, asked: q}
 	if err := r.show(ctx, c, p, doc); err != nil {
 		return err
 	}

@@ -16,15 +16,14 @@ func (t *tool) rolloutCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollout",
 		Short: "Update peers one after the other without losing a frame",
-		Long: "Update peers one after the other without losing a frame: passive gateways first, a planned switchover before an active\n" +
-			"one is touched, and nobody while somebody else is not well. The peer that is asked to start coordinates it, a voter;\n" +
-			"what it has done is on its disk. It tells everybody: status, resume and abort may be asked of any peer.",
+		Long: "Passive gateways first, a planned switchover before an active one is touched, and nobody while somebody else is not\n" +
+			"well. The peer that is asked to start coordinates it, a voter; what it has done is on its disk. It tells everybody: status, resume and abort may be asked of any peer.",
 		Args: cobra.NoArgs,
 	}
 	start := &cobra.Command{
 		Use:               "start [PEER...]",
 		Short:             "Begin a rolling update of these peers, or of all gateways",
-		Example:           "  drawbridge rollout start\n  drawbridge rollout start a b --version 1.4.0 --wait",
+		Args:              cobra.ArbitraryArgs,
 		ValidArgsFunction: t.completePeers,
 	}
 	var q web.RolloutRequest
@@ -47,13 +46,13 @@ func (t *tool) rolloutCommand() *cobra.Command {
 		t.waitFlags(c, &wait)
 		return c
 	}
-	status := reads(t, &cobra.Command{Use: "status", Short: "How far it is, and what it waits for", Args: cobra.NoArgs}, reading[web.Rollout]{
+	status := reads(t, &cobra.Command{Use: "status", Short: "How far a roll-out is, and what it waits for", Args: cobra.NoArgs}, reading[web.Rollout]{
 		path: "rollout", show: func(_ context.Context, _ *client.Client, p *page, r web.Rollout) error {
 			showRollout(p, &r)
 			return nil
 		},
 	})
-	cmd.AddCommand(start, status, change("resume", "Go on with one that is paused"), change("abort", "End one; peers that are updated stay so"))
+	cmd.AddCommand(start, status, change("resume", "Go on with a roll-out that is paused"), change("abort", "End a roll-out; peers that are updated stay so"))
 	return cmd
 }
 

@@ -27,7 +27,7 @@ func showRoutes(_ context.Context, _ *client.Client, p *page, r web.Routes) erro
 		}
 		tab.row(as(strong, u.Peer), way, milliseconds(u.Metric), number(u.MTU))
 	}
-	p.add(tab, "no other peers")
+	p.add(tab, "no other peers: drawbridge token create invites one")
 	if len(r.Broadcast) > 0 {
 		tab := newTable("FLOODS OF", "GO ON TO")
 		for _, b := range r.Broadcast {

@@ -22,6 +22,9 @@ func (t *tool) segmentsCommand() *cobra.Command {
 	return cmd
 }
 
+// noSegment is how the first one comes about.
+const noSegment = "give a gateway a [[segment]] in its node file, and start it again (drawbridge restart)"
+
 // modeWords are the modes in the order in which they are explained.
 var modeWords = []string{"auto", "passive", "active-manual"}
 
@@ -70,7 +73,7 @@ func changed[T any](ctx context.Context, t *tool, r reading[T], change func(*cli
 	if err != nil {
 		return err
 	}
-	return r.write(ctx, t, c, raw)
+	return r.write(ctx, t, c, nil, raw)
 }
 
 func showMode(_ context.Context, _ *client.Client, p *page, m web.SegmentMode) error {
@@ -136,7 +139,7 @@ func showSegments(_ context.Context, _ *client.Client, p *page, segments []web.S
 		}
 		tab.row(as(strong, s.Name), s.Overlay, active, p.since(s.Since), why, s.Epoch, p.gateways(s.Gateways))
 	}
-	p.add(tab, "no segments: no peer has a [[segment]] in its node file")
+	p.add(tab, "no segments: "+noSegment)
 	drills := newTable("SEGMENT", "DRILLS, UTC", ">NEXT")
 	for _, s := range segments {
 		if s.NextDrill != nil {

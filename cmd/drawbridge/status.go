@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,13 +26,11 @@ func showStatus(ctx context.Context, c *client.Client, p *page, s web.Status) er
 		return err
 	}
 	clean(&segments)
-	fmt.Fprintf(p, "%s  %s  in network %s\n", p.paint(strong, s.Name), list(s.Roles), p.paint(strong, s.Network.Name))
+	p.sentences(segments)
+	fmt.Fprintf(p, "\n%s  %s  in network %s\n", p.paint(strong, s.Name), list(s.Roles), p.paint(strong, s.Network.Name))
 	p.fact("running", fmt.Sprintf("%s for %s", s.Version, p.since(s.Started)))
 	p.fact("ready", p.readiness(s))
 	p.fact("peers", p.peerCount(s.Peers))
-	for i, g := range segments {
-		p.fact([]string{"segments", ""}[min(i, 1)], p.tenure(g))
-	}
 	p.fact("guests", fmt.Sprintf("MTU %s, %s", orUnknown(number(s.MTU)), drawbridge.Counted(s.MACs, "MAC address", "MAC addresses")))
 	p.fact("frames", dataPath(s.DataPath))
 	p.fact("dropped", dropped(s.Drops))
@@ -68,17 +67,53 @@ func (p *page) peerCount(n web.PeerCount) string {
 	return fmt.Sprintf("%d: %s", n.Total, list(parts))
 }
 
-// tenure says who bridges a segment, since when and why.
-func (p *page) tenure(s web.Segment) string {
-	who := p.paint(bad, "nobody is active")
-	if s.Active != nil {
-		who = p.paint(good, *s.Active+" is active")
+// sentences answer what everybody asks first, in the words of the console's home: who is active, since when, and why.
+func (p *page) sentences(segments []web.Segment) {
+	if len(segments) == 0 {
+		fmt.Fprintln(p, "no segment is bridged: "+noSegment)
 	}
-	text := fmt.Sprintf("%s: %s for %s", s.Name, who, p.since(s.Since))
-	if s.Cause != "" {
-		text += " (" + s.Cause + ")"
+	for _, s := range segments {
+		who := p.paint(bad, "nobody carries "+s.Name)
+		if s.Active != nil {
+			who = p.paint(good, *s.Active+" carries "+s.Name)
+		}
+		text := fmt.Sprintf("%s since %s, for %s", who, p.clock(s.Since), p.since(s.Since))
+		if s.Cause != "" {
+			text += ": " + s.Cause
+		}
+		fmt.Fprintf(p, "%s; %s\n", text, p.redundancy(s))
 	}
-	return text
+}
+
+// clock is the time of day where the command runs, with the date unless it is today's.
+func (p *page) clock(t time.Time) string {
+	t = t.In(p.now.Location())
+	if t.Format(time.DateOnly) == p.now.Format(time.DateOnly) {
+		return t.Format(time.TimeOnly)
+	}
+	return t.Format(time.DateTime)
+}
+
+// redundancy says whether somebody could take over.
+func (p *page) redundancy(s web.Segment) string {
+	var others, ready []string
+	for _, g := range s.Gateways {
+		if s.Active != nil && g.Peer == *s.Active {
+			continue
+		}
+		others = append(others, g.Peer)
+		if g.Ready {
+			ready = append(ready, g.Peer)
+		}
+	}
+	switch {
+	case len(ready) > 0:
+		return list(ready) + " could take over"
+	case len(others) == 0:
+		return p.paint(warn, "no second gateway")
+	default:
+		return p.paint(warn, "nobody could take over")
+	}
 }
 
 func orUnknown(s string) string {
@@ -115,7 +150,7 @@ func dropped(drops map[string]uint64) string {
 	if total(drops) == 0 {
 		return "nothing"
 	}
-	return fmt.Sprintf("%s: %s", quantity(total(drops)), counts(drops))
+	return fmt.Sprintf("%s frames: %s", quantity(total(drops)), counts(drops))
 }
 
 func advertised(addresses []string) string {

@@ -19,7 +19,7 @@ func (t *tool) switchoverCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "switchover SEGMENT",
 		Short: "Move a segment to another gateway without losing a frame",
-		Long: "Move a segment to another gateway without losing a frame. Everything that must be right is looked at before, and it is " +
+		Long: "Everything that must be right is looked at before, and it is " +
 			"refused with the reason when something is not. Any peer takes the command.",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: t.completeSegments,

@@ -112,6 +112,7 @@ func (t *tool) root() *cobra.Command {
 	add(root, groupAct, t.rolloutCommand(), t.restartCommand(), t.backupCommand(), t.updateCommand(), t.installCommand(), t.factoryResetCommand())
 	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand(), t.setupPageCommand(), t.carryOutCommand(), t.manCommand())
 	strict(root)
+	help(root)
 	return root
 }
 

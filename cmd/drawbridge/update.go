@@ -26,12 +26,11 @@ func (t *tool) updateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "update FILE|URL",
 		Short: "Install a signed update bundle in the idle slot of an appliance",
-		Long: "Install a signed update bundle in the idle slot of this appliance, or of another one. Every byte is verified before the\n" +
+		Long: "The appliance is the one that is asked, or another one by --node. Every byte is verified before the\n" +
 			"first is written. The next start tries it; it stays when the peer becomes healthy, or else the loader falls back.\n" +
 			"The daemon does it, and fetches an https address itself. Where root gives a file to the appliance that it is on, no\n" +
 			"daemon is needed.",
-		Example: "  drawbridge update drawbridge-virt.bundle\n  drawbridge update https://example.net/drawbridge-virt.bundle --node b --restart --wait\n  drawbridge update status",
-		Args:    cobra.ExactArgs(1),
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			r.By = caller()
 			if !strings.Contains(args[0], "://") && r.Peer == "" && !r.Restart && os.Geteuid() == 0 {
@@ -47,7 +46,7 @@ func (t *tool) updateCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&r.Peer, "node", "", "appliance to update (default: the one that is asked)")
-	flags.BoolVar(&r.Older, "older", false, "although it is not newer than what runs")
+	flags.BoolVar(&r.Older, "older", false, "do it although it is not newer than what runs")
 	flags.BoolVar(&r.Restart, "restart", false, "start the machine again afterwards; its segments are handed over first")
 	t.waitFlags(cmd, &wait)
 	t.fail(cmd.RegisterFlagCompletionFunc("node", t.completePeers))
@@ -58,13 +57,13 @@ func (t *tool) updateCommand() *cobra.Command {
 	}
 	confirm.Flags().DurationVar(&within, "within", 5*time.Minute, "fail when that takes longer, on trial")
 	status := &cobra.Command{
-		Use: "status", Short: "What is in the two slots, and which one starts next",
+		Use: "status", Short: "What is in the two slots of an appliance, and which one starts next",
 		RunE: func(cmd *cobra.Command, _ []string) error { return t.showSlots(cmd.Context()) },
 	}
 	status.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
 	cmd.AddCommand(
 		status,
-		&cobra.Command{Use: "rollback", Short: "Start the other slot from now on", RunE: func(cmd *cobra.Command, _ []string) error { return t.rollbackSlot(cmd.Context()) }},
+		&cobra.Command{Use: "rollback", Short: "Start the other slot of an appliance from now on", RunE: func(cmd *cobra.Command, _ []string) error { return t.rollbackSlot(cmd.Context()) }},
 		confirm,
 		&cobra.Command{
 			Use: "serve", Short: "Write bundles into slots for the daemon, which has no right to do so", Hidden: true,

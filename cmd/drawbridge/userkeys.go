@@ -66,7 +66,7 @@ func showSessions(_ context.Context, _ *client.Client, p *page, sessions []web.S
 	for _, s := range sessions {
 		tab.row(as(strong, s.ID), s.User, s.From, p.since(s.Began), p.since(s.Seen), p.left(s.Expires), s.Agent)
 	}
-	p.add(tab, "nobody is logged in on this peer")
+	p.add(tab, "nobody is logged in on this peer: drawbridge users list shows who may")
 	return nil
 }
 
@@ -129,7 +129,7 @@ func (t *tool) createAccessTokenCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&r.Prefix, "path", "", "only this path of the API and those below, such as /api/v1/status")
 	flags.StringVar(&r.Comment, "comment", "", "what it is for")
-	flags.DurationVar(&life, "ttl", 90*24*time.Hour, "how long it is valid, such as 24h")
+	flags.DurationVar(&life, "ttl", 90*24*time.Hour, "how long it is valid, such as 24h; 2160h are 90 days")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "print the token and nothing else")
 	flags.BoolVar(&t.json, "json", false, "write JSON as the API has it")
 	return cmd

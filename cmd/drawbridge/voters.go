@@ -32,7 +32,7 @@ func showVoters(_ context.Context, _ *client.Client, p *page, v web.Voters) erro
 		tab.row(as(strong, o.Name), as(plain, part), as(plain, state), answer(v, o), milliseconds(o.RTT))
 	}
 	fmt.Fprintln(p)
-	p.add(tab, "no voters are known")
+	p.add(tab, "no voters are known: drawbridge peers shows whether this peer reaches anybody")
 	return nil
 }
 
