@@ -42,6 +42,7 @@ e2e: build ## the real binary in network namespaces (needs root); fails if anyth
 
 test: needs build check race e2e browser ## everything that CI runs
 	@FUZZTIME=$${FUZZTIME:-3s}; .ci/fuzz $$FUZZTIME
+	$(MAKE) image-quick
 
 bench: needs build ## throughput and failover against kernel VXLAN and Debian's overlays, as ratios of one run
 	@.ci/bench
