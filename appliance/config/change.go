@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/drawbridge-net/drawbridge/appliance/keypath"
 )
 
 // live are the keys whose change counts at once when a daemon reads its node file again. The others are of what runs: sockets, keys,
@@ -40,7 +42,7 @@ func differences(name string, a, b reflect.Value) (all []string) {
 	case a.Kind() == reflect.Struct:
 		for i := range a.NumField() {
 			if key := a.Type().Field(i).Tag.Get("toml"); key != "-" {
-				all = append(all, differences(join(name, key), a.Field(i), b.Field(i))...)
+				all = append(all, differences(keypath.Join(name, key), a.Field(i), b.Field(i))...)
 			}
 		}
 	case a.Kind() == reflect.Slice && a.Type().Elem().Kind() == reflect.Struct:

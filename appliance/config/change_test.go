@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"testing"
+
+	"github.com/drawbridge-net/drawbridge/appliance/keypath"
 )
 
 func parsed(t *testing.T, text string) *Config {
@@ -50,7 +52,7 @@ func TestChangesKnowEveryKey(t *testing.T) {
 		"[[segment]]\nname = \"b\"\ninterface = \"eth2\"\nvlan = 1\nvni = 2\nmode = \"passive\"\n[[guest]]\ntap = \"tap1\"\nvni = 2\nbridge = \"br1\"\nmtu = 1400\n")
 	now, next := Changes(from, to)
 	for i, name := range next {
-		next[i] = plain(name)
+		next[i] = keypath.Plain(name)
 	}
 	for _, k := range Keys {
 		changed := slices.Contains(now, k.Name) || slices.Contains(next, k.Name)

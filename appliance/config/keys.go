@@ -1,8 +1,9 @@
 package config
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/drawbridge-net/drawbridge/appliance/keypath"
 )
 
 // Key describes one key of the node file. Errors, the file that init writes and docs/reference/node-file.md
@@ -46,15 +47,9 @@ var Keys = []Key{
 	{"guest[].mtu", "0", "0 or a number from 576 to 9216", "With tap: its MTU in bytes; 0: the largest that crosses the mesh whole."},
 }
 
-// number matches the position in an array, which the table leaves open.
-var number = regexp.MustCompile(`\[[0-9]+\]`)
-
-// plain is the name of a key as the table has it.
-func plain(name string) string { return number.ReplaceAllString(name, "[]") }
-
 // lookUp finds the key that a path, or an element of its value, belongs to. go-toml leaves positions out.
 func lookUp(name string) (Key, bool) {
-	name = strings.TrimSuffix(plain(name), "[]")
+	name = strings.TrimSuffix(keypath.Plain(name), "[]")
 	for _, k := range Keys {
 		if k.Name == name || strings.ReplaceAll(k.Name, "[]", "") == name {
 			return k, true
@@ -65,7 +60,7 @@ func lookUp(name string) (Key, bool) {
 
 // known reports whether a path is a key, an element of a list, or a table.
 func known(name string) bool {
-	name = plain(name)
+	name = keypath.Plain(name)
 	for _, k := range Keys {
 		list := strings.HasPrefix(k.Allowed, "a list") && k.Name+"[]" == name
 		if k.Name == name || list || strings.HasPrefix(k.Name, name+".") || strings.HasPrefix(k.Name, name+"[].") {
@@ -73,4 +68,17 @@ func known(name string) bool {
 		}
 	}
 	return false
+}
+
+// meant says which key somebody may have meant by one that there is not.
+func meant(name string) string {
+	known := make([]string, 0, len(Keys))
+	for _, k := range Keys {
+		known = append(known, k.Name)
+	}
+	table := ""
+	if i := strings.LastIndexByte(name, '.'); i >= 0 {
+		table, name = name[:i], name[i+1:]
+	}
+	return keypath.Meant(known, table, name)
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/drawbridge-net/drawbridge/appliance/keypath"
 )
 
 // Problem is one thing that is wrong with a document, and where. Lines and columns count from 1; 0: it has none,
@@ -74,7 +76,7 @@ func Read(stored []byte) (*Document, error) {
 // reader fills a Document from a tree.
 type reader struct {
 	file     string
-	at       map[string]position
+	at       map[string]keypath.Position
 	given    map[string]bool // paths that the text sets
 	problems Problems
 	unknown  Problems
@@ -100,9 +102,9 @@ func read(file string, text []byte) (*Document, *reader) {
 func (r *reader) report(problems ...Problem) {
 	for _, p := range problems {
 		p.File = r.file
-		for name := p.Key; name != "" && p.Line == 0; name = name[:max(strings.LastIndexAny(name, ".["), 0)] {
+		for name := p.Key; name != "" && p.Line == 0; name = keypath.Parent(name) {
 			if at, ok := r.at[name]; ok {
-				p.Line, p.Column = at.line, at.column
+				p.Line, p.Column = at.Line, at.Column
 			}
 		}
 		r.problems = append(r.problems, p)
@@ -127,10 +129,10 @@ func (r *reader) table(path string, from map[string]any, into reflect.Value) {
 		fields[name] = into.Field(i)
 	}
 	for key, v := range from {
-		name := join(path, key)
+		name := keypath.Join(path, key)
 		f, known := fields[key]
 		if !known {
-			r.unknown = append(r.unknown, Problem{Key: name, Text: "unknown key; " + around(path, key)})
+			r.unknown = append(r.unknown, Problem{Key: name, Text: "unknown key; " + meant(path, key)})
 			continue
 		}
 		r.given[name] = true

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/drawbridge-net/drawbridge/appliance/keypath"
 )
 
 // Change is one setting that differs between two documents. Elements of lists are told by their name or prefix, not by
@@ -75,7 +77,7 @@ func flatten(all map[string]string, path string, v any) {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, e := range v {
-			flatten(all, join(path, key), e)
+			flatten(all, keypath.Join(path, key), e)
 		}
 	case []any:
 		if len(v) > 0 {

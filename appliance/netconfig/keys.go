@@ -3,10 +3,9 @@ package netconfig
 import (
 	"bytes"
 	"fmt"
-	"maps"
-	"regexp"
-	"slices"
 	"strings"
+
+	"github.com/drawbridge-net/drawbridge/appliance/keypath"
 )
 
 // Key describes one key of the document. Errors, the form for editing and docs/reference/network-config.md are made
@@ -90,15 +89,9 @@ var Keys = []Key{
 	{"users", "", "an object", "Users and what they may do. Written by the commands for users.", 1},
 }
 
-// number matches the position in a list, which the table leaves open.
-var number = regexp.MustCompile(`\[[0-9]+\]`)
-
-// plain is the name of a key as the table has it.
-func plain(name string) string { return number.ReplaceAllString(name, "[]") }
-
 // lookUp finds the key that a path, or an element of its value, belongs to.
 func lookUp(name string) Key {
-	name = strings.TrimSuffix(plain(name), "[]")
+	name = strings.TrimSuffix(keypath.Plain(name), "[]")
 	for _, k := range Keys {
 		if k.Name == name {
 			return k
@@ -107,43 +100,13 @@ func lookUp(name string) Key {
 	return Key{Name: name, Allowed: "something else"}
 }
 
-// around lists the keys of a table, or the one that is most like key.
-func around(table, key string) string {
-	table = plain(table)
-	names := map[string]bool{}
+// meant says which key of a table somebody may have meant by one that there is not.
+func meant(table, key string) string {
+	known := make([]string, 0, len(Keys))
 	for _, k := range Keys {
-		rest := k.Name
-		if table != "" {
-			var ok bool
-			if rest, ok = strings.CutPrefix(k.Name, table+"."); !ok {
-				continue
-			}
-		}
-		first, _, _ := strings.Cut(rest, ".")
-		names[strings.TrimSuffix(first, "[]")] = true
+		known = append(known, k.Name)
 	}
-	list := slices.Sorted(maps.Keys(names))
-	for _, n := range list {
-		if alike(n, key) {
-			return fmt.Sprintf("do you mean %s?", n)
-		}
-	}
-	return "known here: " + strings.Join(list, ", ")
-}
-
-// alike reports whether two keys differ by case, dashes, an s at the end or one letter.
-func alike(a, b string) bool {
-	fold := strings.NewReplacer("-", "", "_", "")
-	a, b = fold.Replace(strings.ToLower(a)), fold.Replace(strings.ToLower(b))
-	head := 0
-	for head < min(len(a), len(b)) && a[head] == b[head] {
-		head++
-	}
-	tail := 0
-	for tail < min(len(a), len(b))-head && a[len(a)-1-tail] == b[len(b)-1-tail] {
-		tail++
-	}
-	return max(len(a), len(b))-head-tail <= 1
+	return keypath.Meant(known, table, key)
 }
 
 // Reference is docs/reference/network-config.md, made from the table of keys.

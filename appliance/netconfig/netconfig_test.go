@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/drawbridge-net/drawbridge/appliance/keypath"
 )
 
 var update = flag.Bool("update", false, "write docs/reference/network-config.md anew")
@@ -141,7 +143,7 @@ func TestEveryKeyIsInTheTable(t *testing.T) {
 			if form, _, _ := strings.Cut(f.Tag.Get("toml"), ","); form != name && form != "-" {
 				t.Errorf("%s is %s in TOML and %s in JSON", f.Name, form, name)
 			}
-			name = join(prefix, name)
+			name = keypath.Join(prefix, name)
 			switch {
 			case f.Type.Kind() == reflect.Struct:
 				walk(name, f.Type)

@@ -9,16 +9,14 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
-	"github.com/pelletier/go-toml/v2/unstable"
-)
 
-// position is where something stands in a text. Lines and columns count from 1.
-type position struct{ line, column int }
+	"github.com/drawbridge-net/drawbridge/appliance/keypath"
+)
 
 // tree is a document before anybody knows what it means: string, int64, float64, bool, nil, []any, map[string]any.
 type tree struct {
 	root map[string]any
-	at   map[string]position // by path; elements of lists count from 1, as people do
+	at   map[string]keypath.Position // by path; elements of lists count from 1, as people do
 }
 
 // maxDepth bounds how deep a document may be nested: what reads it recurses.
@@ -36,7 +34,7 @@ func readTree(text []byte) (*tree, *Problem) {
 }
 
 func readTOML(text []byte) (*tree, *Problem) {
-	t := &tree{at: map[string]position{}}
+	t := new(tree)
 	if err := toml.Unmarshal(text, &t.root); err != nil {
 		p := &Problem{Line: 1, Column: 1, Text: strings.TrimPrefix(err.Error(), "toml: ")}
 		var bad *toml.DecodeError
@@ -46,103 +44,19 @@ func readTOML(text []byte) (*tree, *Problem) {
 		}
 		return nil, p
 	}
-	s := survey{at: t.at, tables: map[string]int{}}
-	s.Reset(text)
-	s.walk()
+	t.at = keypath.InTOML(text)
 	return t, nil
-}
-
-// survey walks the syntax tree of a TOML text that is known to be valid.
-type survey struct {
-	unstable.Parser
-	at     map[string]position
-	tables map[string]int // how many of each list of tables have begun
-}
-
-func (s *survey) walk() {
-	table := ""
-	for s.NextExpression() {
-		e := s.Expression()
-		switch e.Kind {
-		case unstable.Table, unstable.ArrayTable:
-			table = s.header(e)
-			s.at[table] = s.start(e)
-		case unstable.KeyValue:
-			s.pair(table, e)
-		}
-	}
-}
-
-// header is the path of a table's header: on the way, the last of each list is meant.
-func (s *survey) header(e *unstable.Node) (path string) {
-	for it := e.Key(); it.Next(); {
-		path = join(path, string(it.Node().Data))
-		if it.IsLast() && e.Kind == unstable.ArrayTable {
-			s.tables[path]++
-		}
-		if n := s.tables[path]; n > 0 {
-			path = fmt.Sprintf("%s[%d]", path, n)
-		}
-	}
-	return path
-}
-
-func join(table, key string) string {
-	if table == "" {
-		return key
-	}
-	return table + "." + key
-}
-
-// start is where the key of e begins.
-func (s *survey) start(e *unstable.Node) position {
-	it := e.Key()
-	it.Next()
-	return s.place(it.Node().Raw)
-}
-
-func (s *survey) place(r unstable.Range) position {
-	at := s.Shape(r).Start
-	return position{at.Line, at.Column}
-}
-
-func (s *survey) pair(table string, e *unstable.Node) {
-	name := table
-	for it := e.Key(); it.Next(); {
-		name = join(name, string(it.Node().Data))
-	}
-	s.at[name] = s.start(e)
-	s.value(name, e.Value())
-}
-
-// value notes what is inside of a value: the pairs of an inline table, the elements of a list.
-func (s *survey) value(name string, v *unstable.Node) {
-	for it, i := v.Children(), 1; it.Next(); {
-		switch n := it.Node(); {
-		case n.Kind == unstable.Comment:
-		case v.Kind == unstable.InlineTable:
-			s.pair(name, n)
-		default:
-			element := fmt.Sprintf("%s[%d]", name, i)
-			s.at[element] = s.at[name]
-			if n.Raw.Length > 0 {
-				s.at[element] = s.place(n.Raw)
-			}
-			s.value(element, n)
-			i++
-		}
-	}
 }
 
 // jsonReader reads JSON and notes where everything stands. encoding/json alone lets a key stand twice.
 type jsonReader struct {
 	*json.Decoder
 	text []byte
-	at   map[string]position
+	at   map[string]keypath.Position
 }
 
 func readJSON(text []byte) (*tree, *Problem) {
-	r := jsonReader{json.NewDecoder(bytes.NewReader(text)), text, map[string]position{}}
+	r := jsonReader{json.NewDecoder(bytes.NewReader(text)), text, map[string]keypath.Position{}}
 	r.UseNumber()
 	v, err := r.value("", 0)
 	if err == nil {
@@ -162,19 +76,19 @@ func readJSON(text []byte) (*tree, *Problem) {
 	}
 	if p.Line == 0 {
 		at := r.here()
-		p.Line, p.Column = at.line, at.column
+		p.Line, p.Column = at.Line, at.Column
 	}
 	return nil, p
 }
 
 // here is where the next token begins.
-func (r *jsonReader) here() position {
+func (r *jsonReader) here() keypath.Position {
 	offset := min(int(r.InputOffset()), len(r.text))
 	for offset < len(r.text) && strings.IndexByte(" \t\r\n,:", r.text[offset]) >= 0 {
 		offset++
 	}
 	before := r.text[:offset]
-	return position{bytes.Count(before, []byte{'\n'}) + 1, offset - bytes.LastIndexByte(before, '\n')}
+	return keypath.Position{Line: bytes.Count(before, []byte{'\n'}) + 1, Column: offset - bytes.LastIndexByte(before, '\n')}
 }
 
 func (r *jsonReader) value(path string, depth int) (any, error) {
@@ -212,9 +126,9 @@ func (r *jsonReader) object(path string, depth int) (any, error) {
 			return nil, err
 		}
 		key, _ := token.(string) // the decoder lets nothing else be a key
-		name := join(path, key)
+		name := keypath.Join(path, key)
 		if _, twice := o[key]; twice {
-			return nil, &Problem{Line: at.line, Column: at.column, Key: name, Text: "stands there twice"}
+			return nil, &Problem{Line: at.Line, Column: at.Column, Key: name, Text: "stands there twice"}
 		}
 		r.at[name] = at
 		if o[key], err = r.value(name, depth+1); err != nil {
