@@ -32,6 +32,11 @@ func aConsole(t *testing.T) *tab {
 	return b
 }
 
+// settled is true when the page has kept its height for half a second.
+const settled = `new Promise(done => { let last = 0, same = 0;
+	const look = () => { const h = document.documentElement.scrollHeight; same = h === last ? same + 1 : 0; last = h; same < 5 ? setTimeout(look, 100) : done(true) };
+	look() })`
+
 // TestScreenshots takes the pictures of the documentation (`make screens`).
 func TestScreenshots(t *testing.T) {
 	if *screensTo == "" {
@@ -58,6 +63,7 @@ func TestScreenshots(t *testing.T) {
 			if s == "/ports" && os.Getenv("DRAWBRIDGE_CONSOLE") != "" {
 				b.awaitText("main", "Loop microscope") // test/browser/scene sees to it
 			}
+			run[bool](b, settled) // what a stream brings a moment later would be cut off at the bottom
 			png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
 			if err != nil {
 				t.Fatal(err)
