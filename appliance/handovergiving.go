@@ -34,6 +34,7 @@ type giving struct {
 	epoch   drawbridge.Epoch
 	opened  drawbridge.Epoch
 	pause   time.Duration
+	buffers bool // frames are kept: the kernel does not carry them past what would keep them
 	counts  *handover.Counts
 	told    bool
 }
@@ -57,6 +58,7 @@ func (n *Node) give(ctx context.Context, op *operation, p *port, to drawbridge.P
 	}
 	g.epoch, _ = p.gate.Permit()
 	g.keep = keep.NewGiver(p.kept(), uint32(g.id), g.talk.post)
+	g.buffers = g.keep.Keeps() && !n.engines.path(p.vni()).carries()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var talking sync.WaitGroup
@@ -125,7 +127,7 @@ func (g *giving) hear(m *handover.Message) {
 		g.opened, g.pause = m.Epoch, now-g.held
 		g.port.stations.at.Store(time.Now().UnixMilli()) // nobody knows them better so far
 		g.carry(g.machine.Opened(now))
-		g.op.step("opened", g.to, fmt.Sprintf("the gate of %s is open under tenure %s; frames were held for %.1f ms", g.to, m.Epoch, g.pause.Seconds()*1000))
+		g.op.step("opened", g.to, fmt.Sprintf("the gate of %s is open under tenure %s; %s", g.to, m.Epoch, g.paused()))
 	case handover.Account:
 		g.counts = &m.Counts
 	}
@@ -178,12 +180,20 @@ func (g *giving) report() {
 		return
 	}
 	g.told = true
-	r := &web.HandoverResult{Epoch: g.opened.String(), Pause: web.MillisecondsOf(g.pause), Buffered: g.keep.Keeps()}
+	r := &web.HandoverResult{Epoch: g.opened.String(), Pause: web.MillisecondsOf(g.pause), Buffered: g.buffers}
 	if c := g.counts; c != nil {
 		r.Handed, r.Kept, r.Twice, r.Dropped = c.Handed, c.Kept, c.Twice, c.Dropped
 	}
 	r.Dropped += g.keep.Lost()
 	g.node.moved(g.port.segment.Name, g.to, g.pause)
 	g.op.change(func(v *web.Operation) { v.Handover = r })
-	g.op.end(web.OperationDone, fmt.Sprintf("%s moved from %s to %s; frames were held for %.1f ms", g.port.segment.Name, g.node.creds.Name, g.to, g.pause.Seconds()*1000))
+	g.op.end(web.OperationDone, fmt.Sprintf("%s moved from %s to %s; %s", g.port.segment.Name, g.node.creds.Name, g.to, g.paused()))
+}
+
+// paused says what became of frames between the two gates.
+func (g *giving) paused() string {
+	if !g.buffers {
+		return fmt.Sprintf("no gate was open for %.1f ms at most, and frames of that time are lost", g.pause.Seconds()*1000)
+	}
+	return fmt.Sprintf("frames were held for %.1f ms", g.pause.Seconds()*1000)
 }

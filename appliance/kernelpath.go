@@ -169,6 +169,13 @@ func (p *kernelPath) carry(k *kernel.Engine) {
 	p.mu.Unlock()
 }
 
+// carries reports whether the kernel carries the overlay here.
+func (p *kernelPath) carries() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kernel != nil
+}
+
 // guestEntry is how a frame is flooded as a guest's here while the kernel carries the overlay; nil: user space does. It is an error when no
 // guest port is there that it could come from.
 func (p *kernelPath) guestEntry() (enter func(drawbridge.Frame) error, err error) {

@@ -84,7 +84,7 @@ type HandoverResult struct {
 	Kept     uint64       `json:"kept" doc:"Frames that the new gateway kept itself and forwarded"`
 	Twice    uint64       `json:"twice" doc:"Frames that both had and that were forwarded once"`
 	Dropped  uint64       `json:"dropped" doc:"Frames for which there was no room"`
-	Buffered bool         `json:"buffered" doc:"Whether frames were kept meanwhile"`
+	Buffered bool         `json:"buffered" doc:"Whether frames were kept meanwhile; not where the kernel carries the overlay"`
 }
 
 // SwitchoverRequest asks for a segment to be moved.
@@ -125,7 +125,7 @@ type DrillReport struct {
 	Segment string     `json:"segment" doc:"Segment that was moved"`
 	Time    time.Time  `json:"time" doc:"When it began"`
 	By      string     `json:"by,omitempty" doc:"Who asked"`
-	OK      bool       `json:"ok" doc:"Both ways succeeded, and nothing was lost, doubled or out of order"`
+	OK      bool       `json:"ok" doc:"Both ways succeeded, and nothing was doubled, out of order or lost, but for one gap each way, of a lease's term at most, where the kernel carries the overlay"`
 	Skipped bool       `json:"skipped,omitempty" doc:"It was on schedule and was not begun: the outcome says why"`
 	Outcome string     `json:"outcome" doc:"The same for people"`
 	Legs    []DrillLeg `json:"legs" doc:"There and back"`
@@ -144,6 +144,7 @@ type DrillProbe struct {
 	Direction  string       `json:"direction" enum:"to-segment,from-segment" doc:"Which way they went through the gate"`
 	Sent       int          `json:"sent" doc:"Probe frames that were sent, one each millisecond"`
 	Lost       int          `json:"lost" doc:"That never arrived"`
+	Gap        int          `json:"gap" doc:"The most of them on end"`
 	Duplicated int          `json:"duplicated" doc:"Copies beyond the first"`
 	Reordered  int          `json:"reordered" doc:"That arrived after a later one"`
 	Silence    Milliseconds `json:"silence_ms" doc:"Longest time between two arrivals"`

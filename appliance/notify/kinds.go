@@ -94,7 +94,7 @@ var Meanings = []Meaning{
 	{
 		"switchover_done", "switchover_done", "", "db17d390738a4d5997190fffbf8d753f", Info,
 		"A switchover was done",
-		"A segment was moved to another gateway on purpose. The text says how long frames were held.",
+		"A segment was moved to another gateway on purpose. The text says how long frames were held, or were lost where the kernel carries the overlay.",
 		"Nothing.",
 	},
 	{
@@ -106,7 +106,7 @@ var Meanings = []Meaning{
 	{
 		"drill_done", "drill_done", "", "e86c65dd8c574ed595a43874ed5fad2d", Info,
 		"A drill on schedule succeeded",
-		"The active gateway moved its segment to another one and back, and nothing was lost, doubled or out of order.",
+		"The active gateway moved its segment to another one and back, and nothing was lost, doubled or out of order; of an overlay that the kernel carries, nothing but what came while no gate was open.",
 		"Nothing. drawbridge drill list shows what was measured.",
 	},
 	{

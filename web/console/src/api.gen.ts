@@ -504,6 +504,8 @@ export interface DrillProbe {
   direction: "to-segment" | "from-segment";
   /** Copies beyond the first */
   duplicated: number;
+  /** The most of them on end */
+  gap: number;
   /** That never arrived */
   lost: number;
   /** That arrived after a later one */
@@ -521,7 +523,7 @@ export interface DrillReport {
   id: string;
   /** There and back */
   legs: DrillLeg[];
-  /** Both ways succeeded, and nothing was lost, doubled or out of order */
+  /** Both ways succeeded, and nothing was doubled, out of order or lost, but for one gap each way, of a lease's term at most, where the kernel carries the overlay */
   ok: boolean;
   /** The same for people */
   outcome: string;
@@ -684,7 +686,7 @@ export interface Gateway {
 }
 
 export interface HandoverResult {
-  /** Whether frames were kept meanwhile */
+  /** Whether frames were kept meanwhile; not where the kernel carries the overlay */
   buffered: boolean;
   /** Frames for which there was no room */
   dropped: number;
