@@ -115,7 +115,7 @@ func execCommand(name *string) *cobra.Command {
 		Use:   "exec NODE|HOST -- COMMAND [ARGUMENT...]",
 		Short: "Run a command inside of a node, host, switch or router",
 		Long: `In a node, and in its guests, DRAWBRIDGE_SOCKET is the node's
-daemon, and the word drawbridge is the program that the lab runs. The exit status is the command's.`,
+daemon, DRAWBRIDGE_CONFIG its node file, and the word drawbridge is the program that the lab runs. The exit status is the command's.`,
 		Args: cobra.MinimumNArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
 			words := args[1:]

@@ -237,9 +237,9 @@ func execRunsInsideWithTheSocket(t *testing.T, _ *Lab) {
 		}
 		return strings.TrimSpace(string(out))
 	}
-	want := filepath.Join(labDir("labtest"), "a", "drawbridge.sock")
-	if got := run("a", "--", "sh", "-c", "echo $DRAWBRIDGE_SOCKET"); got != want {
-		t.Errorf("socket on a is %q", got)
+	dir := filepath.Join(labDir("labtest"), "a")
+	if got, want := run("a", "--", "sh", "-c", "echo $DRAWBRIDGE_SOCKET $DRAWBRIDGE_CONFIG"), dir+"/drawbridge.sock "+dir+"/drawbridge.toml"; got != want {
+		t.Errorf("socket and node file on a are %q, want %q", got, want)
 	}
 	if got := run("host1", "--", "sh", "-c", "echo $DRAWBRIDGE_SOCKET; cat /proc/net/dev"); !strings.Contains(got, "eth0") || strings.Contains(got, "drawbridge.sock") {
 		t.Errorf("on host1: %q", got)

@@ -89,7 +89,7 @@ func StartWith(ctx context.Context, name, node, binary string) error {
 	})
 }
 
-// Exec is a command inside of a node or host, ready to start with Run: its daemon's socket is in the environment, and
+// Exec is a command inside of a node or host, ready to start with Run: its daemon's socket and node file are in the environment, and
 // this program is what `drawbridge` means.
 func Exec(name, where string, args []string) (*exec.Cmd, *netlab.Namespace, error) {
 	l, err := open(name)
@@ -105,8 +105,8 @@ func Exec(name, where string, args []string) (*exec.Cmd, *netlab.Namespace, erro
 	}
 	cmd := exec.Command(program, args[1:]...)
 	cmd.Env = environment()
-	if at := l.socketFor(where); at != "" {
-		cmd.Env = append(cmd.Env, socketVariable+"="+at)
+	if d := l.nodeOf(where); d != "" {
+		cmd.Env = append(cmd.Env, socketVariable+"="+d.socket(), configVariable+"="+d.config())
 	}
 	n, err := netlab.Open(l.plan.space(where))
 	return cmd, n, err
@@ -120,8 +120,8 @@ func (l *Lab) program(word string) (string, error) {
 	return exec.LookPath(word)
 }
 
-// socketFor is the daemon of a node, or of the node that a guest is on; empty: there is none.
-func (l *Lab) socketFor(where string) string {
+// nodeOf is the directory of a node, or of the node that a guest is on; empty: there is none.
+func (l *Lab) nodeOf(where string) nodeDir {
 	for _, h := range l.plan.hosts {
 		if h.Name == where {
 			where = h.At
@@ -130,7 +130,7 @@ func (l *Lab) socketFor(where string) string {
 	if _, ok := l.plan.topo.node(where); !ok {
 		return ""
 	}
-	return l.dirOf(where).socket()
+	return l.dirOf(where)
 }
 
 // Logs copies the log of a node to w, from its beginning.

@@ -51,13 +51,16 @@ func (p proc) signal(s syscall.Signal) error {
 func environment(more ...string) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
-		return slices.Contains([]string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", socketVariable}, key)
+		return slices.Contains([]string{"NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", socketVariable, configVariable}, key)
 	})
 	return append(env, more...)
 }
 
-// socketVariable tells the command line where the daemon is.
-const socketVariable = "DRAWBRIDGE_SOCKET"
+// socketVariable and configVariable tell the command line where the daemon is, and what it went by.
+const (
+	socketVariable = "DRAWBRIDGE_SOCKET"
+	configVariable = "DRAWBRIDGE_CONFIG"
+)
 
 // launch starts a program in the namespace of a node or router, in a session of its own, so that it outlives us, with
 // its output in the node's log.

@@ -39,7 +39,7 @@ function Leg({ leg: l, most }: { leg: DrillLeg; most: number }) {
   const left = (ms: number) => `${50 - Math.max(0.6, (ms / most) * 50) / 2}%`;
   return (
     <div class="drill-leg">
-      <p><b>{l.from}</b> → <b>{l.to}</b>{l.handover && <span class="quiet-text">{dot}frames were held for {milliseconds(l.handover.pause_ms)}</span>}</p>
+      <p><b>{l.from}</b> → <b>{l.to}</b>{l.handover && <span class="quiet-text">{dot}{l.handover.buffered ? "frames were held" : "nobody carried frames"} for {milliseconds(l.handover.pause_ms)}</span>}</p>
       {l.probes.map((p) => (
         <div key={p.direction} class="drill-probe">
           <span class="drill-way">{ways[p.direction]}</span>

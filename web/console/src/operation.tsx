@@ -48,7 +48,7 @@ export function Progress({ begun }: { begun: Operation }) {
       {o.state === "refused" && <Checks checks={o.checks.filter((c) => !c.ok)} />}
       {o.handover && (
         <div class="counts">
-          <div><strong>{milliseconds(o.handover.pause_ms)}</strong><span>frames were held</span></div>
+          <div><strong>{milliseconds(o.handover.pause_ms)}</strong><span>{o.handover.buffered ? "frames were held" : "nobody carried frames"}</span></div>
           <div><strong>{count(o.handover.handed + o.handover.kept)}</strong><span>frames kept and forwarded</span></div>
           <div><strong>{count(o.handover.dropped)}</strong><span>frames dropped</span></div>
         </div>
