@@ -43,14 +43,28 @@ func (n *Node) leaseKey(other drawbridge.PeerID) ([]byte, bool) {
 	return n.creds.CA.Secret("lease v1", binary.BigEndian.AppendUint32(pair, uint32(b))), true
 }
 
-// leaseChanged hears in the warden's goroutine that a tenure began or ended here, and hands that on.
+// leaseChanged hears in the warden's goroutine that a tenure began or ended here. The peers hear of one that begins at once, on
+// a thread that nothing ordinary delays: until then they send to whom it was before. The rest is handed on.
 func (n *Node) leaseChanged(c warden.Change) {
+	if c.Held {
+		n.turnPeers(c)
+	}
 	n.lapsed(c)
 	n.moves.tenure(c.Segment, c.Epoch, c.Held)
 	select {
 	case n.voter.changes <- c:
 	default: // the gate is right whatever is told of it; whoever looks next sees it
 		n.log.Warn("a change of a gate was not told", "epoch", c.Epoch, "reason", c.Cause)
+	}
+}
+
+// turnPeers has the peers send to this gateway what is for a segment, by a frame of its own.
+func (n *Node) turnPeers(c warden.Change) {
+	for _, p := range n.ports {
+		if p.segment != nil && drawbridge.SegmentIDOf(p.segment.Name) == c.Segment {
+			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
+			p.hail()
+		}
 	}
 }
 
@@ -326,8 +340,8 @@ func (n *Node) rank(p *port, state *raftgroup.State) int {
 	return rank
 }
 
-// tellTenure puts the beginning or end of a tenure here into words, and does what follows from it. The peers hear of it
-// first, by a frame and by the mesh: until then they send to whom it was before.
+// tellTenure puts the beginning or end of a tenure here into words, and does what follows from it. The mesh hears of it first: what a
+// peer missed of the frame that turned it (turnPeers) it learns from there.
 //
 // The event has the time at which the gate moved: a host that stood still tells of it late, and a reader of two journals
 // would see two gates open.
@@ -340,8 +354,6 @@ func (n *Node) tellTenure(c warden.Change) {
 		case c.Unused:
 			p.released(c.Epoch)
 		case c.Held:
-			n.sw.SetSegment(c.Segment, p.vni(), n.creds.ID(), c.Epoch)
-			p.hail()
 			p.tenured(c.Epoch, at, n.whyOpen(p, c.Epoch, at))
 			opened = append(opened, p)
 		default:

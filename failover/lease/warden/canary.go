@@ -74,9 +74,7 @@ func (c *canary) live(held, stop int, alone chan<- error) {
 	if err == nil {
 		err = keepOnly(append(keep, held, stop, unix.Stderr))
 	}
-	_ = unix.SchedSetAttr(0, &unix.SchedAttr{ // without it the end is told a little later
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: canaryPriority, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
-	}, 0)
+	realTime(canaryPriority)
 	alone <- err
 	if err == nil {
 		var b [1]byte
@@ -86,6 +84,14 @@ func (c *canary) live(held, stop int, alone chan<- error) {
 			}
 		}
 	}
+}
+
+// realTime gives this thread, which only one goroutine may use, a priority above all ordinary ones. A host that refuses makes a
+// slower thread, nothing else.
+func realTime(priority uint32) {
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{
+		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
+	}, 0)
 }
 
 // runtimes are the descriptors of this process that the Go runtime may use on any thread, also on one that a goroutine

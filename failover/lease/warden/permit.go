@@ -30,7 +30,6 @@ func (w *Warden) serve(ctx context.Context, l *life) {
 			return
 		case <-w.nudge:
 			pause = firstAgain
-			w.permitSoon()
 		case <-again.C:
 			pause = min(2*pause, lastAgain)
 		case <-beat.C:
