@@ -68,7 +68,7 @@ func (s *site) power(name string, more ...string) *vm {
 	if name == "w" {
 		wire = s.guests
 	}
-	v := launch(s.t, machine{sockets: []string{wire.cable(), s.underlay.cable()}}, s.disks[name], more...)
+	v := launch(s.t, machine{processors: "1", sockets: []string{wire.cable(), s.underlay.cable()}}, s.disks[name], more...)
 	s.vms[name] = v
 	return v
 }
@@ -168,7 +168,7 @@ func (s *site) counted(what string, do func()) {
 	}
 }
 
-// unhurried is what six processors need that two emulate: messages between the machines were on their way for half a second.
+// unhurried is what three machines need that two processors emulate: messages between them were on their way for half a second.
 const unhurried = "[timers]\\nprofile = \"custom\"\\nrenew = \"500ms\"\\nterm = \"3s\"\\n\\n[[overlay]]\\nname = \"lan\"\\nvni = 1\\n"
 
 // form makes one network of the three: a founds it, b and w join by token.

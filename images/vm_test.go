@@ -116,6 +116,8 @@ type machine struct {
 	nic     string   // instead of virtio-net-pci
 	sockets []string // further network cards, each with a netdev of QEMU
 	memory  string   // what another one like it was suspended to
+
+	processors string // instead of two
 }
 
 // start boots a disk; more are further disks.
@@ -135,7 +137,7 @@ func launch(t *testing.T, m machine, disk string, more ...string) *vm {
 	v.console = l.Addr().String()
 	_ = l.Close()
 	args := []string{
-		"-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-display", "none", "-monitor", "unix:" + v.dir + "/monitor,server=on,wait=off",
+		"-n", "10", "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", cmp.Or(m.processors, "2"), "-m", "512", "-nodefaults", "-display", "none", "-monitor", "unix:" + v.dir + "/monitor,server=on,wait=off",
 		"-chardev", "socket,id=screen,path=" + v.dir + "/typed,server=on,wait=off,logfile=" + v.dir + "/serial", "-serial", "chardev:screen", "-serial", "unix:" + v.dir + "/shell,server=on,wait=off", "-device", "virtio-rng-pci,addr=2",
 		"-netdev", "user,id=n0,hostfwd=tcp:" + v.console + "-:8630", "-device", nic + ",netdev=n0,addr=4",
 	}
