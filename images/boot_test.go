@@ -188,6 +188,7 @@ func TestPowerCuts(t *testing.T) {
 		disk := filepath.Join(t.TempDir(), "disk")
 		run(t, "cp", "--sparse=always", base, disk)
 		v := launch(t, machine{memory: memory}, disk, bundle)
+		v.resumed()
 		v.cutAt(at)
 		v = start(t, false, disk)
 		v.booted()

@@ -213,6 +213,17 @@ func (v *vm) suspend(memory string) {
 	v.cut()
 }
 
+// resumed waits until a machine that goes on from its memory listens: what is typed before that is lost.
+func (v *vm) resumed() {
+	v.t.Helper()
+	v.try("the machine that was suspended", func() error {
+		v.send("echo a''wake")
+		_, err := v.hear("awake", 2*time.Second)
+		return err
+	})
+	v.drain()
+}
+
 // order gives one to the emulator's monitor, which asks for the next when it has been carried out.
 func (v *vm) order(order string) (said string) {
 	v.t.Helper()
