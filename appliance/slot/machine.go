@@ -25,17 +25,9 @@ var ErrNoAppliance = errors.New("this host does not run the appliance image: Dra
 func This() (Machine, error) { return open(BootFile, KeyFile) }
 
 func open(bootFile, keyFile string) (Machine, error) {
-	text, err := os.ReadFile(bootFile)
-	if os.IsNotExist(err) {
-		return Machine{}, ErrNoAppliance
-	}
+	v, err := boot(bootFile)
 	if err != nil {
 		return Machine{}, err
-	}
-	v := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		v[name] = value
 	}
 	m := Machine{
 		Store: Store{v["env"]}, Running: Name(v["SLOT"]), Variant: cmp.Or(v["VARIANT"], "virt"), Arch: runtime.GOARCH, Reasons: ReasonFile,
@@ -51,15 +43,27 @@ func open(bootFile, keyFile string) (Machine, error) {
 }
 
 // Disk is the disk that this machine started from.
-func Disk(bootFile string) (string, error) {
-	text, err := os.ReadFile(bootFile)
+func Disk() (string, error) {
+	v, err := boot(BootFile)
+	if err == nil && v["DISK"] == "" {
+		err = fmt.Errorf("%s names no disk", BootFile)
+	}
+	return v["DISK"], err
+}
+
+// boot reads what stage 1 says, a name and its value a line.
+func boot(file string) (map[string]string, error) {
+	text, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		return nil, ErrNoAppliance
+	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	v := map[string]string{}
 	for line := range strings.Lines(string(text)) {
-		if disk, ok := strings.CutPrefix(strings.TrimSpace(line), "DISK="); ok {
-			return disk, nil
-		}
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		v[name] = value
 	}
-	return "", fmt.Errorf("%s names no disk", bootFile)
+	return v, nil
 }

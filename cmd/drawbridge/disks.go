@@ -82,11 +82,15 @@ func (t *tool) machineDisks(ctx context.Context) (web.Disks, error) {
 		return d, err
 	}
 	all, err := h.List()
-	d.Appliance = true
-	for _, one := range all {
-		d.Disks = append(d.Disks, web.Disk(one))
+	return web.Disks{Appliance: true, Disks: shownDisks(all)}, err
+}
+
+// shownDisks are the same in the words of the API.
+func shownDisks(all []disks.Disk) (shown []web.Disk) {
+	for _, d := range all {
+		shown = append(shown, web.Disk(d))
 	}
-	return d, err
+	return shown
 }
 
 // install writes with the rights of this process.
@@ -112,10 +116,7 @@ func (t *tool) install(target string) error {
 
 // otherDisks are those of an appliance, with the one that it runs from.
 func otherDisks() (disks.Host, error) {
-	if _, err := slot.This(); err != nil {
-		return disks.Host{}, err
-	}
-	from, err := slot.Disk(slot.BootFile)
+	from, err := slot.Disk()
 	if err != nil {
 		return disks.Host{}, err
 	}

@@ -154,12 +154,9 @@ func (s *settingUp) handOver(ctx context.Context, file, text, name string) error
 }
 
 // Disks implements setuppage.Machine.
-func (s *settingUp) Disks(ctx context.Context) (all []web.Disk, err error) {
-	found, err := installer.Client{Path: installer.Socket}.Disks(ctx)
-	for _, d := range found {
-		all = append(all, web.Disk(d))
-	}
-	return all, err
+func (s *settingUp) Disks(ctx context.Context) ([]web.Disk, error) {
+	all, err := installer.Client{Path: installer.Socket}.Disks(ctx)
+	return shownDisks(all), err
 }
 
 // Install implements setuppage.Machine.
