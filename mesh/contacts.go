@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 	"time"
-
-	"github.com/drawbridge-net/drawbridge/mesh/secure"
 )
 
 // keepEvery is how often it is looked whether addresses of other peers have changed; it costs a write when they have.
@@ -35,24 +33,10 @@ func (r *Router) keepContacts(ctx context.Context) {
 	}
 }
 
-// contacts are the addresses of other peers that are there, voters first: they can admit and decide.
+// contacts are the addresses to be kept, in an order that only changes with them, voters first.
 func (r *Router) contacts() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var voters, others []string
-	for _, rec := range r.topo.Records() {
-		if rec.ID == r.id || rec.Gone || !r.topo.Reachable(rec.ID) {
-			continue
-		}
-		for _, e := range rec.Endpoints {
-			if secure.Roles(rec.Roles).Has(secure.Voter) {
-				voters = append(voters, e.String())
-			} else {
-				others = append(others, e.String())
-			}
-		}
-	}
+	voters, rest := r.others()
 	slices.Sort(voters)
-	slices.Sort(others)
-	return append(voters, others...)
+	slices.Sort(rest)
+	return append(voters, rest...)
 }

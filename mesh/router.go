@@ -161,17 +161,28 @@ func (r *Router) Run(ctx context.Context) error {
 func (r *Router) Ready() <-chan struct{} { return r.ready }
 
 // voters are the addresses of peers that can admit others.
-func (r *Router) voters() (addrs []string) {
+func (r *Router) voters() []string {
+	voters, _ := r.others()
+	return voters
+}
+
+// others are the addresses of other peers that are there: of voters, which can admit and decide, and of the rest.
+func (r *Router) others() (voters, rest []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, rec := range r.topo.Records() {
-		if secure.Roles(rec.Roles).Has(secure.Voter) && r.topo.Reachable(rec.ID) {
-			for _, e := range rec.Endpoints {
-				addrs = append(addrs, e.String())
-			}
+		if rec.ID == r.id || rec.Gone || !r.topo.Reachable(rec.ID) {
+			continue
+		}
+		of := &rest
+		if secure.Roles(rec.Roles).Has(secure.Voter) {
+			of = &voters
+		}
+		for _, e := range rec.Endpoints {
+			*of = append(*of, e.String())
 		}
 	}
-	return addrs
+	return voters, rest
 }
 
 // names are the names and ids that are taken.
