@@ -16,23 +16,19 @@ import (
 // hearingPriority is below the canary's and the agent's. What is heard is little and short: the gate may open, a gate has opened.
 const hearingPriority = 50
 
-// listenTo hears an agent's reports until there are no more, on a thread of its own that waits in the kernel. By way of the
-// runtime's poller a goroutine gets to know of a report two wake-ups of ordinary threads later, 1 to 3 ms on a busy host, and both the
-// opening of a gate and the news of it to the peers wait for that.
+// listenTo hears an agent's reports until there are no more. It makes the thread of its goroutine one of real-time priority that waits in
+// the kernel, and leaves it so: the goroutine ends with it. By way of the runtime's poller a goroutine gets to know of a report two wake-ups of
+// ordinary threads later, 1 to 3 ms on a busy host, and both the opening of a gate and the news of it to the peers wait for that.
 func (w *Warden) listenTo(l *life) error {
+	runtime.LockOSThread() // never unlocked: the thread ends with its priority
+	realTime(hearingPriority)
 	conn, err := l.pipe.SyscallConn()
 	if err != nil {
 		return err
 	}
-	heard := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with its priority
-		realTime(hearingPriority)
-		var failed error
-		err := conn.Control(func(fd uintptr) { failed = w.listenOn(int(fd), l) })
-		heard <- errors.Join(err, failed)
-	}()
-	return <-heard
+	var failed error
+	err = conn.Control(func(fd uintptr) { failed = w.listenOn(int(fd), l) })
+	return errors.Join(err, failed)
 }
 
 func (w *Warden) listenOn(fd int, l *life) error {

@@ -45,7 +45,7 @@ func (w *Warden) live(ctx context.Context) error {
 	dead := make(chan error, 1)
 	go func() { dead <- l.process.Wait() }()
 	heard, served := make(chan error, 1), make(chan struct{})
-	go func() { heard <- w.listenTo(l) }()
+	go func() { heard <- w.listenTo(l) }() // and nothing else: its thread ends with it
 	beating, stop := context.WithCancel(context.Background())
 	go func() {
 		w.serve(beating, l)
