@@ -188,6 +188,33 @@ func startAt(t *testing.T, network byte, peer drawbridge.PeerID, boot uint32, op
 	}, open)
 }
 
+// startTelling runs peer 1 of network 1 with hooks of the test's own.
+func startTelling(t *testing.T, h *hub, hooks Hooks) *node {
+	return startWith(t, Config{Peer: 1, Network: drawbridge.NetworkID{1}, Key: [32]byte{1}, Boot: 1, Now: bubbleTime, Hooks: hooks}, h.open)
+}
+
+// pair starts two peers of a network, each with port 1 on one wire, which still listens.
+func pair(t *testing.T) (h *hub, a, b *node) {
+	t.Helper()
+	h = newHub()
+	a, b = start(t, 1, 1, 1, h.open), start(t, 1, 2, 1, h.open)
+	a.plug(t, 1, "a1")
+	b.plug(t, 1, "b1")
+	return h, a, b
+}
+
+// holding starts a peer that is alone on its wire, and has it take the lease under epoch5.
+func holding(t *testing.T) (h *hub, a *node) {
+	t.Helper()
+	h = newHub()
+	a = start(t, 1, 1, 1, h.open)
+	a.plug(t, 1, "a1")
+	a.Lease(1, epoch5)
+	pass(listened)
+	a.wantClear(t, 1, epoch5, true)
+	return h, a
+}
+
 func startWith(t testing.TB, c Config, open opener) *node {
 	n := &node{done: make(chan struct{})}
 	c.Timers = alone.Default

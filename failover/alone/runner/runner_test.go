@@ -19,10 +19,7 @@ var (
 
 func TestTwoPeersSeeEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a, b := start(t, 1, 1, 1, h.open), start(t, 1, 2, 1, h.open)
-		a.plug(t, 1, "a1")
-		b.plug(t, 1, "b1")
+		_, a, b := pair(t)
 		pass(listened)
 		for _, n := range []*node{a, b} {
 			n.want(t, 1, alone.Passive, "")
@@ -65,10 +62,7 @@ func TestLeaseIsTakenUpAfterListening(t *testing.T) {
 // TestNewerEpochFences: the older holder is fenced in the step that hears the newer one, and takes up a newer tenure.
 func TestNewerEpochFences(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a, b := start(t, 1, 1, 1, h.open), start(t, 1, 2, 1, h.open)
-		a.plug(t, 1, "a1")
-		b.plug(t, 1, "b1")
+		_, a, b := pair(t)
 		a.Lease(1, epoch5)
 		pass(listened)
 		a.wantClear(t, 1, epoch5, true)
@@ -162,11 +156,7 @@ func TestReflectedFrames(t *testing.T) {
 // TestForgerShutsNothing: frames of a third party with a wrong key change nothing on a port that is clear.
 func TestForgerShutsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a := start(t, 1, 1, 1, h.open)
-		a.plug(t, 1, "a1")
-		a.Lease(1, epoch5)
-		pass(listened)
+		h, a := holding(t)
 		for i, c := range forgers() {
 			for range 200 {
 				h.flood("forger", forged(c, uint64(i)))
@@ -200,10 +190,7 @@ func forged(c alone.Codec, sequence uint64) drawbridge.Frame {
 // TestKilledNeighbour: who is killed is silent, and heard again after a restart although its sequence numbers begin anew.
 func TestKilledNeighbour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a, b := start(t, 1, 1, 1, h.open), start(t, 1, 2, 1, h.open)
-		a.plug(t, 1, "a1")
-		b.plug(t, 1, "b1")
+		h, a, b := pair(t)
 		pass(listened)
 		b.kill()
 		pass(time.Second)
@@ -222,10 +209,7 @@ func TestKilledNeighbour(t *testing.T) {
 
 func TestOneWayLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a, b := start(t, 1, 1, 1, h.open), start(t, 1, 2, 1, h.open)
-		a.plug(t, 1, "a1")
-		b.plug(t, 1, "b1")
+		h, a, b := pair(t)
 		pass(listened)
 		h.mu.Lock()
 		h.deliver = func(from, to string) int {
@@ -248,12 +232,7 @@ func TestOneWayLoss(t *testing.T) {
 // TestInterfaceDownAndUp: a port whose socket fails has no carrier, and listens again before it is clear.
 func TestInterfaceDownAndUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a := start(t, 1, 1, 1, h.open)
-		a.plug(t, 1, "a1")
-		a.Lease(1, epoch5)
-		pass(listened)
-		a.wantClear(t, 1, epoch5, true)
+		h, a := holding(t)
 		h.set("a1", false)
 		synctest.Wait()
 		a.wantClear(t, 1, epoch5, false)
@@ -275,11 +254,7 @@ func TestInterfaceDownAndUp(t *testing.T) {
 // TestSenderFindsInterfaceDown: the kernel tells only the first who asks, here the sender; the reader must learn of it.
 func TestSenderFindsInterfaceDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a := start(t, 1, 1, 1, h.open)
-		a.plug(t, 1, "a1")
-		a.Lease(1, epoch5)
-		pass(listened)
+		h, a := holding(t)
 		h.mu.Lock()
 		h.refuse = unix.ENETDOWN
 		h.mu.Unlock()
@@ -296,11 +271,7 @@ func TestSenderFindsInterfaceDown(t *testing.T) {
 // TestAQueueThatWasFullIsForgotten: one hello that the kernel did not take is no reason to be unfit until the next restart.
 func TestAQueueThatWasFullIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a := start(t, 1, 1, 1, h.open)
-		a.plug(t, 1, "a1")
-		a.Lease(1, epoch5)
-		pass(listened)
+		h, a := holding(t)
 		h.mu.Lock()
 		h.refuse = unix.ENOBUFS
 		h.mu.Unlock()
@@ -320,7 +291,7 @@ func TestHooksSeeTheVerdict(t *testing.T) {
 		b.plug(t, 1, "b1")
 		var a *node
 		fences, shuts := 0, 0
-		a = startWith(t, Config{Peer: 1, Network: drawbridge.NetworkID{1}, Key: [32]byte{1}, Boot: 1, Now: bubbleTime, Hooks: Hooks{
+		a = startTelling(t, h, Hooks{
 			Fence: func(id alone.PortID, _ drawbridge.SegmentID, _ drawbridge.Epoch, by alone.Place) {
 				fences++
 				if shuts > 0 || a.IsClear(id, epoch5) || by.Peer != 2 {
@@ -333,7 +304,7 @@ func TestHooksSeeTheVerdict(t *testing.T) {
 					t.Error("clear while the gate is being shut")
 				}
 			},
-		}}, h.open)
+		})
 		a.plug(t, 1, "a1")
 		a.Lease(1, epoch5)
 		pass(listened)
@@ -349,11 +320,7 @@ func TestHooksSeeTheVerdict(t *testing.T) {
 // TestALateEndOfATenureLeavesTheNext: its end was told when the next had begun, and shut the gate of that one.
 func TestALateEndOfATenureLeavesTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a := start(t, 1, 1, 1, h.open)
-		a.plug(t, 1, "a1")
-		a.Lease(1, epoch5)
-		pass(listened)
+		_, a := holding(t)
 		a.Lease(1, epoch6)
 		a.Over(1, epoch5)
 		synctest.Wait()
@@ -370,11 +337,7 @@ func TestALateEndOfATenureLeavesTheNext(t *testing.T) {
 // TestShortestCarrierLossListensAgain: the cable may be in another switch now.
 func TestShortestCarrierLossListensAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a := start(t, 1, 1, 1, h.open)
-		a.plug(t, 1, "a1")
-		a.Lease(1, epoch5)
-		pass(listened)
+		_, a := holding(t)
 		a.Carrier(1, false)
 		a.Carrier(1, true)
 		synctest.Wait()
@@ -391,12 +354,12 @@ func TestListeningIsTold(t *testing.T) {
 		var a *node
 		var told []alone.State
 		var over time.Time
-		a = startWith(t, Config{Peer: 1, Network: drawbridge.NetworkID{1}, Key: [32]byte{1}, Boot: 1, Now: bubbleTime, Hooks: Hooks{
+		a = startTelling(t, h, Hooks{
 			Shut: func(alone.PortID, alone.Reason) {},
 			Listen: func(id alone.PortID) {
 				told, over = append(told, a.port(id).State), time.Now()
 			},
-		}}, h.open)
+		})
 		a.plug(t, 1, "a1")
 		pass(listened)
 		a.Carrier(1, false)
@@ -414,10 +377,7 @@ func TestListeningIsTold(t *testing.T) {
 // TestPortIsHeardAfterBeingAddedAgain: its sequence numbers go on, or its neighbours would take them for a replay.
 func TestPortIsHeardAfterBeingAddedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a, b := start(t, 1, 1, 1, h.open), start(t, 1, 2, 1, h.open)
-		a.plug(t, 1, "a1")
-		b.plug(t, 1, "b1")
+		_, a, b := pair(t)
 		pass(10 * time.Second)
 		if err := a.RemovePort(1); err != nil {
 			t.Fatal(err)
@@ -468,10 +428,10 @@ func TestTopologyChangeIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub()
 		var changed []alone.PortID
-		a := startWith(t, Config{Peer: 1, Network: drawbridge.NetworkID{1}, Key: [32]byte{1}, Boot: 1, Now: bubbleTime, Hooks: Hooks{
+		a := startTelling(t, h, Hooks{
 			Changed: func(id alone.PortID) { changed = append(changed, id) },
 			Shut:    func(alone.PortID, alone.Reason) {},
-		}}, h.open)
+		})
 		a.plug(t, 1, "a1")
 		a.plug(t, alone.FirstGuest, "g1")
 		listener, err := h.open(PortConfig{Interface: "switch"}, 0)
@@ -506,11 +466,7 @@ func bridgeFrame() drawbridge.Frame {
 
 func TestFrameOutOfTheOverlay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a := start(t, 1, 1, 1, h.open)
-		a.plug(t, 1, "a1")
-		a.Lease(1, epoch5)
-		pass(listened)
+		_, a := holding(t)
 		mine := alone.Frame{Kind: alone.Hello, From: alone.Place{Peer: 1, Port: 1}, Boot: 1, Interval: 10}
 		for _, c := range forgers() {
 			a.HearOverlay(c.Append(nil, mine))
@@ -527,12 +483,7 @@ func TestFrameOutOfTheOverlay(t *testing.T) {
 
 func TestNothingIsClearAfterRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHub()
-		a := start(t, 1, 1, 1, h.open)
-		a.plug(t, 1, "a1")
-		a.Lease(1, epoch5)
-		pass(listened)
-		a.wantClear(t, 1, epoch5, true)
+		_, a := holding(t)
 		a.kill()
 		a.wantClear(t, 1, epoch5, false)
 		if !a.shutFor(Stopped) || a.port(1).Clear {
