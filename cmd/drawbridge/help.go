@@ -1,7 +1,9 @@
 package main
 
 import (
+	"io"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 )
@@ -149,16 +151,23 @@ everywhere unless it is confirmed in time, so that a change that cuts you off en
 	"lab up":          `Needs root. Its daemons go on in the background until lab down; lab status, exec, cut, kill and others work on it.`,
 }
 
-// helpText says in one line what a command does, then more of it, whatever it has; cobra's own leaves the one line out.
-const helpText = `{{.Short}}.{{with .Long}}
-
-{{. | trimTrailingWhitespaces}}{{end}}
-
-{{if or .Runnable .HasSubCommands}}{{.UsageString}}{{end}}`
+// printHelp says in one line what a command does, then more of it, whatever it has; cobra's own leaves the one line out. It is no
+// template, as with text/template in it the linker keeps every method of every type: a quarter of the binary.
+func printHelp(c *cobra.Command, _ []string) {
+	text := c.Short + "."
+	if long := strings.TrimRightFunc(c.Long, unicode.IsSpace); long != "" {
+		text += "\n\n" + long
+	}
+	text += "\n\n"
+	if c.Runnable() || c.HasSubCommands() {
+		text += c.UsageString()
+	}
+	_, _ = io.WriteString(c.OutOrStdout(), text)
+}
 
 // help puts texts and examples where they belong.
 func help(root *cobra.Command) {
-	root.SetHelpTemplate(helpText)
+	root.SetHelpFunc(printHelp)
 	var walk func(c *cobra.Command)
 	walk = func(c *cobra.Command) {
 		path := strings.TrimPrefix(strings.TrimPrefix(c.CommandPath(), root.Name()), " ")
