@@ -99,8 +99,15 @@ func (k *keepalived) plug(n *netlab.Namespace, port string, last int) error {
 	return errors.Join(k.sw.Attach(port, "br0"), n.Address("eth0", addr))
 }
 
+// start runs a router's daemon. One that was killed has left files with its process numbers, which somebody else may have by now:
+// keepalived would not start beside those.
 func (k *keepalived) start(i int) error {
 	pid := filepath.Join(k.dir, fmt.Sprintf("%d", i))
+	for _, left := range []string{pid + ".pid", pid + ".vrrp.pid"} {
+		if err := os.Remove(left); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
 	k.processes[i] = exec.Command("keepalived", "-n", "-P", "-f", pid+".conf", "-p", pid+".pid", "-r", pid+".vrrp.pid")
 	return k.routers[i].Start(k.processes[i])
 }
