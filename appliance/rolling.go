@@ -97,11 +97,14 @@ func (n *Node) rolledPeers() (names []string) {
 
 // rollOn does the next deed, if there is one to do. What is to be done is on disk before it is.
 func (n *Node) rollOn(ctx context.Context, seen map[string]rollout.Seen) {
+	rivals := n.rivals()
 	n.rolling.mu.Lock()
 	r := n.rolling.present
 	logged, state := len(r.Log), r.State
-	if other, found := n.rival(r); found {
-		r.Pause("a roll-out that "+other+" coordinates runs, too: abort one of them", time.Now())
+	for coordinator, other := range rivals {
+		if r.Yields(other) {
+			r.Pause("a roll-out that "+coordinator+" coordinates runs, too: abort one of them", time.Now())
+		}
 	}
 	do := r.Next(seen, time.Now())
 	var err error
@@ -124,11 +127,11 @@ func (n *Node) rollOn(ctx context.Context, seen map[string]rollout.Seen) {
 		err = n.rollOrder(ctx, &order{Kind: orderUpdate, To: do.Peer, By: by, Source: source, Want: want, At: string(n.creds.Name), Restart: source != web.SourceRestart}, do.Peer)
 	}
 	n.rolling.mu.Lock()
-	defer n.rolling.mu.Unlock()
 	r.Result(do, err, time.Now())
 	if err := n.saveRollout(); err != nil {
 		r.Pause("the roll-out could not be written to disk: "+err.Error(), time.Now())
 	}
+	n.rolling.mu.Unlock()
 	n.changed.tell()
 }
 

@@ -148,15 +148,16 @@ func (n *Node) otherRollout() (web.Rollout, bool) {
 	return web.Rollout{}, false
 }
 
-// rival is a roll-out for which r has to pause: two at once would each take its own peer for the only one that is touched.
-func (n *Node) rival(r *rollout.Rollout) (coordinator string, found bool) {
-	names, now := n.names(), n.elapsed()
+// rivals are the roll-outs that others tell of, by their coordinators. The own one may have to pause for one of them: two at once would
+// each take its own peer for the only one that is touched.
+func (n *Node) rivals() map[string]*rollout.Rollout {
+	names, now, all := n.names(), n.elapsed(), map[string]*rollout.Rollout{}
 	for id, w := range n.rolling.news.All() {
-		if now-w.At < coordinatorMute && id != n.creds.ID() && r.Yields(&w.Said.Rollout) {
-			return names[id], true
+		if now-w.At < coordinatorMute && id != n.creds.ID() {
+			all[names[id]] = &w.Said.Rollout
 		}
 	}
-	return "", false
+	return all
 }
 
 // rolloutProblems are roll-outs that wait for an operator.
