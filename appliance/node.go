@@ -18,6 +18,7 @@ import (
 	"github.com/drawbridge-net/drawbridge/appliance/installer"
 	"github.com/drawbridge-net/drawbridge/appliance/lastword"
 	"github.com/drawbridge-net/drawbridge/appliance/microscope"
+	"github.com/drawbridge-net/drawbridge/appliance/slot"
 	"github.com/drawbridge-net/drawbridge/failover/alone/runner"
 	"github.com/drawbridge-net/drawbridge/forwarder"
 	"github.com/drawbridge-net/drawbridge/mesh"
@@ -94,7 +95,7 @@ func New(cfg *config.Config, version string, log *slog.Logger) (*Node, error) {
 		journal: web.NewJournal(time.Now), segments: map[string]segmentNews{}, announcing: make(chan announceOrder, 64),
 		wireNews: make(chan wireNews, 256), steer: make(chan chan<- struct{}),
 	}
-	n.updating.installer, n.updating.orders = installer.Client{Path: installer.Socket}, errand.Dir
+	n.updating.installer, n.updating.machine, n.updating.orders = installer.Client{Path: installer.Socket}, slot.This, errand.Dir
 	n.reloading.running = cfg
 	n.restart = make(chan struct{})
 	n.again = sync.OnceFunc(func() { close(n.restart) })

@@ -47,7 +47,7 @@ type order struct {
 	At      string `json:"at,omitempty"`     // of an update: who coordinates it
 	Older   bool   `json:"older,omitempty"`
 	Restart bool   `json:"restart,omitempty"` // the machine, after an update
-	Size    int64  `json:"size,omitempty"`    // bytes of the bundle that follows an order to update with sourceUpload
+	Size    int64  `json:"size,omitempty"`    // bytes of the bundle that follows an order to update with web.SourceUpload
 
 	file *os.File  // the bundle, where it is on the disk
 	body io.Reader // the same, where it has yet to come
@@ -102,7 +102,7 @@ func (n *Node) serveOrder(from drawbridge.PeerID, conn net.Conn) {
 		n.serveQuit(from, conn, in, &o)
 		return
 	}
-	if o.Kind == orderUpdate && o.Source == sourceUpload {
+	if o.Kind == orderUpdate && o.Source == web.SourceUpload {
 		o.body = io.LimitReader(unhurried{conn, in}, o.Size)
 	}
 	op := n.begin(o.operation())

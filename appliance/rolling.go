@@ -40,30 +40,49 @@ type rolling struct {
 // loadRollout reads the roll-out that this peer was at when it ended.
 func (n *Node) loadRollout() error {
 	n.rolling.wake = make(chan struct{}, 1)
-	b, err := os.ReadFile(filepath.Join(n.creds.Dir(), rolloutFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
+	r, err := n.readRollout()
 	if err != nil {
 		return err
+	}
+	if r == nil {
+		n.dropBundle()
+		return nil
+	}
+	r.Interrupted(string(n.creds.Name), time.Now())
+	n.rolling.present = r
+	return n.saveRollout()
+}
+
+// readRollout is the one on the disk; nil: none that this program knows.
+func (n *Node) readRollout() (*rollout.Rollout, error) {
+	b, err := os.ReadFile(filepath.Join(n.creds.Dir(), rolloutFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	var r rollout.Rollout
 	if err := json.Unmarshal(b, &r); err != nil || r.Format != rollout.Format {
 		n.log.Warn("the roll-out of an earlier run is of other software and is forgotten", "err", err)
-		return nil
+		return nil, nil
 	}
-	r.Interrupted(string(n.creds.Name), time.Now())
-	n.rolling.present = &r
-	return n.saveRollout()
+	return &r, nil
 }
 
-// saveRollout is called with rolling.mu held, or before anything runs.
+// saveRollout is called with rolling.mu held, or before anything runs. What is over needs its bundle no longer.
 func (n *Node) saveRollout() error {
 	b, err := json.MarshalIndent(n.rolling.present, "", "\t")
 	if err != nil {
 		return err
 	}
-	return secure.WriteFile(n.creds.Dir(), rolloutFile, b)
+	if err := secure.WriteFile(n.creds.Dir(), rolloutFile, b); err != nil {
+		return err
+	}
+	if !n.rolling.present.Keeps() {
+		n.dropBundle()
+	}
+	return nil
 }
 
 // roll carries out the roll-out that this peer coordinates, whenever there is one.
@@ -100,39 +119,65 @@ func (n *Node) rollOn(ctx context.Context, seen map[string]rollout.Seen) {
 	rivals := n.rivals()
 	n.rolling.mu.Lock()
 	r := n.rolling.present
+	do := n.nextDeed(r, seen, rivals)
+	now := *r
+	n.rolling.mu.Unlock()
+	n.changed.tell()
+	var err error
+	switch do.Do {
+	case rollout.DoNothing:
+		return
+	case rollout.DoMove:
+		err = n.rollMove(ctx, do, now.By)
+	case rollout.DoUpdate:
+		err = n.rollUpdate(ctx, do.Peer, &now)
+	}
+	n.rolling.mu.Lock()
+	r.Result(do, err, time.Now())
+	n.saveOrPause(r)
+	n.rolling.mu.Unlock()
+	n.changed.tell()
+}
+
+// nextDeed is called with rolling.mu held.
+func (n *Node) nextDeed(r *rollout.Rollout, seen map[string]rollout.Seen, rivals map[string]*rollout.Rollout) rollout.Action {
 	logged, state := len(r.Log), r.State
 	for coordinator, other := range rivals {
 		if r.Yields(other) {
 			r.Pause("a roll-out that "+coordinator+" coordinates runs, too: abort one of them", time.Now())
 		}
 	}
-	do := r.Next(seen, time.Now())
-	var err error
-	if do.Do != rollout.DoNothing || len(r.Log) != logged || r.State != state {
-		err = n.saveRollout()
+	if err := n.lostBundle(r); err != nil {
+		r.Pause(err.Error(), time.Now())
 	}
-	source, want, by := r.Source, r.Want, r.By
+	do := r.Next(seen, time.Now())
+	if (do.Do != rollout.DoNothing || len(r.Log) != logged || r.State != state) && !n.saveOrPause(r) {
+		return rollout.Action{}
+	}
+	return do
+}
+
+// saveOrPause is called with rolling.mu held.
+func (n *Node) saveOrPause(r *rollout.Rollout) (saved bool) {
+	err := n.saveRollout()
 	if err != nil {
 		r.Pause("the roll-out could not be written to disk: "+err.Error(), time.Now())
 	}
-	n.rolling.mu.Unlock()
-	n.changed.tell()
-	if err != nil || do.Do == rollout.DoNothing {
-		return
+	return err == nil
+}
+
+// rollUpdate has a peer take the software and start again.
+func (n *Node) rollUpdate(ctx context.Context, peer string, r *rollout.Rollout) error {
+	o := &order{
+		Kind: orderUpdate, To: peer, By: r.By, Source: r.Source, Want: r.Want, At: string(n.creds.Name), Restart: r.Source != web.SourceRestart,
 	}
-	switch do.Do {
-	case rollout.DoMove:
-		err = n.rollMove(ctx, do, by)
-	case rollout.DoUpdate:
-		err = n.rollOrder(ctx, &order{Kind: orderUpdate, To: do.Peer, By: by, Source: source, Want: want, At: string(n.creds.Name), Restart: source != web.SourceRestart}, do.Peer)
+	if r.Bundle != nil {
+		var err error
+		if o.file, err = n.openKept(r.Bundle); err != nil {
+			return err
+		}
 	}
-	n.rolling.mu.Lock()
-	r.Result(do, err, time.Now())
-	if err := n.saveRollout(); err != nil {
-		r.Pause("the roll-out could not be written to disk: "+err.Error(), time.Now())
-	}
-	n.rolling.mu.Unlock()
-	n.changed.tell()
+	return n.rollOrder(ctx, o, peer)
 }
 
 // rollMove has a peer give a segment to whoever is ready, and waits until everybody is told.
@@ -171,7 +216,7 @@ func (n *Node) rollOrder(ctx context.Context, o *order, peer string) error {
 		}
 		return n.awaitOperation(ctx, v.ID)
 	}
-	return fmt.Errorf("%s is not reached", peer)
+	return errors.Join(fmt.Errorf("%s is not reached", peer), o.close())
 }
 
 // awaitOperation waits for the end of an operation, and says why it did not do what it should.
@@ -285,6 +330,9 @@ func viewRollout(r *rollout.Rollout, coordinator string) web.Rollout {
 		ID: r.ID, Coordinator: coordinator, By: r.By, Source: r.Source, Want: r.Want, State: r.State, Reason: r.Reason,
 		Waits: r.Waits, Started: r.Started.UTC(),
 	}
+	if b := r.Bundle; b != nil {
+		v.Bundle = &web.RolloutBundle{Version: b.Version, Release: time.Unix(int64(b.Release), 0).UTC(), Size: b.Size}
+	}
 	if !r.Ended.IsZero() {
 		ended := r.Ended.UTC()
 		v.Ended = &ended
@@ -310,37 +358,81 @@ func (n *Node) rolloutView() (web.Rollout, error) {
 
 // StartRollout implements web.Node.
 func (n *Node) StartRollout(_ context.Context, q web.RolloutRequest) (web.Rollout, error) {
-	if n.voter == nil {
-		return web.Rollout{}, fmt.Errorf("%w: a voter coordinates roll-outs, as it knows of all decisions: ask one", web.ErrConflict)
-	}
 	if q.Source == "" {
 		q.Source = web.SourceRestart
 	}
 	if err := n.checkSource(&q); err != nil {
 		return web.Rollout{}, err
 	}
-	names, err := n.choosePeers(&q)
+	r, err := n.newRollout(&q)
 	if err != nil {
 		return web.Rollout{}, err
+	}
+	return n.beginRollout(r, "")
+}
+
+// newRollout is one that could begin now.
+func (n *Node) newRollout(q *web.RolloutRequest) (*rollout.Rollout, error) {
+	if n.voter == nil {
+		return nil, fmt.Errorf("%w: a voter coordinates roll-outs, as it knows of all decisions: ask one", web.ErrConflict)
+	}
+	names, err := n.choosePeers(q)
+	if err != nil {
+		return nil, err
 	}
 	r, err := rollout.New(newID(), q.By, q.Source, q.Want, names, time.Now())
 	if err != nil {
-		return web.Rollout{}, fmt.Errorf("%w: %w", web.ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %w", web.ErrInvalid, err)
 	}
 	if o, goesOn := n.otherRollout(); goesOn {
-		return web.Rollout{}, fmt.Errorf("%w: a roll-out that %s coordinates is %s: let it end, or abort it first", web.ErrConflict, o.Coordinator, o.State)
+		return nil, fmt.Errorf("%w: a roll-out that %s coordinates is %s: let it end, or abort it first", web.ErrConflict, o.Coordinator, o.State)
 	}
 	n.rolling.mu.Lock()
 	defer n.rolling.mu.Unlock()
-	if p := n.rolling.present; p != nil && !p.Over() {
-		return web.Rollout{}, fmt.Errorf("%w: roll-out %s is %s: resume or abort it first", web.ErrConflict, p.ID, p.State)
+	return &r, n.rolling.free()
+}
+
+// free is called with mu held. It refuses a roll-out while another one is not over.
+func (r *rolling) free() error {
+	if p := r.present; p != nil && !p.Over() {
+		return fmt.Errorf("%w: roll-out %s is %s: resume or abort it first", web.ErrConflict, p.ID, p.State)
 	}
-	n.rolling.present = &r
-	if err := n.saveRollout(); err != nil {
+	return nil
+}
+
+// beginRollout has a roll-out take the place of the last one. Its bundle, if it came with the request, is in the file of that name.
+func (n *Node) beginRollout(r *rollout.Rollout, bundle string) (web.Rollout, error) {
+	v, err := n.putRollout(r, bundle)
+	if err != nil {
 		return web.Rollout{}, err
 	}
-	n.event(web.Event{Level: web.LevelInfo, Kind: "rollout", Text: fmt.Sprintf("roll-out to %s begun by %s", strings.Join(names, ", "), q.By)})
+	var names []string
+	for _, p := range v.Peers {
+		names = append(names, p.Name)
+	}
+	n.event(web.Event{Level: web.LevelInfo, Kind: "rollout", Text: fmt.Sprintf("roll-out to %s begun by %s", strings.Join(names, ", "), v.By)})
 	n.wakeRolling()
+	return v, nil
+}
+
+func (n *Node) putRollout(r *rollout.Rollout, bundle string) (web.Rollout, error) {
+	n.rolling.mu.Lock()
+	defer n.rolling.mu.Unlock()
+	if err := n.rolling.free(); err != nil {
+		return web.Rollout{}, err
+	}
+	if bundle != "" {
+		if err := os.Rename(bundle, n.keptBundle()); err != nil {
+			return web.Rollout{}, fmt.Errorf("keep the bundle: %w", err)
+		}
+	}
+	before := n.rolling.present
+	n.rolling.present = r
+	if err := n.saveRollout(); err != nil {
+		n.rolling.present = before
+		n.dropBundle()
+		return web.Rollout{}, err
+	}
 	return n.rolloutView()
 }
 
@@ -390,7 +482,7 @@ func (n *Node) checkSource(q *web.RolloutRequest) error {
 		return nil
 	}
 	if err := checkBundleURL(q.Source); err != nil {
-		return fmt.Errorf("%w; or restart, for what is on the disks", err)
+		return fmt.Errorf("%w; or restart, for what is on the disks; a file is sent to /rollout/bundle", err)
 	}
 	return nil
 }

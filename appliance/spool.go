@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	bundleNames = "update-*.bundle"
+	bundleNames = ".update-*.bundle" // backups leave hidden files out
 	// keepFree is what an update leaves free on the state partition, in bytes: what the daemon itself writes there in weeks.
 	keepFree = 64 << 20
 	// bundlePause is how long a bundle that is fetched may stand still.
@@ -26,8 +26,28 @@ const (
 )
 
 // spool keeps a bundle of size bytes (below zero: unknown) in a file without a name: whatever ends the daemon, the room is
-// free again. It never takes the last room of the disk, on which identity, votes and configuration are.
+// free again.
 func spool(ctx context.Context, dir string, from io.Reader, size int64, progress slot.Progress) (_ *os.File, err error) {
+	f, err := bundleFile(dir, size)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+		}
+	}()
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, fmt.Errorf("keep the bundle: %w", err)
+	}
+	if err := fill(ctx, f, dir, from, size, progress); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// bundleFile makes a file for a bundle of size bytes, if there is room. leftBundles removes what still has its name at the next start.
+func bundleFile(dir string, size int64) (*os.File, error) {
 	if size > slot.MaxBundle {
 		return nil, fmt.Errorf("%w: %d bytes are more than any bundle has", web.ErrInvalid, size)
 	}
@@ -38,26 +58,20 @@ func spool(ctx context.Context, dir string, from io.Reader, size int64, progress
 	if err != nil {
 		return nil, fmt.Errorf("keep the bundle: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-		}
-	}()
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, fmt.Errorf("keep the bundle: %w", err)
-	}
+	return f, nil
+}
+
+// fill never takes the last room of the disk, on which identity, votes and configuration are.
+func fill(ctx context.Context, f *os.File, dir string, from io.Reader, size int64, progress slot.Progress) error {
 	n, err := pour(ctx, f, dir, from, func(done int64) {
 		if progress != nil {
 			progress("receive", done, max(size, 0))
 		}
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case size >= 0 && n != size:
-		return nil, fmt.Errorf("%w: the bundle ended after %d of %d bytes: send it again", web.ErrInvalid, n, size)
+	if err == nil && size >= 0 && n != size {
+		return fmt.Errorf("%w: the bundle ended after %d of %d bytes: send it again", web.ErrInvalid, n, size)
 	}
-	return f, nil
+	return err
 }
 
 // pour copies as long as there is room and ctx lasts.

@@ -19,12 +19,10 @@ import (
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
-// sourceUpload of an order to update: the bundle comes with it.
-const sourceUpload = "upload"
-
 // updating is this peer's part in updates of appliances.
 type updating struct {
 	installer installer.Client
+	machine   func() (slot.Machine, error) // that this is
 	orders    errand.Box
 	busy      atomic.Bool // a bundle is being received or installed here, or this system copied to another disk
 }
@@ -121,7 +119,7 @@ func (n *Node) UploadUpdate(ctx context.Context, r web.UpdateRequest, bundle io.
 	if err != nil {
 		return web.Operation{}, err
 	}
-	return n.orderUpdate(ctx, r, &order{Source: sourceUpload, file: file})
+	return n.orderUpdate(ctx, r, &order{Source: web.SourceUpload, file: file})
 }
 
 // orderUpdate has the peer that is meant take a bundle.
@@ -244,7 +242,8 @@ func (n *Node) receive(ctx context.Context, op *operation, o *order) (*os.File, 
 	return spool(ctx, n.creds.Dir(), body, size, op.progress())
 }
 
-// leftBundles takes away what an earlier run left in the state directory, between making a file and taking its name away; and what
+// leftBundles takes away what an earlier run left in the state directory, between making a file and taking its name away, or before the
+// roll-out that it was for had begun; and what
 // was there before a backup was restored, as the peer has started on that.
 func leftBundles(dir string) error {
 	left, err := filepath.Glob(filepath.Join(dir, bundleNames))

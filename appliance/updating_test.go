@@ -119,7 +119,7 @@ func TestFetchedBundles(t *testing.T) {
 
 func TestLeftBundlesGo(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"update-123.bundle", "peer.key"} {
+	for _, name := range []string{".update-123.bundle", "peer.key"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -92,7 +92,7 @@ var requests = map[string]struct{ path, body string }{
 	"get-operations": {"/operations", ""}, "get-operation": {"/operations/00000000000000a1", ""},
 	"get-alerts": {"/alerts", ""}, "get-alert-sinks": {"/alerts/sinks", ""}, "test-alert-sink": {"/alerts/sinks/ops/test", `{"by":"alice"}`},
 	"acknowledge-alert": {"/alerts/peer_unreachable.z/acknowledge", `{"comment":"Bob drives there"}`}, "unacknowledge-alert": {"/alerts/peer_unreachable.z/acknowledge", ""},
-	"get-rollout": {"/rollout", ""}, "start-rollout": {"/rollout", `{"peers":["a","b"]}`}, "resume-rollout": {"/rollout/resume", `{"by":"ann"}`},
+	"get-rollout": {"/rollout", ""}, "start-rollout": {"/rollout", `{"peers":["a","b"]}`}, "upload-rollout": {"/rollout/bundle?peer=a&peer=b&want=1.3.0", "a bundle"}, "resume-rollout": {"/rollout/resume", `{"by":"ann"}`},
 	"abort-rollout": {"/rollout/abort", `{}`}, "get-rollouts": {"/rollouts", ""}, "create-backup": {"/backup", `{"passphrase":"a long passphrase"}`}, "restart": {"/restart", `{}`},
 	"get-update": {"/update", ""}, "upload-update": {"/update/bundle?older=true", "a bundle"}, "fetch-update": {"/update/fetch", `{"url":"https://x.example/b"}`},
 	"rollback-update": {"/update/rollback", `{}`}, "restart-machine": {"/update/restart", `{}`}, "factory-reset": {"/factory-reset", `{"confirm":"a"}`},

@@ -2,10 +2,13 @@ package web
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/drawbridge-net/drawbridge/web/access"
 )
 
 // Roller brings new software to the peers one after the other. The peer that is asked to start coordinates it, and everybody knows of it.
@@ -13,39 +16,51 @@ type Roller interface {
 	Rollout() (Rollout, error) // the first of Rollouts; ErrNotFound: there is none
 	Rollouts() []Rollout       // of all peers
 	StartRollout(ctx context.Context, r RolloutRequest) (Rollout, error)
+	// UploadRollout keeps a bundle of size bytes (below zero: unknown) for the peers of a roll-out, and begins that.
+	UploadRollout(ctx context.Context, r RolloutRequest, bundle io.Reader, size int64) (Rollout, error)
 	ResumeRollout(by string) (Rollout, error)
 	AbortRollout(by string) (Rollout, error)
 	// Restart ends this peer's daemon in order and starts it again.
 	Restart(ctx context.Context, by string) (Operation, error)
 }
 
-// SourceRestart is where the peers of a roll-out take the software from: what is on their disks, because a package was
-// upgraded, or only the node file changed.
-const SourceRestart = "restart"
+// Where the peers of a roll-out take the software from, beside an https address.
+const (
+	SourceRestart = "restart" // what is on their disks, because a package was upgraded, or only the node file changed
+	SourceUpload  = "upload"  // the coordinator sends each the bundle that it was given
+)
 
 // Rollout is a rolling update, present or last.
 type Rollout struct {
-	ID          string        `json:"id" doc:"Sixteen hexadecimal digits"`
-	Coordinator string        `json:"coordinator" doc:"Peer that carries it out"`
-	Here        bool          `json:"here" doc:"Whether that is this peer; if not, all this is as the coordinator told last"`
-	AgeS        float64       `json:"age_s,omitempty" doc:"Seconds since the coordinator told, when this peer does not coordinate it"`
-	Silent      bool          `json:"silent,omitempty" doc:"The coordinator has told nothing for 10 s although it is not over: how it stands is not known"`
-	Remedy      string        `json:"remedy,omitempty" doc:"What to do when the coordinator is silent"`
-	LeftOut     int           `json:"left_out,omitempty" doc:"Peers that are not listed because the coordinator could not tell of so many"`
-	By          string        `json:"by,omitempty" doc:"Who asked"`
-	Source      string        `json:"source" doc:"Where peers take the software from; restart: what is on their disks; or the https address of a bundle"`
-	Want        string        `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever it has then"`
-	State       string        `json:"state" enum:"running,paused,aborted,done" doc:"How it stands"`
-	Reason      string        `json:"reason,omitempty" doc:"Why it is paused or aborted"`
-	Waits       string        `json:"waits,omitempty" doc:"What it waits for"`
-	Started     time.Time     `json:"started" doc:"When it began"`
-	Ended       *time.Time    `json:"ended,omitempty" doc:"When it ended"`
-	Peers       []RolloutPeer `json:"peers" doc:"Those that are updated"`
-	Log         []RolloutLine `json:"log" doc:"What happened, the oldest first"`
+	ID          string         `json:"id" doc:"Sixteen hexadecimal digits"`
+	Coordinator string         `json:"coordinator" doc:"Peer that carries it out"`
+	Here        bool           `json:"here" doc:"Whether that is this peer; if not, all this is as the coordinator told last"`
+	AgeS        float64        `json:"age_s,omitempty" doc:"Seconds since the coordinator told, when this peer does not coordinate it"`
+	Silent      bool           `json:"silent,omitempty" doc:"The coordinator has told nothing for 10 s although it is not over: how it stands is not known"`
+	Remedy      string         `json:"remedy,omitempty" doc:"What to do when the coordinator is silent"`
+	LeftOut     int            `json:"left_out,omitempty" doc:"Peers that are not listed because the coordinator could not tell of so many"`
+	By          string         `json:"by,omitempty" doc:"Who asked"`
+	Source      string         `json:"source" doc:"Where peers take the software from; restart: what is on their disks; upload: the coordinator sends it; or the https address of a bundle"`
+	Bundle      *RolloutBundle `json:"bundle,omitempty" doc:"What the coordinator sends, if the source is upload"`
+	Want        string         `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever it has then"`
+	State       string         `json:"state" enum:"running,paused,aborted,done" doc:"How it stands"`
+	Reason      string         `json:"reason,omitempty" doc:"Why it is paused or aborted"`
+	Waits       string         `json:"waits,omitempty" doc:"What it waits for"`
+	Started     time.Time      `json:"started" doc:"When it began"`
+	Ended       *time.Time     `json:"ended,omitempty" doc:"When it ended"`
+	Peers       []RolloutPeer  `json:"peers" doc:"Those that are updated"`
+	Log         []RolloutLine  `json:"log" doc:"What happened, the oldest first"`
 }
 
 // Over reports whether nothing will happen in it any more.
 func (r *Rollout) Over() bool { return r.State == "done" || r.State == "aborted" }
+
+// RolloutBundle is a bundle that was uploaded for a roll-out, as it says itself.
+type RolloutBundle struct {
+	Version string    `json:"version" doc:"Version of the software in it"`
+	Release time.Time `json:"release" doc:"When its release was made"`
+	Size    int64     `json:"size" doc:"Bytes"`
+}
 
 // RolloutPeer is one of the peers that are updated.
 type RolloutPeer struct {
@@ -72,6 +87,15 @@ type RolloutRequest struct {
 	By     string   `json:"by,omitempty" doc:"Who asks, for the record"`
 }
 
+// rolloutInput is a request whose body is the bundle.
+type rolloutInput struct {
+	bundleInput
+	Peers []string `query:"peer,explode" maxItems:"4096" doc:"Peers to update; none: all gateways"`
+	All   bool     `query:"all" doc:"Every peer that is reached, not gateways only"`
+	Want  string   `query:"want" doc:"Version that every peer must run afterwards; empty: whatever it has then"`
+	By    string   `query:"by" maxLength:"128" doc:"Who asks, for the record"`
+}
+
 // ByRequest says who asks.
 type ByRequest struct {
 	By string `json:"by,omitempty" doc:"Who asks, for the record"`
@@ -92,6 +116,13 @@ func (s *server) rollouts() {
 	huma.Register(s.api, start, func(ctx context.Context, in *answer[RolloutRequest]) (*out, error) {
 		in.Body.By = author(ctx, in.Body.By)
 		return give(s.node.StartRollout(ctx, in.Body))
+	})
+	upload := takesBundle(operation("upload-rollout", http.MethodPost, "/rollout/bundle", "Update appliances one after the other by a signed bundle, the body of the request, which the peer that is asked keeps and sends to each", invalid, missing, conflict, later))
+	huma.Register(s.api, upload, func(ctx context.Context, in *rolloutInput) (*out, error) {
+		r := RolloutRequest{Peers: in.Peers, All: in.All, Source: SourceUpload, Want: in.Want, By: author(ctx, in.By)}
+		access.Note(ctx, nil, r)
+		bundle, size := in.bundle()
+		return give(s.node.UploadRollout(ctx, r, bundle, size))
 	})
 	huma.Register(s.api, operation("resume-rollout", http.MethodPost, "/rollout/resume", "Go on with a rolling update that is paused; the peer that coordinates it is asked", missing, conflict),
 		func(ctx context.Context, in *answer[ByRequest]) (*out, error) {

@@ -66,20 +66,37 @@ type Progress struct {
 	Total int64  `json:"total" doc:"Bytes in all; 0: unknown"`
 }
 
-// uploadInput leaves the body where it is: a bundle has a hundred megabytes, and goes to the disk as it comes.
+// bundleInput leaves the body where it is: a bundle has a hundred megabytes, and goes to the disk as it comes.
+type bundleInput struct{ request huma.Context }
+
+// Resolve implements huma.Resolver.
+func (in *bundleInput) Resolve(ctx huma.Context) []error {
+	in.request = ctx
+	return nil
+}
+
+// bundle is the body, of so many bytes; below zero: nobody knows.
+func (in *bundleInput) bundle() (io.Reader, int64) {
+	c := humagin.Unwrap(in.request)
+	return patient{c.Request.Body, http.NewResponseController(c.Writer)}, c.Request.ContentLength
+}
+
+// takesBundle describes that the body is one, and that what is asked for is only begun.
+func takesBundle(o huma.Operation) huma.Operation {
+	o.DefaultStatus = http.StatusAccepted
+	o.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		UpdateType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
+	}}
+	return o
+}
+
+// uploadInput is a request whose body is the bundle.
 type uploadInput struct {
+	bundleInput
 	Peer    string `query:"peer" doc:"Appliance to update; empty: this one"`
 	Older   bool   `query:"older" doc:"Also a release that is not newer than what runs"`
 	Restart bool   `query:"restart" doc:"Start the machine again afterwards; its segments are handed over first"`
 	By      string `query:"by" maxLength:"128" doc:"Who asks, for the record"`
-
-	request huma.Context
-}
-
-// Resolve implements huma.Resolver.
-func (in *uploadInput) Resolve(ctx huma.Context) []error {
-	in.request = ctx
-	return nil
 }
 
 // updates registers what an appliance is updated by.
@@ -90,16 +107,12 @@ func (s *server) updates() {
 	huma.Register(s.api, operation("get-update", http.MethodGet, "/update", "What is in the slots of this appliance, and which starts next", later),
 		func(ctx context.Context, _ *struct{}) (*out, error) { return give(s.node.Update(ctx)) })
 
-	upload := operation("upload-update", http.MethodPost, "/update/bundle", "Install a signed bundle, the body of the request, in the idle slot of an appliance", invalid, missing, conflict, later)
-	upload.DefaultStatus = http.StatusAccepted
-	upload.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-		UpdateType: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
-	}}
+	upload := takesBundle(operation("upload-update", http.MethodPost, "/update/bundle", "Install a signed bundle, the body of the request, in the idle slot of an appliance", invalid, missing, conflict, later))
 	huma.Register(s.api, upload, func(ctx context.Context, in *uploadInput) (*answer[Operation], error) {
-		c := humagin.Unwrap(in.request)
 		r := UpdateRequest{Peer: in.Peer, Older: in.Older, Restart: in.Restart, By: author(ctx, in.By)}
 		access.Note(ctx, nil, r)
-		o, err := s.node.UploadUpdate(ctx, r, patient{c.Request.Body, http.NewResponseController(c.Writer)}, c.Request.ContentLength)
+		bundle, size := in.bundle()
+		o, err := s.node.UploadUpdate(ctx, r, bundle, size)
 		return &answer[Operation]{complete(o)}, s.refusal(err)
 	})
 	fetch := operation("fetch-update", http.MethodPost, "/update/fetch", "Have an appliance fetch a signed bundle and install it in its idle slot", invalid, missing, conflict, later)

@@ -48,7 +48,7 @@ var work = 18
 
 // leftOut are entries of a state directory that mean nothing elsewhere: locks, the voters' log, the number of the last run, what
 // is under way.
-var leftOut = []string{"lock", "raft", "boot", "rollout.json", "update"}
+var leftOut = []string{"lock", "raft", "boot", "rollout.json", "rollout.bundle", "update"}
 
 // undated are the addresses of other peers (docs/protocol/join.md, "State directory"), which are written whenever one of them moves: that
 // makes no backup older than what is on the disk.

@@ -32,7 +32,7 @@ func peer(t *testing.T) Content {
 		StateDir: filepath.Join(dir, "state"), NodeFile: filepath.Join(dir, "drawbridge.toml"), NetworkConfig: []byte("format = 1\n"),
 	}
 	write(t, c.NodeFile, "listen = []\n")
-	for name, content := range map[string]string{"peer.key": "key", "users/ann.json": "{}", "raft/raft.db": "log", "lock": "1", ".peer.key.123": "torn", "rollout.json": "{}"} {
+	for name, content := range map[string]string{"peer.key": "key", "users/ann.json": "{}", "raft/raft.db": "log", "lock": "1", ".peer.key.123": "torn", "rollout.json": "{}", "rollout.bundle": "MB"} {
 		write(t, filepath.Join(c.StateDir, name), content)
 	}
 	return c
@@ -62,7 +62,7 @@ func TestThereAndBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, want := range map[string]bool{"peer.key": true, "users/ann.json": true, "found-voters": true, "raft": false, "lock": false, "rollout.json": false, ".peer.key.123": false} {
+	for name, want := range map[string]bool{"peer.key": true, "users/ann.json": true, "found-voters": true, "raft": false, "lock": false, "rollout.json": false, "rollout.bundle": false, ".peer.key.123": false} {
 		if _, err := os.Stat(filepath.Join(to.StateDir, name)); (err == nil) != want {
 			t.Errorf("%s there: %v, want %v", name, err == nil, want)
 		}

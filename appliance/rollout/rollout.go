@@ -65,13 +65,21 @@ type Line struct {
 	Text string    `json:"text"`
 }
 
+// Bundle is what the coordinating peer keeps for the others, as its manifest has it.
+type Bundle struct {
+	Version string `json:"version"`
+	Release uint64 `json:"release"` // seconds since 1970
+	Size    int64  `json:"size"`    // bytes
+}
+
 // Rollout is all that is known of one.
 type Rollout struct {
 	Format  int       `json:"format"`
 	ID      string    `json:"id"`
 	By      string    `json:"by,omitempty"`
-	Source  string    `json:"source"`         // where peers take the software from; the driver's word
-	Want    string    `json:"want,omitempty"` // version that they must run afterwards; empty: whatever they have then
+	Source  string    `json:"source"`           // where peers take the software from; the driver's word
+	Bundle  *Bundle   `json:"bundle,omitempty"` // the software itself, if it came with the request; never changed
+	Want    string    `json:"want,omitempty"`   // version that they must run afterwards; empty: whatever they have then
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended,omitzero"`
 	State   string    `json:"state"`
@@ -130,6 +138,16 @@ func (r *Rollout) note(now time.Time, peer, text string) {
 
 // Over reports whether nothing will ever happen in it again.
 func (r *Rollout) Over() bool { return r.State == Done || r.State == Aborted }
+
+// Keeps reports whether the bundle that came with the request must stay on the disk.
+func (r *Rollout) Keeps() bool { return r.Bundle != nil && !r.Over() }
+
+// Owes reports whether a peer has yet to be sent the software.
+func (r *Rollout) Owes() bool {
+	return slices.ContainsFunc(r.Peers, func(p Peer) bool {
+		return p.Step == Waiting || p.Step == Check || p.Step == Move || p.Step == Update && !p.Sent
+	})
+}
 
 // Present is the peer that is being updated, if one is.
 func (r *Rollout) Present() *Peer {

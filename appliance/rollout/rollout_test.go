@@ -225,6 +225,43 @@ func TestFallBackPauses(t *testing.T) {
 	}
 }
 
+// TestTheBundleIsKeptAsLongAsSomebodyNeedsIt: until the end, whatever else happens; and it is missed as long as it is owed to somebody.
+func TestTheBundleIsKeptAsLongAsSomebodyNeedsIt(t *testing.T) {
+	n := newNetwork(t, 1)
+	r, _ := New("1", "test", "upload", "", []string{"b", "a"}, n.now)
+	if r.Keeps() {
+		t.Error("a bundle is kept that there is not")
+	}
+	r.Bundle = &Bundle{Version: "2", Size: 7}
+	again := reload(t, r)
+	if !again.Keeps() || *again.Bundle != *r.Bundle {
+		t.Fatalf("after a restart %+v", again.Bundle)
+	}
+	for last := false; !last; {
+		if n.now = n.now.Add(time.Second); r.State != Running {
+			t.Fatalf("%+v", r)
+		}
+		a := r.Next(n.seen(), n.now)
+		last = a.Do == DoUpdate && a.Peer == "a"
+		if r.Owes() != !last || !r.Keeps() {
+			t.Fatalf("%v: owed to somebody %v, kept %v", a, r.Owes(), r.Keeps())
+		}
+		if a.Do != DoNothing {
+			r.Result(a, n.do(a), n.now)
+		}
+	}
+	r.Pause("it takes long", n.now)
+	if !r.Keeps() {
+		t.Error("not kept while it is paused")
+	}
+	if err := r.Resume("test", n.now); err != nil || !r.Owes() {
+		t.Errorf("resumed (%v), and not owed to the peer that may have fallen back", err)
+	}
+	if err := r.Abort("test", n.now); err != nil || r.Keeps() {
+		t.Errorf("aborted (%v), and still kept", err)
+	}
+}
+
 func TestWhatTakesTooLongPauses(t *testing.T) {
 	n := newNetwork(t, 1)
 	r, _ := New("1", "test", "restart", "", []string{"b", "a"}, n.now)

@@ -263,6 +263,32 @@ func TestRefusedBundlesChangeNothing(t *testing.T) {
 	}
 }
 
+// TestWholeWithoutAKey: a host without the release key finds out whether a bundle is whole, whoever signed it.
+func TestWholeWithoutAKey(t *testing.T) {
+	_, key, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := bundle(t, key, nil, bytes.Repeat([]byte("root"), 1500), bytes.Repeat([]byte("boot"), 1000))
+	damaged := bytes.Clone(good)
+	damaged[len(damaged)-10] ^= 1
+	for name, c := range map[string]struct {
+		b    []byte
+		want error
+	}{
+		"whole": {good, nil}, "on a disk that is larger": {append(bytes.Clone(good), make([]byte, 512)...), nil},
+		"something else": {[]byte("x"), ErrNotBundle}, "truncated": {good[:len(good)-1], ErrDamaged}, "a flipped bit": {damaged, ErrDamaged},
+	} {
+		b, err := OpenUnverified(bytes.NewReader(c.b))
+		if err == nil {
+			err = b.Whole()
+		}
+		if !errors.Is(err, c.want) || err == nil && b.Version != "2" {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
 func TestAnOlderBundleWhenAskedFor(t *testing.T) {
 	m, key := appliance(t)
 	b := bundle(t, key, func(m *Manifest) { m.Release = 99 }, []byte("root"), []byte("boot"))

@@ -89,7 +89,7 @@ var examples = map[string][]string{
 		"drawbridge capture eth1.42 --filter 'arp or icmp' | tcpdump -nr -", "drawbridge capture tap0 | wireshark -ki -",
 		"drawbridge capture --segment office -w takeover.pcapng",
 	},
-	"rollout start":  {"drawbridge rollout start", "drawbridge rollout start a b --version 1.4.0 --wait"},
+	"rollout start":  {"drawbridge rollout start", "drawbridge rollout start a b --version 1.4.0 --wait", "drawbridge rollout start --from drawbridge-virt.bundle --wait"},
 	"rollout resume": {"drawbridge rollout status", "drawbridge rollout resume --wait"},
 	"rollout abort":  {"drawbridge rollout abort"},
 	"restart":        {"drawbridge restart --wait"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,11 +31,11 @@ func (t *tool) rolloutCommand() *cobra.Command {
 	var wait bool
 	start.Flags().BoolVar(&q.All, "all", false, "every peer that is reached, not gateways only")
 	start.Flags().StringVar(&q.Want, "version", "", "version that every peer must run afterwards, or the roll-out pauses")
-	start.Flags().StringVar(&q.Source, "from", web.SourceRestart, "where they take it from: restart, what is on their disks, or the https address of a bundle for appliances")
+	start.Flags().StringVar(&q.Source, "from", web.SourceRestart, "where they take it from: restart, what is on their disks, or a bundle for appliances: a file, which the coordinating peer sends them, or its https address")
 	t.waitFlags(start, &wait)
 	start.RunE = func(cmd *cobra.Command, args []string) error {
 		q.Peers, q.By = args, caller()
-		return t.rolls(cmd.Context(), wait, func(ctx context.Context, c *client.Client) (web.Rollout, error) { return c.StartRollout(ctx, q) })
+		return t.rolls(cmd.Context(), wait, func(ctx context.Context, c *client.Client) (web.Rollout, error) { return startRollout(ctx, c, q) })
 	}
 	change := func(word, short string) *cobra.Command {
 		var wait bool
@@ -54,6 +55,19 @@ func (t *tool) rolloutCommand() *cobra.Command {
 	})
 	cmd.AddCommand(start, status, change("resume", "Go on with a roll-out that is paused"), change("abort", "End a roll-out; peers that are updated stay so"))
 	return cmd
+}
+
+// startRollout sends the bundle along if it is a file here.
+func startRollout(ctx context.Context, c *client.Client, q web.RolloutRequest) (web.Rollout, error) {
+	if q.Source == web.SourceRestart || strings.Contains(q.Source, "://") {
+		return c.StartRollout(ctx, q)
+	}
+	f, size, err := openBundle(q.Source)
+	if err != nil {
+		return web.Rollout{}, err
+	}
+	defer f.Close()
+	return c.UploadRollout(ctx, q, io.NopCloser(f), size)
 }
 
 // rolls asks something about the roll-out, and shows how it stands then, or in the end.
@@ -110,12 +124,23 @@ func (t *tool) followRollout(ctx context.Context, c *client.Client, r web.Rollou
 	return r, nil
 }
 
+// rolledOut is what peers take.
+func rolledOut(r *web.Rollout) string {
+	switch b := r.Bundle; {
+	case b != nil:
+		return fmt.Sprintf("bundle %s, release %s, %.1f MB", b.Version, b.Release.UTC().Format(time.RFC3339), float64(b.Size)/1e6)
+	case r.Source == web.SourceRestart:
+		return "what is on the disks"
+	}
+	return r.Source
+}
+
 func showRollout(out io.Writer, r *web.Rollout) {
 	told := ""
 	if !r.Here && r.AgeS > 0 && !r.Over() {
 		told = fmt.Sprintf(", as it told %s ago", time.Duration(r.AgeS)*time.Second)
 	}
-	fmt.Fprintf(out, "Roll-out %s, coordinated by %s: %s%s\n", r.ID, r.Coordinator, r.State, told)
+	fmt.Fprintf(out, "Roll-out %s, coordinated by %s: %s%s\n  software: %s\n", r.ID, r.Coordinator, r.State, told, rolledOut(r))
 	if r.Silent {
 		fmt.Fprintf(out, "  %s is silent, how it stands now is not known: %s\n", r.Coordinator, r.Remedy)
 	}

@@ -92,19 +92,29 @@ func sendUpdate(ctx context.Context, c *client.Client, r web.UpdateRequest, from
 	if strings.Contains(from, "://") {
 		return c.FetchUpdate(ctx, web.FetchRequest{UpdateRequest: r, URL: from})
 	}
-	f, err := os.Open(from)
+	f, size, err := openBundle(from)
 	if err != nil {
 		return web.Operation{}, err
 	}
 	defer f.Close()
+	return c.UploadUpdate(ctx, r, io.NopCloser(f), size)
+}
+
+// openBundle opens a file, or a disk that begins with a bundle, and tells how many bytes it has.
+func openBundle(path string) (*os.File, int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
 	size, err := f.Seek(0, io.SeekEnd)
 	if err == nil {
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return web.Operation{}, fmt.Errorf("a bundle must be a file: %w", err)
+		_ = f.Close()
+		return nil, 0, fmt.Errorf("a bundle must be a file: %w", err)
 	}
-	return c.UploadUpdate(ctx, r, io.NopCloser(f), size)
+	return f, size, nil
 }
 
 // update writes it with the rights of this process.

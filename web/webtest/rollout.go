@@ -2,6 +2,7 @@ package webtest
 
 import (
 	"context"
+	"io"
 
 	"github.com/drawbridge-net/drawbridge/web"
 )
@@ -23,6 +24,17 @@ func (n *Node) Rollouts() []web.Rollout { return n.read().Rollouts }
 // StartRollout implements web.Node.
 func (n *Node) StartRollout(_ context.Context, r web.RolloutRequest) (web.Rollout, error) {
 	return Rolled, n.note("rollout %v all=%v from %q by %s", r.Peers, r.All, r.Source, r.By)
+}
+
+// UploadRollout implements web.Node.
+func (n *Node) UploadRollout(_ context.Context, r web.RolloutRequest, bundle io.Reader, size int64) (web.Rollout, error) {
+	text, err := io.ReadAll(bundle)
+	if err != nil {
+		return web.Rollout{}, err
+	}
+	v := Rolled
+	v.Source, v.Bundle = r.Source, &web.RolloutBundle{Version: "1.3.0", Release: Now, Size: size}
+	return v, n.note("rollout %v all=%v want=%q from %q of %d bytes by %s", r.Peers, r.All, r.Want, text, size, r.By)
 }
 
 // ResumeRollout implements web.Node.

@@ -1165,6 +1165,8 @@ export interface ResetRequest {
 export interface Rollout {
   /** Seconds since the coordinator told, when this peer does not coordinate it */
   age_s?: number;
+  /** What the coordinator sends, if the source is upload */
+  bundle?: RolloutBundle;
   /** Who asked */
   by?: string;
   /** Peer that carries it out */
@@ -1187,7 +1189,7 @@ export interface Rollout {
   remedy?: string;
   /** The coordinator has told nothing for 10 s although it is not over: how it stands is not known */
   silent?: boolean;
-  /** Where peers take the software from; restart: what is on their disks; or the https address of a bundle */
+  /** Where peers take the software from; restart: what is on their disks; upload: the coordinator sends it; or the https address of a bundle */
   source: string;
   /** When it began */
   started: string;
@@ -1197,6 +1199,15 @@ export interface Rollout {
   waits?: string;
   /** Version that every peer must run afterwards; empty: whatever it has then */
   want?: string;
+}
+
+export interface RolloutBundle {
+  /** When its release was made */
+  release: string;
+  /** Bytes */
+  size: number;
+  /** Version of the software in it */
+  version: string;
 }
 
 export interface RolloutLine {
@@ -1763,6 +1774,7 @@ export interface Changes {
   "POST /restart": { takes: ByRequest; gives: Operation }; // Start this peer's daemon again; its segments are handed over first
   "POST /rollout": { takes: RolloutRequest; gives: Rollout }; // Update peers one after the other: passive gateways first, a planned switchover before an active one
   "POST /rollout/abort": { takes: ByRequest; gives: Rollout }; // End a rolling update; the peer that coordinates it is asked, and peers that are updated stay so
+  "POST /rollout/bundle": { takes: unknown; gives: Rollout }; // Update appliances one after the other by a signed bundle, the body of the request, which the peer that is asked keeps and sends to each
   "POST /rollout/resume": { takes: ByRequest; gives: Rollout }; // Go on with a rolling update that is paused; the peer that coordinates it is asked
   "POST /segments/{segment}/drill": { takes: DrillRequest; gives: Operation }; // Rehearse a switchover there and back, and measure it
   "POST /segments/{segment}/gate": { takes: GateRequest; gives: SegmentGate }; // Open or shut this peer's gate by hand, in mode active-manual
