@@ -171,8 +171,8 @@ func (s *site) counted(what string, do func()) {
 // unhurried is what three machines need that two processors emulate: messages between them were on their way for half a second.
 const unhurried = "[timers]\\nprofile = \"custom\"\\nrenew = \"500ms\"\\nterm = \"3s\"\\n\\n[[overlay]]\\nname = \"lan\"\\nvni = 1\\n"
 
-// form makes one network of the three: a founds it, b and w join by token.
-func (s *site) form() {
+// form makes one network of the three: a founds it, b and w join by token. w has more disks.
+func (s *site) form(more ...string) {
 	s.t.Helper()
 	a := s.power("a", medium(s.t, files("a", 1, map[string]string{"network": "home\n"})))
 	a.booted()
@@ -182,7 +182,11 @@ func (s *site) form() {
 		role := map[string]string{"b": "gateway,voter", "w": "voter"}[name]
 		said := a.expect("drawbridge token create -q --role "+role, "dbt1")
 		token := regexp.MustCompile(`dbt1\S+`).FindString(said)
-		s.power(name, medium(s.t, files(name, i+2, map[string]string{"token": token + "\n"})))
+		disks := []string{medium(s.t, files(name, i+2, map[string]string{"token": token + "\n"}))}
+		if name == "w" {
+			disks = append(disks, more...)
+		}
+		s.power(name, disks...)
 	}
 	for _, name := range []string{"b", "w"} {
 		s.vms[name].booted()
