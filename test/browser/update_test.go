@@ -1,7 +1,10 @@
 package browser
 
 import (
+	"errors"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/webtest"
@@ -29,6 +32,45 @@ func TestARollOutIsResumedEndedAndStarted(t *testing.T) {
 	b.accessible("what a roll-out asks for")
 	b.click("dialog footer button.primary", "Start")
 	n.awaitAsked(b, `rollout [a b] all=false from "restart" by alice`)
+}
+
+func TestABundleIsRolledOut(t *testing.T) {
+	n, b := look(t)
+	n.Change(func(v *webtest.Values) { v.Rollouts = nil })
+	b.open("/update")
+	b.click("button", "Start a roll-out…")
+	b.click("dialog label", "A bundle for appliances: a file on this computer")
+	b.choose("dialog input[type=file]", aFile(t, "something else"))
+	b.awaitText("dialog", "This is no update bundle")
+	b.await("a button that does nothing", `document.querySelector("dialog footer button.primary").disabled`)
+	b.choose("dialog input[type=file]", aBundle(t, webtest.Now.Add(time.Hour)))
+	b.awaitText("dialog", "1.3.0")
+	b.accessible("a roll-out of a bundle")
+	n.Change(func(v *webtest.Values) { v.Failure = errors.Join(web.ErrConflict, errors.New("roll-out 1 is paused")) })
+	b.ignore("409")
+	b.click("dialog footer button.primary", "Start")
+	b.awaitText("main .notice", "drawbridge-virt.bundle was not rolled out: not possible in this state")
+	b.click("main .notice button", "Dismiss")
+	n.Change(func(v *webtest.Values) { v.Failure = nil })
+
+	b.click("button", "Start a roll-out…")
+	b.click("dialog label", "A bundle for appliances: an address, from which each fetches it")
+	b.fill("dialog input[type=url]", "https://example.net/x.bundle")
+	b.click("dialog label", "A bundle for appliances: a file on this computer")
+	b.await("a button that does nothing", `document.querySelector("dialog footer button.primary").disabled`)
+	b.choose("dialog input[type=file]", aBundle(t, webtest.Now.Add(time.Hour)))
+	b.click("dialog footer button.primary", "Start")
+	n.awaitAsked(b, "IMAGES\" of ")
+	if asked := strings.Join(n.Asked(), "\n"); !strings.Contains(asked, `rollout [a b] all=false want="" from "DRAWBRIDGE-BUNDLE-1`) || !strings.HasSuffix(asked, "by alice") {
+		t.Errorf("asked for %q", asked)
+	}
+	n.Change(func(v *webtest.Values) {
+		r := webtest.Rolled
+		r.Source, r.Bundle = web.SourceUpload, &web.RolloutBundle{Version: "1.3.0", Release: webtest.Now, Size: 59_800_000}
+		v.Rollouts = []web.Rollout{r}
+	})
+	b.awaitText("main", "bundle 1.3.0 of ")
+	b.awaitText("main", "59.8\u202fMB")
 }
 
 func TestASilentCoordinatorIsTold(t *testing.T) {

@@ -12,11 +12,14 @@ export class Refusal extends Error {
   }
 }
 
-type Query = Record<string, string | number | boolean | undefined>;
+type Query = Record<string, string | number | boolean | string[] | undefined>;
 
 export function address(path: keyof Reads | Downloads, query: Query = {}): string {
   const q = new URLSearchParams();
-  for (const [k, v] of Object.entries(query)) if (v !== undefined && v !== "") q.set(k, String(v));
+  for (const [k, v] of Object.entries(query)) {
+    if (Array.isArray(v)) v.forEach((one) => q.append(k, one));
+    else if (v !== undefined && v !== "") q.set(k, String(v));
+  }
   const text = q.toString();
   return base + path + (text ? "?" + text : "");
 }

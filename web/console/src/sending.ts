@@ -1,7 +1,8 @@
-// The bundle that this tab sends, or has had fetched. It goes on whatever screen is looked at, and ends with the tab.
+// The bundle that this tab sends, for one appliance or for a roll-out, or has had fetched. It goes on whatever screen is looked at, and ends with the tab.
 import { useEffect, useReducer } from "preact/hooks";
 import { change, said, uploadLarge } from "./api";
 import type { Operation } from "./api";
+import { toast } from "./ui/toast";
 
 /** Order is what an update is asked for with. */
 export interface Order {
@@ -11,10 +12,18 @@ export interface Order {
   by: string;
 }
 
+/** RollOrder is what a roll-out is asked for with. */
+export interface RollOrder {
+  peer: string[];
+  want: string;
+  by: string;
+}
+
 /** Sending is how far it is: bytes of bytes, then the operation of the peer, or why there is none. */
 export interface Sending {
   name: string;
-  peer: string;
+  peer: string; // that takes it
+  rollOut?: boolean; // and sends it to others
   done: number;
   total: number;
   begun?: Operation;
@@ -35,15 +44,32 @@ const underWay = () => now !== undefined && !now.begun && !now.refused;
 /** stay asks before the tab is closed with half of a bundle sent. */
 const stay = (e: BeforeUnloadEvent) => e.preventDefault();
 
-/** sendBundle sends a file, and answers at once. */
+/** sendBundle sends a file for one appliance, and answers at once. */
 export function sendBundle(file: File, o: Order): void {
+  sendFile(file, { name: file.name, peer: o.peer, done: 0, total: file.size }, async (told, signal) => {
+    const begun = await uploadLarge("POST /update/bundle", file, { ...o }, told, signal);
+    return { begun };
+  });
+}
+
+/** sendRollOut sends a file to the node here, which sends it to the peers of a roll-out, and answers at once. */
+export function sendRollOut(file: File, here: string, o: RollOrder): void {
+  sendFile(file, { name: file.name, peer: here, rollOut: true, done: 0, total: file.size }, async (told, signal) => {
+    await uploadLarge("POST /rollout/bundle", file, { ...o }, told, signal);
+    toast("The roll-out has begun");
+    return undefined;
+  });
+}
+
+/** sendFile keeps the tab open while a file is sent, and shows what comes of it: nothing any more, if there is nothing to show. */
+function sendFile(file: File, mine: Sending, send: (told: (done: number) => void, signal: AbortSignal) => Promise<Partial<Sending> | undefined>): void {
   if (underWay()) return;
   abort = new AbortController();
-  const mine: Sending = { name: file.name, peer: o.peer, done: 0, total: file.size };
+  const { signal } = abort;
   put(mine);
   addEventListener("beforeunload", stay);
-  uploadLarge("POST /update/bundle", file, { ...o }, (done) => put({ ...mine, done }), abort.signal)
-    .then((begun) => put({ ...mine, done: file.size, begun }), (err) => put(abort.signal.aborted ? undefined : { ...mine, refused: said(err) }))
+  send((done) => put({ ...mine, done }), signal)
+    .then((end) => put(end && { ...mine, done: file.size, ...end }), (err) => put(signal.aborted ? undefined : { ...mine, refused: said(err) }))
     .finally(() => removeEventListener("beforeunload", stay));
 }
 

@@ -3,19 +3,22 @@ import { useState } from "preact/hooks";
 import { change, changeForFile } from "../api";
 import type { Operation, Peer, Rollout, RolloutPeer } from "../api";
 import { keep } from "../download";
-import { duration, list, natural, plural } from "../format";
+import { bytes, duration, list, natural, plural } from "../format";
 import { useFeed } from "../live";
 import { Progress } from "../operation";
+import { useSending } from "../sending";
 import { may, who, whyNot } from "../session";
 import { Confirm, Dialog } from "../ui/dialog";
 import { FormDialog, Gated, NewPassword } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { Age, Card, Command, Fact, Facts, Loading, Page, Problems, State, Time, type Tone } from "../ui/parts";
 import { toast } from "../ui/toast";
+import { OnItsWay, StopSending } from "./update/bundle";
 import { ToDisk } from "./update/disk";
 import { Slots } from "./update/slots";
+import { Start } from "./update/start";
 
-type Asked = "start" | "resume" | "abort" | "restart" | "backup";
+type Asked = "start" | "cancel" | "resume" | "abort" | "restart" | "backup";
 
 export function Update() {
   const status = useFeed("/status"), peers = useFeed("/peers"), rollouts = useFeed("/rollouts");
@@ -39,7 +42,8 @@ export function Update() {
         </div>
         <RollOut r={r} voter={status.data.roles.includes("voter")} peers={peers.data} ask={ask} />
       </div>
-      {asked === "start" && <Start peers={peers.data} onClose={close} />}
+      {asked === "start" && <Start here={name} peers={here(peers.data)} onClose={close} />}
+      {asked === "cancel" && <StopSending onClose={close} />}
       {asked === "backup" && <Encrypt name={name} onClose={close} />}
       {asked === "resume" && (
         <Confirm
@@ -102,13 +106,14 @@ const states: Record<Rollout["state"], [Tone, string]> = { running: ["self", "ru
 const over = (r: Rollout): boolean => r.state === "done" || r.state === "aborted";
 
 function RollOut({ r, voter, peers, ask }: { r?: Rollout; voter: boolean; peers: Peer[]; ask: (a: Asked) => void }) {
-  const why = whyNot("admin"), whyNoStart = why ?? (voter ? undefined : "A voter coordinates roll-outs, as it knows of all decisions");
+  const [sending, underWay] = useSending();
+  const why = whyNot("admin"), whyNoStart = why ?? (!voter ? "A voter coordinates roll-outs, as it knows of all decisions" : underWay ? "A bundle is on its way" : undefined);
   const done = r?.peers.filter((p) => p.step === "updated").length ?? 0;
   const total = (r?.peers.length ?? 0) + (r?.left_out ?? 0);
   const voters = peers.filter((p) => p.roles.includes("voter")).map((p) => p.name);
   return (
     <Card title="Roll-out" aside={!r ? <State tone="idle">none</State> : r.silent ? <State tone="bad">{r.coordinator} is silent</State> : <State tone={states[r.state][0]}>{states[r.state][1]}</State>}>
-      {!r ? <p class="quiet-text">Install the new package on every peer first, without starting it again. Then start here, and each peer changes over in its turn.</p> : (
+      {!r ? <p class="quiet-text">Install the new package on every peer first, without starting it again, or have a bundle for appliances at hand. Then start here, and each peer changes over in its turn.</p> : (
         <>
           <label class="field">
             <span>{done} of {plural(total, "peer")} updated</span>
@@ -134,6 +139,7 @@ function RollOut({ r, voter, peers, ask }: { r?: Rollout; voter: boolean; peers:
           <div class="below">
             <Facts>
               <Fact name="Coordinated by">{r.coordinator}{r.here ? ", this node" : !over(r) && r.age_s !== undefined && !r.silent && <>, told {duration(r.age_s * 1000)} ago</>}</Fact>
+              <Fact name="Software"><Software r={r} /></Fact>
               <Fact name="Asked for by">{r.by || "nobody named"}</Fact>
               <Fact name="Began"><Time at={r.started} /></Fact>
               {r.ended && <Fact name="Ended"><Time at={r.ended} /></Fact>}
@@ -148,6 +154,7 @@ function RollOut({ r, voter, peers, ask }: { r?: Rollout; voter: boolean; peers:
           )}
         </>
       )}
+      {sending?.rollOut && <OnItsWay s={sending} cancel={() => ask("cancel")} />}
       <div class="card-tools">
         {r?.state === "paused" && !r.silent && <Gated primary why={why} onClick={() => ask("resume")}><Icon name="play" size={18} /> Resume…</Gated>}
         {r && !over(r) && !r.silent && <Gated danger why={why} onClick={() => ask("abort")}>End it…</Gated>}
@@ -158,32 +165,10 @@ function RollOut({ r, voter, peers, ask }: { r?: Rollout; voter: boolean; peers:
   );
 }
 
-function Start({ peers, onClose }: { peers: Peer[]; onClose: () => void }) {
-  const there = here(peers);
-  const [chosen, setChosen] = useState(() => there.filter((p) => p.roles.includes("gateway")).map((p) => p.name));
-  const [want, setWant] = useState("");
-  const toggle = (name: string) => setChosen(chosen.includes(name) ? chosen.filter((n) => n !== name) : [...chosen, name]);
-  return (
-    <FormDialog
-      title="Start a roll-out" verb="Start" locked={chosen.length === 0} onClose={onClose}
-      act={async () => {
-        await change("POST /rollout", { peers: chosen, source: "restart", by: who(), ...(want && { want }) });
-        toast("The roll-out has begun");
-      }}
-    >
-      <p class="quiet-text">Each of these peers starts again with what is on its disk. An active gateway hands over first; nobody is touched while another one is not well.</p>
-      <fieldset class="fields">
-        <legend>Peers</legend>
-        {there.map((p) => (
-          <label key={p.id} class="check">
-            <input type="checkbox" checked={chosen.includes(p.name)} onChange={() => toggle(p.name)} />
-            <span>{p.name}<small>{p.roles.join(", ")}{p.software && `, runs ${p.software}`}</small></span>
-          </label>
-        ))}
-      </fieldset>
-      <label class="field"><span>Version that each must run afterwards</span><input value={want} autocomplete="off" spellcheck={false} onInput={(e) => setWant(e.currentTarget.value.trim())} /><span class="hint">Empty: whatever is on its disk. With another version the roll-out pauses.</span></label>
-    </FormDialog>
-  );
+/** Software is what the peers of a roll-out take. */
+function Software({ r: { bundle, source } }: { r: Rollout }) {
+  if (bundle) return <>bundle <span class="mono">{bundle.version}</span> of <Time at={bundle.release} />, {bytes(bundle.size)}</>;
+  return <>{source === "restart" ? "what is on the disks" : source}</>;
 }
 
 function Backup({ name, ask }: { name: string; ask: (a: Asked) => void }) {

@@ -1,18 +1,12 @@
 // A bundle, from a file or an address, into the idle slot of an appliance.
 import { useState } from "preact/hooks";
 import type { Peer, UpdateSlot } from "../../api";
-import { noBundle, readBundle, type Bundle } from "../../bundle";
-import { bytes } from "../../format";
 import { fetchBundle, sendBundle } from "../../sending";
 import { who } from "../../session";
 import { FormDialog } from "../../ui/form";
 import { Icon } from "../../ui/icons";
-import { Fact, Facts, State, Time } from "../../ui/parts";
-
-interface Chosen {
-  file: File;
-  bundle?: Bundle; // none: it is something else
-}
+import { Time } from "../../ui/parts";
+import { About, BundleAddress, isBundleAddress, Pick, type Chosen } from "./bundle";
 
 /** Install asks for a bundle and where it goes. running is what this node has in its slot, if it is an appliance. */
 export function Install({ here, running, peers, onClose }: { here: string; running?: UpdateSlot; peers: Peer[]; onClose: () => void }) {
@@ -29,7 +23,7 @@ export function Install({ here, running, peers, onClose }: { here: string; runni
   return (
     <FormDialog
       title="Install an update" verb={restart ? `Install and restart ${peer}` : "Install"} onClose={onClose}
-      locked={!peer || (from === "file" ? !chosen?.bundle || (Boolean(notNewer) && !older) : !/^https:\/\/[^/]+\/./.test(url))}
+      locked={!peer || (from === "file" ? !chosen?.bundle || (Boolean(notNewer) && !older) : !isBundleAddress(url))}
       act={async () => (from === "file" ? sendBundle(chosen!.file, order) : fetchBundle(url, order))}
     >
       <p class="quiet-text">The bundle goes into the idle slot. Before the first byte is written there, the appliance checks its signature by the key in its own image, and every byte. What runs goes on until the machine starts again.</p>
@@ -42,7 +36,7 @@ export function Install({ here, running, peers, onClose }: { here: string; runni
         <label class="check"><input type="radio" name="from" checked={from === "url"} onChange={() => setFrom("url")} /><span>An address, from which {peer || "the appliance"} fetches it</span></label>
       </fieldset>
       {from === "file" ? <Pick onPick={setChosen} /> : (
-        <label class="field"><span>Address, https only</span><input type="url" required placeholder="https://example.net/drawbridge-virt.bundle" value={url} spellcheck={false} onInput={(e) => setURL(e.currentTarget.value.trim())} /></label>
+        <BundleAddress url={url} onURL={setURL} />
       )}
       {from === "file" && chosen && <About c={chosen} />}
       {from === "file" && notNewer && <p class="notice"><Icon name="warn" size={18} /> <span>It is not newer than what runs, which is of <Time at={running!.release!} />.</span></p>}
@@ -54,27 +48,5 @@ export function Install({ here, running, peers, onClose }: { here: string; runni
         <span>Restart the machine afterwards<small>It hands over its segments first, and forwards nothing for about a minute. If the new system is not healthy within five minutes, twice, the old one starts again.</small></span>
       </label>
     </FormDialog>
-  );
-}
-
-function Pick({ onPick }: { onPick: (c: Chosen | undefined) => void }) {
-  const pick = async (file: File | undefined) => onPick(file && { file, bundle: await readBundle(file) });
-  return <label class="field"><span>File, .bundle</span><input type="file" accept=".bundle" onChange={(e) => void pick(e.currentTarget.files?.[0])} /></label>;
-}
-
-/** About is what the file says of itself. */
-function About({ c: { file, bundle } }: { c: Chosen }) {
-  if (!bundle) return <p class="wrong" role="alert"><Icon name="bad" size={18} /> {noBundle}</p>;
-  return (
-    <div role="status">
-      <Facts>
-        <Fact name="Version"><span class="mono">{bundle.version}</span></Fact>
-        <Fact name="Release of"><Time at={new Date(bundle.release).toISOString()} /></Fact>
-        <Fact name="For">{bundle.variant}, {bundle.arch}</Fact>
-        <Fact name="Size">{bytes(file.size)}</Fact>
-        <Fact name="Signed by key">{bundle.key ? <span class="mono">{bundle.key}</span> : <State tone="bad">nobody: it will be refused</State>}</Fact>
-      </Facts>
-      <p class="fine">This is what the file says. The appliance finds out whether it is true.</p>
-    </div>
   );
 }

@@ -3,16 +3,16 @@ import { useState } from "preact/hooks";
 import { useAnswer, type Answer } from "../../answer";
 import { change, read } from "../../api";
 import type { Operation, Peer, Update as SlotsNow, UpdateSlot } from "../../api";
-import { bytes } from "../../format";
 import { useFeed } from "../../live";
-import { Done, Progress } from "../../operation";
-import { stopSending, useSending, type Sending } from "../../sending";
+import { Progress } from "../../operation";
+import { useSending, type Sending } from "../../sending";
 import { who, whyNot } from "../../session";
 import { Confirm } from "../../ui/dialog";
 import { Gated } from "../../ui/form";
 import { Icon } from "../../ui/icons";
 import { Card, Command, Loading, State, Time, type Tone } from "../../ui/parts";
 import { toast } from "../../ui/toast";
+import { OnItsWay, StopSending } from "./bundle";
 import { Install } from "./install";
 import { FactoryReset } from "./reset";
 
@@ -31,7 +31,7 @@ export function Slots({ here, peers }: { here: string; peers: Peer[] }) {
   return (
     <Card title={u.appliance ? `System slots of ${here}` : "System slots"} aside={u.failure ? <State tone="bad">the last update was given up</State> : !u.appliance ? <State tone="idle">none</State> : undefined}>
       {u.appliance ? <Both u={u} /> : <Package u={u} />}
-      {sending && !sending.begun && <OnItsWay s={sending} cancel={() => ask("cancel")} />}
+      {sending && !sending.rollOut && !sending.begun && <OnItsWay s={sending} cancel={() => ask("cancel")} />}
       {operation && <section class="below" aria-label={`The update of ${operation.to}`}><h3>{operation.state === "running" ? `An update of ${operation.to} is under way` : `The last update of ${operation.to}`}</h3><Progress begun={operation} /></section>}
       <div class="card-tools">
         <Gated primary={u.appliance} why={whyNot("admin") ?? (busy ? "An update is under way" : undefined)} onClick={() => ask("install")}><Icon name="upload" size={18} /> {u.appliance ? "Install an update…" : "Update another peer…"}</Gated>
@@ -40,11 +40,7 @@ export function Slots({ here, peers }: { here: string; peers: Peer[] }) {
         {u.appliance && <Gated danger why={whyNot("admin") ?? (busy ? "An update is under way" : undefined)} onClick={() => ask("reset")}>Factory reset…</Gated>}
       </div>
       {asked === "install" && <Install here={here} running={u.appliance ? running : undefined} peers={peers} onClose={close} />}
-      {asked === "cancel" && (
-        <Confirm title="Stop sending?" verb="Stop" onClose={close} act={async () => stopSending()}>
-          <p>What has been sent is thrown away. Nothing was written to a slot.</p>
-        </Confirm>
-      )}
+      {asked === "cancel" && <StopSending onClose={close} />}
       {asked === "rollback" && <RollBack other={other!} slots={slots} onClose={close} />}
       {asked === "reset" && <FactoryReset here={here} onClose={close} />}
       {asked === "restart" && <RestartMachine here={here} u={u} onClose={close} />}
@@ -95,25 +91,6 @@ function Package({ u }: { u: SlotsNow }) {
       <Command>apt install ./drawbridge_VERSION_amd64.deb</Command>
       <p class="fine">On the host. It restarts the daemon, which hands over before it stops. A peer that is an appliance can be updated from here.</p>
     </>
-  );
-}
-
-/** OnItsWay is the upload, or why it came to nothing. */
-function OnItsWay({ s, cancel }: { s: Sending; cancel: () => void }) {
-  if (s.refused) {
-    return (
-      <div class="notice below" role="alert">
-        <p><Icon name="bad" size={18} /> <strong>{s.name} was not installed:</strong> {s.refused}</p>
-        <div class="card-tools"><button type="button" onClick={stopSending}>Dismiss</button></div>
-      </div>
-    );
-  }
-  return (
-    <div class="below">
-      <Done words={`${s.name} is sent to ${s.peer}`} done={s.done} total={s.total} />
-      {s.done === s.total && <p class="fine">All {bytes(s.total)} are sent; the node puts them on its disk.</p>}
-      <div class="card-tools"><button type="button" onClick={cancel}>Stop sending…</button></div>
-    </div>
   );
 }
 
