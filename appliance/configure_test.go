@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
@@ -209,14 +210,64 @@ func TestARollBackKeepsTheUsers(t *testing.T) {
 	first := versionNumber(1, `{"format":1,"timers":{"profile":"wan"},"users":{"version":1,"users":[{"name":"alice"}]}}`)
 	last := versionNumber(2, `{"format":1,"timers":{"profile":"fast"},"users":{"version":2,"users":[{"name":"alice"},{"name":"bob"}]}}`)
 	state := raftgroup.State{Versions: []raftgroup.Version{first, last}}
-	d, err := withoutUsers(&state, &first)
-	if err != nil || d == nil {
-		t.Fatalf("%v: %v", d, err)
+	c, err := goBack(&state, web.ConfigProposal{To: 1, Comment: strings.Repeat("ä", 128)}, 2)
+	if err != nil || c.PutConfig == nil {
+		t.Fatalf("%+v: %v", c, err)
 	}
-	if d.Timers.Profile != "wan" || !strings.Contains(string(d.Users), "bob") {
-		t.Errorf("timers %s, users %s", d.Timers.Profile, d.Users)
+	d, err := netconfig.Read(c.PutConfig.Document)
+	if err != nil || d.Timers.Profile != "wan" || !strings.Contains(string(d.Users), "bob") {
+		t.Errorf("%v: timers %s, users %s", err, d.Timers.Profile, d.Users)
 	}
-	if d, err := withoutUsers(&state, &last); d != nil || err != nil {
-		t.Errorf("the same users make another document: %v: %v", d, err)
+	if said := c.PutConfig.Comment; !strings.HasPrefix(said, "the same as version 1, users as they are; ää") || len(said) > longestComment || !utf8.ValidString(said) {
+		t.Errorf("the comment is %q", said)
+	}
+	if c, err := goBack(&state, web.ConfigProposal{To: 2}, 2); c.RollbackConfig == nil || err != nil {
+		t.Errorf("the same users make another document: %+v: %v", c, err)
+	}
+}
+
+// A roll back that nobody confirms is taken back like any other change. One that would take the place of a version that waits
+// itself is refused: unconfirmed, it would bring that one back.
+func TestARollBackGoesUnlessItIsConfirmed(t *testing.T) {
+	state := raftgroup.State{}
+	decide := func(c raftgroup.Command) error {
+		t.Helper()
+		next, err := state.Apply(state.Index+1, c)
+		state = next
+		return err
+	}
+	put := func(base uint64, profile string, within time.Duration) {
+		t.Helper()
+		text := []byte(`{"timers":{"profile":"` + profile + `"}}`)
+		d, err := netconfig.Read(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := decide(raftgroup.Command{PutConfig: &raftgroup.PutConfig{Base: base, Document: text, Within: within, Follows: follows(d)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	back := func(base uint64) error {
+		t.Helper()
+		c, err := goBack(&state, web.ConfigProposal{To: 1, Within: time.Minute, Comment: "the uplink is down"}, base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return decide(c)
+	}
+	put(0, "wan", 0)
+	put(1, "fast", 0)
+	if err := back(2); err != nil {
+		t.Fatal(err)
+	}
+	if v, _ := state.Newest(); v.Number != 3 || v.Within != time.Minute || !v.Waiting() || v.Comment != "the same as version 1; the uplink is down" || state.Timers.Length != lease.Wide.Term {
+		t.Errorf("went back to %+v with leases of %v", v, state.Timers.Length)
+	}
+	if err := decide(raftgroup.Command{RevertConfig: &raftgroup.RevertConfig{Version: 3, Length: lease.Fast.Term}}); err != nil || state.Timers.Length != lease.Fast.Term {
+		t.Errorf("unconfirmed: %v; leases of %v", err, state.Timers.Length)
+	}
+	put(4, "wan", time.Minute)
+	if err := back(5); !errors.Is(err, raftgroup.ErrConflict) || !strings.Contains(err.Error(), "version 5 by somebody waits to be confirmed") {
+		t.Errorf("going back from what waits, to be confirmed: %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
@@ -230,53 +231,70 @@ func canonical(document []byte) []byte {
 
 func (n *Node) rollbackConfig(ctx context.Context, p web.ConfigProposal) (configReply, error) {
 	state, _ := n.voter.group.State()
-	to, err := state.Version(p.To)
-	if err != nil {
-		return configReply{}, decision(err)
-	}
 	base := n.base(&state, p)
-	d, err := withoutUsers(&state, &to)
+	c, err := goBack(&state, p, base)
 	if err != nil {
 		return configReply{}, err
 	}
-	if d != nil {
-		return n.putBack(ctx, p, base, &state, d)
+	var document []byte
+	if c.PutConfig != nil {
+		document = c.PutConfig.Document
 	}
-	if r, done, err := asked(&state, p, nil); done {
+	if r, done, err := asked(&state, p, document); done {
 		return r, err
 	}
-	return n.propose(ctx, p, base, raftgroup.Command{RollbackConfig: &raftgroup.RollbackConfig{Base: base, To: p.To, Comment: p.Comment, Length: to.Length()}})
+	return n.propose(ctx, p, base, c)
 }
 
-// withoutUsers is what a version says of everything but the users, who stay as they are (ADR 0020); nil: it has the same.
-func withoutUsers(state *raftgroup.State, to *raftgroup.Version) (*netconfig.Document, error) {
+// goBack is the decision that an earlier version is in force again. A roll back names that version and no more: where the
+// users stay as they are (ADR 0020), or it goes unless it is confirmed, it is a change to what that version said, which
+// voters of every release understand.
+func goBack(state *raftgroup.State, p web.ConfigProposal, base uint64) (c raftgroup.Command, err error) {
+	to, err := state.Version(p.To)
+	if err != nil {
+		return c, decision(err)
+	}
+	d, users, err := withUsersOfNow(state, &to)
+	if err != nil {
+		return c, err
+	}
+	if !users && p.Within == 0 {
+		c.RollbackConfig = &raftgroup.RollbackConfig{Base: base, To: p.To, Comment: p.Comment, Length: to.Length()}
+		return c, nil
+	}
+	document, err := d.JSON()
+	c.PutConfig = &raftgroup.PutConfig{Base: base, Comment: backAgain(p, users), Document: document, Within: p.Within, Follows: follows(d)}
+	return c, err
+}
+
+// withUsersOfNow is what a version says, with the users of the newest, and whether those are others.
+func withUsersOfNow(state *raftgroup.State, to *raftgroup.Version) (d *netconfig.Document, others bool, err error) {
 	newest, _ := state.Newest()
 	now, err := netconfig.Read(newest.Document)
 	if err != nil {
-		return nil, fmt.Errorf("%w: version %d: %w", web.ErrConflict, newest.Number, err)
+		return nil, false, fmt.Errorf("%w: version %d: %w", web.ErrConflict, newest.Number, err)
 	}
-	d, err := netconfig.Read(to.Document)
-	if err != nil {
-		return nil, fmt.Errorf("%w: version %d: %w", web.ErrConflict, to.Number, err)
+	if d, err = netconfig.Read(to.Document); err != nil {
+		return nil, false, fmt.Errorf("%w: version %d: %w", web.ErrConflict, to.Number, err)
 	}
-	if string(canonical(now.Users)) == string(canonical(d.Users)) {
-		return nil, nil
-	}
+	others = string(canonical(now.Users)) != string(canonical(d.Users))
 	d.Users = now.Users
-	return d, nil
+	return d, others, nil
 }
 
-// putBack adds a version that says what an earlier one did, with the users of now.
-func (n *Node) putBack(ctx context.Context, p web.ConfigProposal, base uint64, state *raftgroup.State, d *netconfig.Document) (configReply, error) {
-	document, err := d.JSON()
-	if err != nil {
-		return configReply{}, err
+// longestComment is as many bytes as the log of the voters takes.
+const longestComment = 256
+
+// backAgain is the comment of a version that says again what an earlier one did, and does not name it otherwise.
+func backAgain(p web.ConfigProposal, users bool) string {
+	text := fmt.Sprintf("the same as version %d", p.To)
+	if users {
+		text += ", users as they are"
 	}
-	if r, done, err := asked(state, p, document); done {
-		return r, err
+	if p.Comment != "" {
+		text += "; " + p.Comment
 	}
-	comment := cmp.Or(p.Comment, fmt.Sprintf("the same as version %d", p.To)) + "; users as they are"
-	return n.propose(ctx, p, base, raftgroup.Command{PutConfig: &raftgroup.PutConfig{Base: base, Comment: comment, Document: document, Follows: follows(d)}})
+	return strings.ToValidUTF8(text[:min(len(text), longestComment)], "")
 }
 
 // propose has a change decided and answers with the version that it made.

@@ -173,11 +173,12 @@ type (
 		Body    ConfigChange
 	}
 	importConfig struct {
-		IfMatch string `header:"If-Match" doc:"The ETag of the version that the change is based on; * for whatever is the newest"`
-		Key     string `header:"Idempotency-Key" maxLength:"128" doc:"Asked again with the same key, it is done once"`
-		Comment string `query:"comment" maxLength:"256" doc:"Why"`
-		By      string `query:"by" maxLength:"128" doc:"Who asks, for the record"`
-		RawBody []byte `contentType:"text/plain"`
+		IfMatch  string  `header:"If-Match" doc:"The ETag of the version that the change is based on; * for whatever is the newest"`
+		Key      string  `header:"Idempotency-Key" maxLength:"128" doc:"Asked again with the same key, it is done once"`
+		Comment  string  `query:"comment" maxLength:"256" doc:"Why"`
+		By       string  `query:"by" maxLength:"128" doc:"Who asks, for the record"`
+		ConfirmS float64 `query:"confirm_s" minimum:"0" maximum:"86400" doc:"Seconds in which it must be confirmed, or it is reverted everywhere; 0: it need not"`
+		RawBody  []byte  `contentType:"text/plain"`
 	}
 	rollbackConfig struct {
 		IfMatch string `header:"If-Match" doc:"The ETag of the newest version; * for whatever it is"`
@@ -215,9 +216,10 @@ func (c ConfigChange) text() (string, error) {
 
 // ConfigRollback goes back to an earlier version.
 type ConfigRollback struct {
-	To      uint64 `json:"to" minimum:"1" doc:"The version to go back to; its document becomes a new version"`
-	Comment string `json:"comment,omitempty" maxLength:"256" doc:"Why"`
-	By      string `json:"by,omitempty" maxLength:"128" doc:"Who asks, for the record"`
+	To       uint64  `json:"to" minimum:"1" doc:"The version to go back to; its document becomes a new version"`
+	Comment  string  `json:"comment,omitempty" maxLength:"256" doc:"Why"`
+	By       string  `json:"by,omitempty" maxLength:"128" doc:"Who asks, for the record"`
+	ConfirmS float64 `json:"confirm_s,omitempty" minimum:"0" maximum:"86400" doc:"Seconds in which it must be confirmed, or it is reverted everywhere; 0: it need not. While another version waits to be confirmed, only 0 is taken"`
 }
 
 // ConfigConfirm keeps a version.
@@ -351,10 +353,13 @@ func (s *server) configApplied() {
 	}
 	huma.Register(s.api, operation("get-config-applied", http.MethodGet, "/config/versions/{n}/applied", "Which peers go by a version", notThere),
 		func(ctx context.Context, in *barrier) (*answer[ConfigApplied], error) {
-			return &answer[ConfigApplied]{complete(s.applied(ctx, in.Number, time.Duration(in.WaitS*float64(time.Second))))}, nil
+			return &answer[ConfigApplied]{complete(s.applied(ctx, in.Number, seconds(in.WaitS)))}, nil
 		})
 	s.streamed("/config/versions/{n}/applied")
 }
+
+// seconds is a time as the API has it.
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // applied waits until all peers go by a version, but not for ever. Silence becomes absence without anything changing, so
 // it looks again now and then.
@@ -406,18 +411,20 @@ func (s *server) configChanges() {
 			if err != nil {
 				return nil, s.refusal(err)
 			}
-			p := ConfigProposal{Text: text, Comment: in.Body.Comment, By: author(ctx, in.Body.By), Key: in.Key, Within: time.Duration(in.Body.ConfirmS * float64(time.Second))}
+			p := ConfigProposal{Text: text, Comment: in.Body.Comment, By: author(ctx, in.Body.By), Key: in.Key, Within: seconds(in.Body.ConfirmS)}
 			return s.change(ctx, in.IfMatch, p, s.node.ChangeConfig)
 		})
 	from := operation("import-config", http.MethodPost, "/config/import", "Change the network configuration to that of a file, in either form", failures...)
 	from.MaxBodyBytes = maxConfig
 	huma.Register(s.api, from,
 		func(ctx context.Context, in *importConfig) (*configAnswer, error) {
-			return s.change(ctx, in.IfMatch, ConfigProposal{Text: string(in.RawBody), Comment: in.Comment, By: author(ctx, in.By), Key: in.Key}, s.node.ChangeConfig)
+			p := ConfigProposal{Text: string(in.RawBody), Comment: in.Comment, By: author(ctx, in.By), Key: in.Key, Within: seconds(in.ConfirmS)}
+			return s.change(ctx, in.IfMatch, p, s.node.ChangeConfig)
 		})
 	huma.Register(s.api, operation("rollback-config", http.MethodPost, "/config/rollback", "Go back to an earlier version, by a new one", failures...),
 		func(ctx context.Context, in *rollbackConfig) (*configAnswer, error) {
-			return s.change(ctx, in.IfMatch, ConfigProposal{To: in.Body.To, Comment: in.Body.Comment, By: author(ctx, in.Body.By), Key: in.Key}, s.node.RollbackConfig)
+			p := ConfigProposal{To: in.Body.To, Comment: in.Body.Comment, By: author(ctx, in.Body.By), Key: in.Key, Within: seconds(in.Body.ConfirmS)}
+			return s.change(ctx, in.IfMatch, p, s.node.RollbackConfig)
 		})
 	huma.Register(s.api, operation("check-config", http.MethodPost, "/config/check", "What is wrong with a configuration, and what it would change", notValid, notNow),
 		func(ctx context.Context, in *answer[ConfigChange]) (*answer[ConfigCheck], error) {

@@ -56,7 +56,9 @@ func TestChangesOfTheConfiguration(t *testing.T) {
 		{"PUT", "", `{"colour":"red"}`, `"3"`, nil, 422, "colour"},
 		{"PUT", "", `{"text":"x"}`, `"3"`, web.InvalidConfig{{Line: 3, Column: 7, Setting: "overlay[1].vni", Text: "no"}, {Text: "also"}}, 422, `"location":"overlay[1].vni:3:7"`},
 		{"POST", "/import", "format = 1", "*", nil, 200, `"version":3`},
+		{"POST", "/import?confirm_s=86401", "format = 1", "*", nil, 422, "confirm_s"},
 		{"POST", "/rollback", `{"to":0}`, "*", nil, 422, "to"},
+		{"POST", "/rollback", `{"to":1,"confirm_s":-1}`, "*", nil, 422, "confirm_s"},
 		{"POST", "/versions/x/confirm", `{}`, "", nil, 422, "n"},
 		{"GET", "/versions/9", "", "", fmt.Errorf("version 9 %w", web.ErrNotFound), 404, "version 9"},
 		{"GET", "/versions/3/applied?wait_s=601", "", "", nil, 422, "wait_s"},
@@ -64,7 +66,7 @@ func TestChangesOfTheConfiguration(t *testing.T) {
 	} {
 		n.Change(func(v *webtest.Values) { v.Failure = c.failure })
 		headers := []string{"Content-Type", "application/json"}
-		if c.path == "/import" {
+		if strings.HasPrefix(c.path, "/import") {
 			headers[1] = "text/plain"
 		}
 		if c.match != "" {
@@ -84,9 +86,16 @@ func TestAChangeArrivesWhole(t *testing.T) {
 	n := webtest.New()
 	url := serve(t, n) + "/api/v1/config"
 	ask(t, "PUT", url, `{"document":{"format":1},"comment":"why","by":"ann","confirm_s":60}`, "If-Match", `"3"`, "Idempotency-Key", "k", "Content-Type", "application/json")
+	ask(t, "POST", url+"/import?confirm_s=90&by=ann", "format = 1", "If-Match", `*`, "Content-Type", "text/plain")
 	ask(t, "POST", url+"/rollback", `{"to":2,"by":"bob"}`, "If-Match", `*`, "Content-Type", "application/json")
+	ask(t, "POST", url+"/rollback", `{"to":2,"by":"bob","confirm_s":30}`, "If-Match", `*`, "Content-Type", "application/json")
 	have := strings.Join(n.Asked(), "\n")
-	want := "change 3 any=false to {\"format\":1} within 1m0s because \"why\" by ann, key \"k\"\nrollback 0 any=true to 2 because \"\" by bob, key \"\""
+	want := strings.Join([]string{
+		`change 3 any=false to {"format":1} within 1m0s because "why" by ann, key "k"`,
+		`change 0 any=true to format = 1 within 1m30s because "" by ann, key ""`,
+		`rollback 0 any=true to 2 within 0s because "" by bob, key ""`,
+		`rollback 0 any=true to 2 within 30s because "" by bob, key ""`,
+	}, "\n")
 	if have != want {
 		t.Errorf("asked for\n%s\nwant\n%s", have, want)
 	}

@@ -192,6 +192,9 @@ func (t *tool) configCheck() *cobra.Command {
 		})
 }
 
+// anyBase is the base of a change that is wanted whatever is the newest version.
+const anyBase = "*"
+
 // changing are the flags of commands that make a version.
 type changing struct {
 	comment string
@@ -200,12 +203,10 @@ type changing struct {
 	wait    time.Duration
 }
 
-func (g *changing) flags(cmd *cobra.Command, confirm bool) *cobra.Command {
+func (g *changing) flags(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringVarP(&g.comment, "comment", "m", "", "why, for the log")
 	cmd.Flags().DurationVar(&g.wait, "wait", 0, "wait at most so long until all peers have applied it, such as 30s")
-	if confirm {
-		cmd.Flags().DurationVar(&g.confirm, "confirm", 0, "revert it everywhere unless drawbridge config confirm comes within this time, such as 60s")
-	}
+	cmd.Flags().DurationVar(&g.confirm, "confirm", 0, "revert it everywhere unless drawbridge config confirm comes within this time, such as 60s")
 	return cmd
 }
 
@@ -225,43 +226,31 @@ func (t *tool) made(ctx context.Context, c *client.Client, g *changing, v web.Co
 
 func (t *tool) configApply() *cobra.Command {
 	var g changing
-	cmd := t.act("apply FILE", "Make a file the configuration of the network; TOML or JSON, - for standard input", cobra.ExactArgs(1),
-		func(ctx context.Context, c *client.Client, args []string) error {
-			text, err := t.readFile(args[0])
-			if err != nil {
-				return err
-			}
-			if _, err := netconfig.Parse(args[0], []byte(text)); err != nil {
-				return fmt.Errorf("the configuration is not valid; nothing was changed:\n%w", err)
-			}
-			v, err := c.PutConfig(ctx, g.base, rand.Text(), web.ConfigChange{Text: text, Comment: g.comment, By: caller(), ConfirmS: g.confirm.Seconds()})
-			if err != nil {
-				return err
-			}
-			return t.made(ctx, c, &g, v)
-		})
-	cmd.Flags().StringVar(&g.base, "base", "*", "the version that the file was made from: refused when there is a newer one; *: whatever is the newest")
-	return g.flags(cmd, true)
+	cmd := t.put("apply FILE", "Make a file the configuration of the network; TOML or JSON, - for standard input", &g)
+	cmd.Flags().StringVar(&g.base, "base", anyBase, "the version that the file was made from: refused when there is a newer one; *: whatever is the newest")
+	return cmd
 }
 
 func (t *tool) configImport() *cobra.Command {
-	var g changing
-	cmd := t.act("import FILE", "Take the configuration from an exported file; the same as apply on top of whatever is the newest", cobra.ExactArgs(1),
-		func(ctx context.Context, c *client.Client, args []string) error {
-			text, err := t.readFile(args[0])
-			if err != nil {
-				return err
-			}
-			if _, err := netconfig.Parse(args[0], []byte(text)); err != nil {
-				return fmt.Errorf("the configuration is not valid; nothing was changed:\n%w", err)
-			}
-			v, err := c.PutConfig(ctx, "*", rand.Text(), web.ConfigChange{Text: text, Comment: g.comment, By: caller()})
-			if err != nil {
-				return err
-			}
-			return t.made(ctx, c, &g, v)
-		})
-	return g.flags(cmd, false)
+	return t.put("import FILE", "Take the configuration from an exported file; the same as apply on top of whatever is the newest", &changing{base: anyBase})
+}
+
+// put makes a command by which a file becomes the configuration.
+func (t *tool) put(use, short string, g *changing) *cobra.Command {
+	return g.flags(t.act(use, short, cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
+		text, err := t.readFile(args[0])
+		if err != nil {
+			return err
+		}
+		if _, err := netconfig.Parse(args[0], []byte(text)); err != nil {
+			return fmt.Errorf("the configuration is not valid; nothing was changed:\n%w", err)
+		}
+		v, err := c.PutConfig(ctx, g.base, rand.Text(), web.ConfigChange{Text: text, Comment: g.comment, By: caller(), ConfirmS: g.confirm.Seconds()})
+		if err != nil {
+			return err
+		}
+		return t.made(ctx, c, g, v)
+	}))
 }
 
 func (t *tool) configConfirm() *cobra.Command {
@@ -298,13 +287,13 @@ func (t *tool) configRollback() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		v, err := c.RollbackConfig(ctx, "*", rand.Text(), web.ConfigRollback{To: n, Comment: g.comment, By: caller()})
+		v, err := c.RollbackConfig(ctx, anyBase, rand.Text(), web.ConfigRollback{To: n, Comment: g.comment, By: caller(), ConfirmS: g.confirm.Seconds()})
 		if err != nil {
 			return err
 		}
 		return t.made(ctx, c, &g, v)
 	})
-	return g.flags(cmd, false)
+	return g.flags(cmd)
 }
 
 func (t *tool) configWait() *cobra.Command {
@@ -436,7 +425,7 @@ func (t *tool) configEdit() *cobra.Command {
 		}
 		return t.made(ctx, c, &g, made)
 	})
-	return g.flags(cmd, true)
+	return g.flags(cmd)
 }
 
 // rescue keeps what was edited and could not be applied.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/webtest"
 )
 
 // editor is a script that stands for $EDITOR.
@@ -53,6 +54,22 @@ func TestAnEditorThatChangesNothing(t *testing.T) {
 	editor(t, "exit 3")
 	if _, err := newTool(nil, &out, &out).edited(t.Context(), "format = 1\n"); err == nil || !strings.Contains(err.Error(), "exit status 3") {
 		t.Errorf("an editor that fails: %v", err)
+	}
+}
+
+func TestChangesMayHaveToBeConfirmed(t *testing.T) {
+	n := webtest.New()
+	socket := daemon(t, n)
+	file := filepath.Join(t.TempDir(), "home.toml")
+	if err := os.WriteFile(file, []byte("format = 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	editor(t, `echo '[timers]' >> "$1"`)
+	for _, line := range []string{"apply " + file, "import " + file, "rollback 2", "edit"} {
+		r := call(t, nil, append(strings.Fields("config "+line), "--confirm", "90s", "--socket", socket)...)
+		if asked := n.Asked(); r.code != exitDone || !strings.Contains(asked[len(asked)-1], "within 1m30s") {
+			t.Errorf("%s: code %d, %s; asked for %s", line, r.code, r.err, asked)
+		}
 	}
 }
 

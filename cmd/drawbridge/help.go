@@ -59,11 +59,11 @@ var examples = map[string][]string{
 	"config diff":     {"drawbridge config diff", "drawbridge config diff 7", "drawbridge config diff 3 7"},
 	"config apply":    {"drawbridge config apply home.toml --confirm 60s --wait 30s", "drawbridge config confirm", "drawbridge config apply home.toml --base 7"},
 	"config confirm":  {"drawbridge config confirm", "drawbridge config confirm 8"},
-	"config rollback": {"drawbridge config diff 8 7", "drawbridge config rollback 7 --comment 'the uplink is down'"},
+	"config rollback": {"drawbridge config diff 8 7", "drawbridge config rollback 7 --confirm 60s --comment 'the uplink is down'", "drawbridge config confirm"},
 	"config wait":     {"drawbridge config wait", "drawbridge config wait 8 --timeout 2m"},
 	"config log":      {"drawbridge config log", "drawbridge config log --limit 100"},
 	"config export":   {"drawbridge config export home.toml", "drawbridge config export --version 7 | less"},
-	"config import":   {"drawbridge config import home.toml --comment 'from the old network'"},
+	"config import":   {"drawbridge config import home.toml --confirm 60s --comment 'from the old network'", "drawbridge config confirm"},
 
 	"ipam show":     {"drawbridge ipam show", "drawbridge ipam show 10.32.0.0/16"},
 	"ipam list":     {"drawbridge ipam list", "drawbridge ipam list --here --use foreign", "drawbridge ipam list --find printer"},
@@ -138,9 +138,10 @@ take over. Then how this peer is, and each problem with its remedy. The exit cod
 	"config": `It has overlays, segments, timers, subnets and alerts (docs/reference/network-config.md); what is one
 peer's alone is in its node file. Every change is a new version, on all peers at once. With --confirm it is taken back
 everywhere unless it is confirmed in time, so that a change that cuts you off ends by itself.`,
-	"config edit":     `The editor opens again with the errors beside the lines until the text is valid. Leave it as it is to give up.`,
-	"config wait":     `Peers that are silent are named after --timeout, and not waited for any longer. The exit code is 0 when all have it, or else 1.`,
-	"config rollback": `Versions are never changed or removed: going back makes another one. config diff shows what that changes.`,
+	"config edit": `The editor opens again with the errors beside the lines until the text is valid. Leave it as it is to give up.`,
+	"config wait": `Peers that are silent are named after --timeout, and not waited for any longer. The exit code is 0 when all have it, or else 1.`,
+	"config rollback": `Versions are never changed or removed: going back makes another one. config diff shows what that changes. While a
+version waits to be confirmed, going back ends that: without --confirm, as only one at a time can wait.`,
 	"ipam":            `Every peer owns part of each subnet and gives addresses of it without asking anybody, by DHCP to its guests.`,
 	"ipam allocate":   `The owner is any name that you choose; whoever has an address under it gets the same again.`,
 	"maintenance on":  `The peer is the one that is asked, or the one that is named. maintenance off ends it.`,

@@ -112,15 +112,41 @@ func TestAChangeIsConfirmedOnAnotherScreen(t *testing.T) {
 	}
 }
 
-func TestRollBackAsksFirst(t *testing.T) {
-	n, b := look(t)
+// rollBack asks for version 1 again.
+func (b *tab) rollBack() {
+	b.t.Helper()
 	b.open("/config/versions?open=1")
 	b.click("dialog button", "Roll back…")
 	b.awaitText("dialog h2", "Roll back to version 1?")
+}
+
+func TestRollBackAsksFirst(t *testing.T) {
+	n, b := look(t)
+	b.rollBack()
 	b.accessible("the question before a roll back")
-	b.click("dialog footer button.danger", "Roll back")
-	b.awaitText("tbody", "back to version 1")
-	if v := n.newestConfig(t); v.Version != 4 || v.Of != 1 {
+	b.click("dialog label.check", "Revert unless confirmed")
+	b.fill("dialog input[autocomplete=off]", "b is near again")
+	b.click("dialog footer button", "Roll back")
+	b.awaitText("tbody", "b is near again")
+	if v := n.newestConfig(t); v.Version != 4 || v.Of != 1 || v.State != web.ConfigCurrent {
+		t.Errorf("the newest is %+v", v)
+	}
+}
+
+func TestARollBackIsRevertedUnlessItIsConfirmed(t *testing.T) {
+	n, b := look(t)
+	b.rollBack()
+	b.click("dialog footer button", "Roll back")
+	b.awaitText(".alarm.pending", "Version 4 of the configuration waits to be confirmed")
+	if v := n.newestConfig(t); v.ConfirmS != 60 || v.State != web.ConfigWaiting {
+		t.Errorf("the newest is %+v", v)
+	}
+	b.rollBack()
+	b.awaitText("dialog", "Version 4, which waits to be confirmed, is reverted by it")
+	b.accessible("a roll back that ends the waiting")
+	b.click("dialog footer button", "Roll back")
+	b.await("no more waiting", `document.querySelector(".alarm.pending") === null`)
+	if v := n.newestConfig(t); v.Version != 5 || v.Of != 1 || v.State != web.ConfigCurrent {
 		t.Errorf("the newest is %+v", v)
 	}
 }

@@ -55,6 +55,36 @@ func TestAFrozenPeerIsNamed(t *testing.T) {
 	}
 }
 
+// TestAnUnconfirmedRollBackEndsEverywhere: asked of a peer that does not vote, it is in force on all of them, and when nobody
+// has confirmed it, on none.
+func TestAnUnconfirmedRollBackEndsEverywhere(t *testing.T) {
+	b := up(t, "default")
+	var first web.ConfigVersion
+	var err error
+	eventually(t, reachLimit, "the configuration is changed", func() bool {
+		first, err = b.api("x").PutConfig(within(t, reachLimit), "*", "", web.ConfigChange{Text: limited(1000)})
+		return err == nil
+	})
+	_, err = b.api("x").PutConfig(within(t, reachLimit), "*", "", web.ConfigChange{Text: limited(1001)})
+	must(t, err)
+	back, err := b.api("y").RollbackConfig(within(t, reachLimit), "*", "", web.ConfigRollback{To: first.Version, ConfirmS: 5})
+	must(t, err)
+	if back.ConfirmS != 5 || !bytes.Contains(back.Document, []byte("1000")) {
+		t.Errorf("the roll back waits for %v s: %s", back.ConfirmS, back.Document)
+	}
+	eventually(t, talkLimit, "all peers go by what was before", func() bool {
+		applied, err := b.api("w").ConfigApplied(within(t, reachLimit), back.Version+1, time.Second)
+		return err == nil && applied.Complete && len(applied.Peers) == 6
+	})
+	for _, node := range []string{"w", "x", "y", "z", "a", "b"} {
+		v, err := b.api(node).Config(within(t, reachLimit), 0)
+		must(t, err)
+		if v.Version != back.Version+1 || !bytes.Contains(v.Document, []byte("1001")) {
+			t.Errorf("%s goes by version %d: %s", node, v.Version, v.Document)
+		}
+	}
+}
+
 // changes is how many changes the next test makes: some hundreds of milliseconds each. DRAWBRIDGE_CHANGES chooses more.
 func changes(t *testing.T) int {
 	if text := os.Getenv("DRAWBRIDGE_CHANGES"); text != "" {

@@ -64,7 +64,7 @@ func (n *Node) ConfirmConfig(_ context.Context, number uint64, by string) (web.C
 
 // RollbackConfig implements web.Configurer.
 func (n *Node) RollbackConfig(_ context.Context, p web.ConfigProposal) (web.ConfigVersion, error) {
-	return config(), n.note("rollback %d any=%v to %d because %q by %s, key %q", p.Base, p.Any, p.To, p.Comment, p.By, p.Key)
+	return config(), n.note("rollback %d any=%v to %d within %v because %q by %s, key %q", p.Base, p.Any, p.To, p.Within, p.Comment, p.By, p.Key)
 }
 
 // ConfigApplied implements web.Configurer.

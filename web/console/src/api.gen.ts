@@ -402,6 +402,8 @@ export interface ConfigRollback {
   by?: string;
   /** Why */
   comment?: string;
+  /** Seconds in which it must be confirmed, or it is reverted everywhere; 0: it need not. While another version waits to be confirmed, only 0 is taken */
+  confirm_s?: number;
   /** The version to go back to; its document becomes a new version */
   to: number;
 }

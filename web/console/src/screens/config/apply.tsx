@@ -4,14 +4,12 @@ import { who } from "../../session";
 import { Dialog } from "../../ui/dialog";
 import { Icon } from "../../ui/icons";
 import { toast } from "../../ui/toast";
-
-const least = 30, most = 600, usual = 60; // seconds to confirm in
+import { inForce, useGuard, Why } from "./guard";
 
 /** Apply asks why, and how long others may live with it unless it is confirmed. */
 export function Apply({ text, base, onClose, applied }: { text: string; base: number; onClose: () => void; applied: () => void }) {
   const [comment, setComment] = useState("");
-  const [guarded, setGuarded] = useState(true);
-  const [within, setWithin] = useState(usual);
+  const guard = useGuard();
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState<{ text: string; parts: string[] }>();
   const submit = async (e: SubmitEvent) => {
@@ -19,8 +17,8 @@ export function Apply({ text, base, onClose, applied }: { text: string; base: nu
     setBusy(true);
     setWrong(undefined);
     try {
-      const v = await change("PUT /config", { text, comment, by: who(), ...(guarded && { confirm_s: within }) }, {}, based(base));
-      toast(guarded ? `Version ${v.version} is in force: confirm it in time` : `Version ${v.version} is in force`);
+      const v = await change("PUT /config", { text, comment, by: who(), ...guard.said }, {}, based(base));
+      toast(inForce(v));
       applied();
     } catch (err) {
       setWrong({ text: said(err), parts: err instanceof Refusal ? err.parts.map((p) => p.message ?? "") : [] });
@@ -38,17 +36,8 @@ export function Apply({ text, base, onClose, applied }: { text: string; base: nu
       )}
     >
       <form id="apply" class="form" onSubmit={submit}>
-        <label class="field"><span>Why</span>
-          <input value={comment} maxLength={256} placeholder="What the next person should know" autocomplete="off" onInput={(e) => setComment(e.currentTarget.value)} />
-        </label>
-        <label class="check"><input type="checkbox" checked={guarded} onChange={(e) => setGuarded(e.currentTarget.checked)} />
-          <span>Revert unless confirmed<small>If it cuts you off, nobody can confirm, and every peer goes back by itself.</small></span>
-        </label>
-        {guarded && (
-          <label class="field narrow"><span>Seconds to confirm in, {least} to {most}</span>
-            <input type="number" min={least} max={most} required value={within} onInput={(e) => setWithin(Number(e.currentTarget.value))} />
-          </label>
-        )}
+        <Why value={comment} onValue={setComment} />
+        {guard.fields}
         {wrong && <div class="wrong" role="alert"><Icon name="bad" size={18} /> <div>{wrong.text}{wrong.parts.length > 0 && <ul>{wrong.parts.map((p) => <li key={p}>{p}</li>)}</ul>}</div></div>}
       </form>
     </Dialog>

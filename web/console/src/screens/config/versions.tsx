@@ -1,15 +1,15 @@
 import { useState } from "preact/hooks";
-import { based, change, readText, said } from "../../api";
+import { readText, said } from "../../api";
 import type { ConfigVersion } from "../../api";
 import { useFeed } from "../../live";
 import { setQuery } from "../../route";
-import { may, who, whyNot } from "../../session";
-import { Confirm } from "../../ui/dialog";
+import { may, whyNot } from "../../session";
 import { Icon } from "../../ui/icons";
 import { Loading, save, State, Time, type Tone } from "../../ui/parts";
 import { Table, type Column } from "../../ui/table";
 import { toast } from "../../ui/toast";
 import { NoVersion } from "./empty";
+import { RollBack } from "./rollback";
 
 const tones: Record<ConfigVersion["state"], Tone> = { current: "ok", waiting: "warn", reverted: "idle", superseded: "idle" };
 const words: Record<ConfigVersion["state"], string> = { current: "in force", waiting: "waits to be confirmed", reverted: "reverted", superseded: "was in force" };
@@ -26,7 +26,7 @@ const columns: Column<ConfigVersion>[] = [
 
 export function Versions() {
   const history = useFeed("/config/versions");
-  const [back, setBack] = useState<ConfigVersion>();
+  const [back, setBack] = useState<number>();
   if (!history.data) return <Loading refused={history.refused} />;
   const { newest, gone, versions } = history.data;
   return (
@@ -41,23 +41,12 @@ export function Versions() {
             {v.parent > 0 && <a class="button" href={`/config/changes?from=${v.parent}&to=${v.version}`}>What it changed</a>}
             {v.version !== newest && <a class="button" href={`/config/changes?from=${v.version}&to=${newest}`}>Compare with now</a>}
             <Exports version={v.version} />
-            {v.version !== newest && <button type="button" class="danger" disabled={!may("admin")} title={whyNot("admin")} onClick={() => setBack(v)}>Roll back…</button>}
+            {v.version !== newest && <button type="button" class="danger" disabled={!may("admin")} title={whyNot("admin")} onClick={() => setBack(v.version)}>Roll back…</button>}
           </>
         )}
       />
       {gone > 0 && <p class="fine">Versions up to {gone} are not kept any more.</p>}
-      {back && (
-        <Confirm
-          title={`Roll back to version ${back.version}?`} verb="Roll back" onClose={() => setBack(undefined)}
-          act={async () => {
-            const made = await change("POST /config/rollback", { to: back.version, by: who(), comment: `back to version ${back.version}` }, {}, based(newest));
-            setQuery({ open: undefined });
-            toast(`Version ${made.version} says what version ${back.version} said`);
-          }}
-        >
-          <p>Its document becomes version {newest + 1}, in force on every peer at once. <a href={`/config/changes?from=${newest}&to=${back.version}`}>See what that changes</a> first.</p>
-        </Confirm>
-      )}
+      {back !== undefined && <RollBack to={back} newest={versions[0]!} onClose={() => setBack(undefined)} done={() => setQuery({ open: undefined })} />}
     </>
   );
 }
