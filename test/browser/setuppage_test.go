@@ -121,7 +121,7 @@ func TestADiskIsWrittenOnTheSetUpPage(t *testing.T) {
 	n, b := atTheMachine(t)
 	b.click("#way-install summary", "Install on a disk")
 	b.awaitText("#install", "is the disk that this appliance runs from")
-	b.click("#install label", "nvme0n1 · 256.0 GB · SSD 870")
+	b.click("#install label", "nvme0n1\u00a0· 256.0 GB\u00a0· SSD 870")
 	b.awaitText("#install .chosen", "Everything on nvme0n1 is erased")
 	b.size(360, 780)
 	b.accessible("a disk is chosen")

@@ -141,6 +141,9 @@ function end(title, text) {
 
 $("#end button").addEventListener("click", () => location.assign("/"));
 
+/** dot stands between things that are said in one line. It stays with what is before it: no line begins with one. */
+const dot = "\u00a0· ";
+
 const size = (n) => (n >= 1e12 ? `${(n / 1e12).toFixed(1)} TB` : n >= 1e9 ? `${(n / 1e9).toFixed(1)} GB` : `${Math.round(n / 1e6)} MB`);
 
 $("#way-install").addEventListener("toggle", async (e) => {
@@ -158,7 +161,7 @@ $("#way-install").addEventListener("toggle", async (e) => {
 function list(form, disks) {
   $(".chosen", form).hidden = true;
   $(".disks", form).replaceChildren(...disks.map((d) => {
-    const label = element("label", ""), radio = document.createElement("input"), text = element("span", `${d.name} · ${size(d.size)} · ${d.model || "no model"}`);
+    const label = element("label", ""), radio = document.createElement("input"), text = element("span", [d.name, size(d.size), d.model || "no model"].join(dot));
     label.className = "check";
     Object.assign(radio, { type: "radio", name: "disk", value: d.name, disabled: Boolean(d.refused), required: true });
     radio.addEventListener("change", () => choose(form, d));
