@@ -107,6 +107,7 @@ func planted(t *testing.T, dir string) (secrets map[string]string, parts []Part)
 		"join token": "4f5x9qk2p7m3s8v1c6n0b5d4g2h7j1k3", "API token": "0123456789-Vt6Hq2Lw9Zs4Xk1Pd8Rm3Yb7Nc5Jf0G",
 		"hash": "aGFzaGhhc2hoYXNoaGFzaA", "TOTP": "JBSWY3DPEHPK3PXPJBSWY3DP", "recovery": "9d4c1f00aa12", "cookie": "q9Zr7cookieValue42",
 		"client secret": "oidc-Client-S3cret", "webhook": "T0123/B4567/hookPath", "webhook secret": "whsec_9a8b7c6d5e", "URL": "proxypass99", "password": "correct horse battery", "state secret": "statefile-totp-value",
+		"one-time code": "amber violin cactus", "argument": "--account=4711-0815",
 	}
 	for name, content := range map[string]string{
 		"identity.key": key, "alone-00.key": raw, "boot": "7\n",
@@ -120,7 +121,7 @@ func planted(t *testing.T, dir string) (secrets map[string]string, parts []Part)
 		"password": secrets["password"], "deep": map[string]any{"list": []any{map[string]any{"recovery": []string{secrets["recovery"]}, "totp": secrets["TOTP"]}}},
 		"oidc": map[string]any{"client_secret": secrets["client secret"]}, "webhook": map[string]any{"url": "https://hooks.example/" + secrets["webhook"], "secret": secrets["webhook secret"]},
 		"note": "dbt1-" + secrets["join token"], "hash": hash, "inner": `{"password":"` + secrets["password"] + `"}`, "blob": base64.StdEncoding.EncodeToString([]byte(raw)),
-		"key": []int{1, 2, 3},
+		"key": []int{1, 2, 3}, "command": map[string]any{"run": []string{"/usr/lib/pager", secrets["argument"]}},
 	}
 	asJSON, err := json.Marshal(doc)
 	if err != nil {
@@ -131,7 +132,7 @@ func planted(t *testing.T, dir string) (secrets map[string]string, parts []Part)
 		"set __Host-drawbridge-oidc=" + secrets["cookie"] + " now", "otpauth://totp/a:ann?secret=" + secrets["TOTP"], "proxy http://ann:" + secrets["URL"] + "@proxy:3128/",
 		`client_secret = "` + secrets["client secret"] + `"`, "webhook: url=https://hooks.example/" + secrets["webhook"], `totp="` + secrets["TOTP"] + `"`, "key " + hex.EncodeToString([]byte(raw)),
 		"raw " + raw, "text " + base64.RawURLEncoding.EncodeToString([]byte(raw)), "der " + hex.EncodeToString(der), "der raw " + string(der), key, hash, "token dbt-api-" + secrets["API token"], "join with DBT1-" + strings.ToUpper(secrets["join token"]),
-		"recovery: [\"" + secrets["recovery"] + "\"]", "password: '" + secrets["password"] + "'", "said " + secrets["state secret"], `secret: "` + secrets["webhook secret"] + `"`,
+		"recovery: [\"" + secrets["recovery"] + "\"]", "password: '" + secrets["password"] + "'", "said " + secrets["state secret"], `msg="no users yet" code="` + secrets["one-time code"] + `" fingerprint=AA`, `secret: "` + secrets["webhook secret"] + `"`,
 	}, "\n")
 	parts = []Part{text("a.json", string(asJSON)), text("b.txt", lines), text("c.json", "not JSON: "+lines), text("d.toml", lines), {"e.txt", "fails", func(context.Context) ([]byte, error) { return nil, errors.New(lines) }}}
 	return secrets, parts
@@ -164,8 +165,19 @@ func TestNoSecretIsInABundle(t *testing.T) {
 
 // A secret of the configuration is known by value, wherever somebody repeats it.
 func TestSecretsOfADocument(t *testing.T) {
-	r := NewRedactor(SecretsIn([]byte(`{"alerts":{"webhook":[{"name":"hook","secret":"correct-horse-battery"}]},"users":{"users":[{"hash":"$argon2id$x","totp":"MFRGGZDFMZTWQ2LK"}]}}`))...)
-	if got := string(r.Redact("x.txt", []byte("posted by correct-horse-battery of hook, MFRGGZDFMZTWQ2LK"))); got != "posted by [redacted] of hook, [redacted]" {
+	const document = `{"alerts":{"webhook":[{"name":"hook","secret":"correct-horse-battery"}],"command":[{"name":"pager","run":["/usr/lib/pager/tell","--account=4711-0815"]}]},` +
+		`"users":{"users":[{"hash":"$argon2id$x","totp":"MFRGGZDFMZTWQ2LK"}]}}`
+	r := NewRedactor(SecretsIn([]byte(document))...)
+	for said, want := range map[string]string{
+		"posted by correct-horse-battery of hook, MFRGGZDFMZTWQ2LK": "posted by [redacted] of hook, [redacted]",
+		"/usr/lib/pager/tell: no such option: --account=4711-0815":  "/usr/lib/pager/tell: no such option: [redacted]",
+	} {
+		if got := string(r.Redact("x.txt", []byte(said))); got != want {
+			t.Error(got)
+		}
+	}
+	got := string(NewRedactor().Redact("x.json", []byte(document)))
+	if strings.Contains(got, "4711") || !strings.Contains(got, "/usr/lib/pager/tell") {
 		t.Error(got)
 	}
 }
@@ -179,6 +191,7 @@ func TestWhatIsNoSecretStays(t *testing.T) {
 		"goroutine 7 [select]:\nmain.(*Node).Run(0xc000, {0x7f, 0x10})\n\t/x/node.go:77 +0x1a4",
 		"drawbridge_link_rtt_seconds{peer=\"b\"} 0.00042",
 		"fingerprint: 12:34:56", "url = \"https://hooks.example/\"",
+		"systemd[1]: drawbridge.service: Main process exited, code=killed, status=9/KILL",
 	} {
 		if got := string(r.Redact("x.txt", []byte(line))); got != line {
 			t.Errorf("%q became %q", line, got)

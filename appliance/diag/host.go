@@ -1,9 +1,12 @@
 package diag
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"runtime/debug"
@@ -25,17 +28,57 @@ func file(name, about, path string) Part {
 // Host is what the kernel says of the host's network, in the network namespace of the process.
 func Host() []Part {
 	return []Part{
-		file("host/interfaces.txt", "counters of every interface (/proc/net/dev)", "/proc/net/dev"),
-		file("host/routes4.txt", "IPv4 routes (/proc/net/route)", "/proc/net/route"),
-		file("host/routes6.txt", "IPv6 routes (/proc/net/ipv6_route)", "/proc/net/ipv6_route"),
+		{"host/addresses.txt", "interfaces with MTU, MAC and IP addresses", func(context.Context) ([]byte, error) { return addresses() }},
+		file("host/interfaces.txt", "bytes, packets, errors and drops of every interface (/proc/net/dev)", "/proc/net/dev"),
+		rewritten("host/routes4.txt", "IPv4 routes of the main table", "/proc/net/route", route4),
+		rewritten("host/routes6.txt", "IPv6 routes of all tables", "/proc/net/ipv6_route", route6),
 		file("host/arp.txt", "IPv4 neighbours (/proc/net/arp)", "/proc/net/arp"),
-		file("host/udp.txt", "UDP sockets and their drops (/proc/net/udp)", "/proc/net/udp"),
+		file("host/udp.txt", "UDP sockets and their drops; addresses and ports in hexadecimal (/proc/net/udp)", "/proc/net/udp"),
+		file("host/udp6.txt", "the same of IPv6, and of both at once (/proc/net/udp6)", "/proc/net/udp6"),
 		file("host/snmp.txt", "counters of IP, TCP and UDP (/proc/net/snmp)", "/proc/net/snmp"),
-		file("host/softnet.txt", "packets that the kernel dropped by processor (/proc/net/softnet_stat)", "/proc/net/softnet_stat"),
-		file("host/load.txt", "load (/proc/loadavg)", "/proc/loadavg"),
+		file("host/softnet.txt", "packets by processor, in hexadecimal: first taken, then dropped (/proc/net/softnet_stat)", "/proc/net/softnet_stat"),
+		file("host/processors.txt", "time by processor in ticks, with what a hypervisor took in the 8th column (/proc/stat)", "/proc/stat"),
+		file("host/load.txt", "load of 1, 5 and 15 minutes (/proc/loadavg)", "/proc/loadavg"),
+		file("host/pressure-cpu.txt", "share of time in which something waited for a processor (/proc/pressure/cpu)", "/proc/pressure/cpu"),
+		file("host/pressure-disk.txt", "the same for disks (/proc/pressure/io)", "/proc/pressure/io"),
+		file("host/pressure-memory.txt", "the same for memory (/proc/pressure/memory)", "/proc/pressure/memory"),
 		file("host/memory.txt", "memory (/proc/meminfo)", "/proc/meminfo"),
+		file("host/uptime.txt", "seconds since the host started, and those that its processors were idle (/proc/uptime)", "/proc/uptime"),
 		file("host/kernel.txt", "kernel (/proc/version)", "/proc/version"),
 	}
+}
+
+// rewritten is a part that is a file of the host, line by line in a form for people.
+func rewritten(name, about, path string, line func([]string) string) Part {
+	p := file(name, about+" ("+path+")", path)
+	read := p.Read
+	p.Read = func(ctx context.Context) ([]byte, error) {
+		text, err := read(ctx)
+		var b strings.Builder
+		for l := range strings.Lines(string(text)) {
+			if strings.HasPrefix(l, "Iface") { // the heading of what is not written any more
+				continue
+			}
+			b.WriteString(cmp.Or(line(strings.Fields(l)), strings.TrimSuffix(l, "\n")) + "\n")
+		}
+		return []byte(b.String()), err
+	}
+	return p
+}
+
+// addresses are those of the interfaces, with what else net knows of these.
+func addresses() ([]byte, error) {
+	all, err := net.Interfaces()
+	var b strings.Builder
+	for _, i := range all {
+		fmt.Fprintf(&b, "%d: %s <%s> mtu %d %s\n", i.Index, i.Name, i.Flags, i.MTU, i.HardwareAddr)
+		has, failed := i.Addrs()
+		for _, a := range has {
+			fmt.Fprintf(&b, "    %s\n", a)
+		}
+		err = errors.Join(err, failed)
+	}
+	return []byte(b.String()), err
 }
 
 // Process is what the runtime says of this process.
@@ -61,13 +104,22 @@ func Process() []Part {
 // journalLines are those of about a day of an ordinary peer.
 const journalLines = "2000"
 
-// Journal is the daemon's log, of which the daemon itself keeps nothing.
-func Journal() Part {
-	return Part{"host/journal.txt", "the daemon's last " + journalLines + " lines in the journal", func(ctx context.Context) ([]byte, error) {
+// Journals are the logs, of which the daemon itself keeps nothing: of its unit, and of those that an appliance has beside it. A
+// pattern would do, were it no error that there is nothing under it.
+func Journals() []Part {
+	return []Part{
+		journal("host/journal.txt", "the last "+journalLines+" lines of Drawbridge's units in the journal",
+			"-u", "drawbridge", "-u", "drawbridge-update", "-u", "drawbridge-healthy", "-u", "drawbridge-provision", "-u", "drawbridge-setup", "-u", "drawbridge-reset"),
+		journal("host/kernel-log.txt", "the last "+journalLines+" lines of the kernel in the journal", "-k"),
+	}
+}
+
+func journal(name, about string, of ...string) Part {
+	return Part{name, about, func(ctx context.Context) ([]byte, error) {
 		path, err := exec.LookPath("journalctl")
 		if err != nil {
 			return []byte("there is no journalctl\n"), nil
 		}
-		return exec.CommandContext(ctx, path, "-u", "drawbridge", "-n", journalLines, "--no-pager", "-o", "short-precise").CombinedOutput()
+		return exec.CommandContext(ctx, path, append(of, "-n", journalLines, "--no-pager", "-o", "short-precise")...).CombinedOutput()
 	}}
 }

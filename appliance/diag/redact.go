@@ -20,9 +20,10 @@ var Redacted = []string{
 	"private keys: of the peer, the authority, the console's certificate, ALONE",
 	"secrets of the state directory, byte for byte, in hexadecimal and in base64",
 	"join tokens (dbt1-…) and API tokens (dbt-api-…), and headers that carry any",
-	"passwords and their hashes, TOTP secrets, recovery codes, digests of tokens",
+	"passwords and their hashes, TOTP secrets, recovery codes, one-time codes, digests of tokens",
 	"session cookies",
 	"client secrets of OpenID Connect, secrets of webhooks and the paths of their addresses",
+	"arguments of the commands that alerts run",
 	"user names and passwords in URLs",
 	"users of the network configuration",
 }
@@ -68,8 +69,9 @@ func forms(s []byte) []string {
 	return all
 }
 
-// biggestSecret is more than any file of keys; a database is no secret, but may hold some, and is never in a bundle.
-const biggestSecret = 64 << 10
+// biggestSecret is more than any file of keys, and than the configuration, of 256 KiB at most; a database is no secret, but
+// may hold some, and is never in a bundle.
+const biggestSecret = 1 << 20
 
 // Secrets reads what the files of a state directory keep secret. What cannot be read cannot get into a bundle either,
 // which is made by the same user.
@@ -124,7 +126,11 @@ func telling(v any) (all [][]byte) {
 				all = append(all, []byte(s))
 				continue
 			}
-			if list, ok := x.([]any); ok && secretName(key) {
+			list, ok := x.([]any)
+			if ok && key == commandLine && len(list) > 0 {
+				list = list[1:]
+			}
+			if ok && (secretName(key) || key == commandLine) {
 				for _, m := range list {
 					if s, ok := m.(string); ok {
 						all = append(all, []byte(s))
@@ -147,6 +153,12 @@ var (
 	secretEnds  = regexp.MustCompile(`(?i)^(key|token|hash|psk|code)$|[_.-](key|token|hash|psk)$`)
 	publicNames = regexp.MustCompile(`(?i)public|fingerprint|idempotency|totp_enrolled|totp_enabled|password_changed`)
 )
+
+// commandLine is the name under which a program of an alert stands, and its arguments, which may be anything.
+const commandLine = "run"
+
+// exits are what systemd says of how a process ended: code=exited, status=1/FAILURE.
+var exits = []string{"exited", "killed", "dumped"}
 
 func secretName(name string) bool {
 	return !publicNames.MatchString(name) && (secretNames.MatchString(name) || secretEnds.MatchString(name))
@@ -191,7 +203,7 @@ func (r *Redactor) Redact(name string, text []byte) []byte {
 	}
 	return assigned.ReplaceAllFunc(text, func(m []byte) []byte {
 		part := assigned.FindSubmatch(m)
-		if !secretName(strings.Trim(string(part[1]), `"`)) || len(part[3]) == 0 {
+		if !secretName(strings.Trim(string(part[1]), `"`)) || len(part[3]) == 0 || slices.Contains(exits, string(part[3])) {
 			return m
 		}
 		return slices.Concat(part[1], part[2], []byte(`"`+gone+`"`))
@@ -214,9 +226,14 @@ func redactValue(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, x := range v {
-			if _, flag := x.(bool); secretName(key) && !flag && x != nil {
+			_, flag := x.(bool)
+			line, isLine := x.([]any)
+			switch {
+			case secretName(key) && !flag && x != nil:
 				v[key] = gone
-			} else {
+			case key == commandLine && isLine && len(line) > 1:
+				v[key] = []any{line[0], gone}
+			default:
 				v[key] = redactValue(x)
 			}
 		}

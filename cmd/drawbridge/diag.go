@@ -29,7 +29,7 @@ func (t *tool) diagCommand() *cobra.Command {
 			"It has the names and addresses of the network. Without a running daemon it has what the host alone tells.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if list {
-				parts := slices.Concat(appliance.DiagnosticParts(nil), []diag.Part{diag.Journal()})
+				parts := slices.Concat(appliance.DiagnosticParts(nil), diag.Journals())
 				_, err := io.WriteString(t.out, diag.List(parts))
 				return err
 			}
@@ -50,10 +50,7 @@ func (t *tool) diagCommand() *cobra.Command {
 
 // hostParts are those that the tool adds, who may look where the daemon may not.
 func (t *tool) hostParts(examine func(context.Context) (doctor.Report, error)) []diag.Part {
-	return []diag.Part{
-		diag.JSON("doctor.json", "what drawbridge doctor says as "+caller()+", and the facts that it judged by", examine),
-		diag.Journal(),
-	}
+	return append(diag.Journals(), diag.JSON("doctor.json", "what drawbridge doctor says as "+caller()+", and the facts that it judged by", examine))
 }
 
 // writeBundle asks the daemon for its bundle and adds parts, or makes one of parts alone.
