@@ -18,8 +18,32 @@ func (t *tool) peersCommand() *cobra.Command {
 		Short: "All peers of the network, how they are reached, and how well",
 	}, reading[[]web.Peer]{path: "peers", show: showPeers},
 		choice{"state", "only those in this state: self, direct, relayed, unreachable or left"}, choice{"role", "only those that may be this: voter, gateway or peer"})
-	cmd.AddCommand(t.forgetCommand())
+	cmd.AddCommand(t.linksCommand(), t.forgetCommand())
 	return cmd
+}
+
+func (t *tool) linksCommand() *cobra.Command {
+	return reads(t, &cobra.Command{Use: "links", Short: "The connections to adjacent peers, what crossed them, and why one is not better"}, reading[[]web.Link]{path: "links", show: showLinks})
+}
+
+func showLinks(_ context.Context, _ *client.Client, p *page, links []web.Link) error {
+	tab := newTable("PEER", "STATE", "PATH", ">RTT", ">JITTER", ">LOSS", ">MTU", ">RX", ">TX", ">KEY AGE", ">SINCE", "ADDRESS")
+	var problems []web.Problem
+	for _, l := range links {
+		state := as(good, "up")
+		if !l.Up {
+			state = as(bad, "down")
+		}
+		tab.row(as(strong, l.Peer), state, l.Path, milliseconds(l.RTT), milliseconds(l.Jitter), percent(l.Loss), number(l.MTU), octets(l.RxBytes), octets(l.TxBytes),
+			fmt.Sprintf("%.0f s", l.KeyAgeS), p.since(l.Since), l.Remote)
+		for _, problem := range l.Problems {
+			problem.Summary = l.Peer + ": " + problem.Summary
+			problems = append(problems, problem)
+		}
+	}
+	p.add(tab, "no peer is adjacent: drawbridge peers shows who there is, and drawbridge token create invites one")
+	p.problems(problems)
+	return nil
 }
 
 func showPeers(_ context.Context, _ *client.Client, p *page, peers []web.Peer) error {

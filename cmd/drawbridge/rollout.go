@@ -169,17 +169,35 @@ func showRollout(out io.Writer, r *web.Rollout) {
 }
 
 func (t *tool) restartCommand() *cobra.Command {
-	var wait bool
+	var wait, machine bool
 	cmd := &cobra.Command{
 		Use:   "restart",
-		Short: "Start this peer's daemon again; its segments are handed over first",
+		Short: "Start this peer's daemon again, or an appliance's machine; its segments are handed over first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if machine {
+				return t.restartMachine(cmd.Context())
+			}
 			return t.begin(cmd, wait, func(ctx context.Context, c *client.Client) (web.Operation, error) {
 				return c.Restart(ctx, web.ByRequest{By: caller()})
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&machine, "machine", false, "the machine of an appliance, which starts the slot that is next")
 	t.waitFlags(cmd, &wait)
+	cmd.MarkFlagsMutuallyExclusive("machine", "wait")
+	cmd.MarkFlagsMutuallyExclusive("machine", "json")
 	return cmd
+}
+
+func (t *tool) restartMachine(ctx context.Context) error {
+	c, err := t.client()
+	if err != nil {
+		return err
+	}
+	if err := c.RestartMachine(ctx, web.ByRequest{By: caller()}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(t.out, "the machine starts again as soon as its segments are handed over")
+	return err
 }

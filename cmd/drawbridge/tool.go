@@ -107,7 +107,7 @@ func (t *tool) root() *cobra.Command {
 	add(root, groupLook, t.statusCommand(), t.peersCommand(), t.segmentsCommand(), t.votersCommand(), t.portsCommand(), t.routesCommand(), t.macsCommand(), t.loopsCommand(), t.eventsCommand(), t.alertsCommand())
 	add(root, groupAct, t.configCommand(), t.ipamCommand(), t.switchoverCommand(), t.maintenanceCommand(), t.drillCommand(), t.flushEverywhereCommand(), t.captureCommand())
 	add(root, groupSetup, t.usersCommand(), t.certificateCommand(), t.doctorCommand(), t.diagCommand())
-	add(root, groupLook, t.auditCommand())
+	add(root, groupLook, t.operationsCommand(), t.auditCommand())
 	add(root, groupTry, tryOut()...)
 	add(root, groupAct, t.rolloutCommand(), t.restartCommand(), t.backupCommand(), t.updateCommand(), t.installCommand(), t.factoryResetCommand())
 	root.AddCommand(t.versionCommand(), t.leaseAgentCommand(), t.provisionCommand(), t.screenCommand(), t.setupPageCommand(), t.carryOutCommand(), t.manCommand())

@@ -99,7 +99,7 @@ func TestTables(t *testing.T) {
 	n.Happen(web.Event{Level: web.LevelInfo, Kind: "peer_up", Text: "peer b is up", Peer: "b"})
 	n.Happen(web.Event{Level: web.LevelWarn, Kind: "peer_down", Text: "peer z is unreachable", Peer: "z", Reason: "no heartbeat for 350 ms"})
 	socket := daemon(t, n)
-	for _, line := range []string{"status", "peers", "segments", "ports", "routes", "macs", "macs --peer y", "events", "token list", "alerts", "alerts sinks", "segments --json", "status --json"} {
+	for _, line := range []string{"status", "peers", "peers links", "segments", "ports", "routes", "macs", "macs --peer y", "events", "token list", "alerts", "alerts sinks", "operations", "segments --json", "status --json"} {
 		r := call(t, nil, append(strings.Fields(line), "--socket", socket)...)
 		if r.code != exitDone || r.err != "" {
 			t.Errorf("%s: code %d, %s", line, r.code, r.err)
@@ -134,7 +134,7 @@ func TestEmptyNetwork(t *testing.T) {
 	n.Change(func(v *webtest.Values) { *v = webtest.Values{} })
 	socket := daemon(t, n)
 	var all strings.Builder
-	for _, line := range []string{"status", "peers", "segments", "ports", "routes", "macs", "events", "token list", "alerts", "alerts sinks"} {
+	for _, line := range []string{"status", "peers", "peers links", "segments", "ports", "routes", "macs", "events", "token list", "alerts", "alerts sinks", "operations"} {
 		r := call(t, nil, append(strings.Fields(line), "--socket", socket)...)
 		fmt.Fprintf(&all, "%s: %d\n%s", line, r.code, r.out)
 	}
@@ -239,6 +239,7 @@ func TestChanges(t *testing.T) {
 		"token create --role voter,gateway --ttl 2h": "A secret for 1 peer, valid for 2 h, roles: voter, gateway",
 		"token create --json --uses 2":               `"uses": 2`,
 		"token revoke 0102030405":                    "token 0102030405 is revoked",
+		"restart --machine":                          "the machine starts again",
 	} {
 		r := call(t, nil, append(strings.Fields(line), "--socket", socket)...)
 		if r.code != exitDone || !strings.Contains(r.out, says) {
@@ -248,7 +249,7 @@ func TestChanges(t *testing.T) {
 	asked := strings.Join(n.Asked(), "\n")
 	for _, want := range []string{
 		"forget z", "{MAC:02:00:00:00:00:01 VNI:0 Port: Peer: Segment:} everywhere=true", "everywhere=false",
-		"token [peer] 3600s 1 by ann", "token [voter gateway] 7200s 1 by ann", "token [peer] 3600s 2 by ann", "revoke 0102030405", "clear tap0 by ann",
+		"token [peer] 3600s 1 by ann", "token [voter gateway] 7200s 1 by ann", "token [peer] 3600s 2 by ann", "revoke 0102030405", "clear tap0 by ann", "restart the machine by ann",
 	} {
 		if !strings.Contains(asked, want) {
 			t.Errorf("not asked for %s:\n%s", want, asked)

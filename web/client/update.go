@@ -59,3 +59,8 @@ func (c *Client) FetchUpdate(ctx context.Context, r web.FetchRequest) (o web.Ope
 func (c *Client) RollbackUpdate(ctx context.Context, by string) (u web.Update, err error) {
 	return u, c.send(ctx, http.MethodPost, "update/rollback", web.ByRequest{By: by}, &u)
 }
+
+// RestartMachine starts the machine of an appliance again.
+func (c *Client) RestartMachine(ctx context.Context, r web.ByRequest) error {
+	return c.send(ctx, http.MethodPost, "update/restart", r, nil)
+}
