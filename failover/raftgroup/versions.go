@@ -141,8 +141,8 @@ func named(author string) string {
 // settled reports whether the newest version waits for nobody.
 func (s State) settled() error {
 	if v, _ := s.Newest(); v.Waiting() {
-		return fmt.Errorf("version %d by %s waits to be confirmed since %s, for %v: confirm it or roll it back first: %w",
-			v.Number, named(v.Author), v.Time.UTC().Format(time.RFC3339), v.Within, ErrConflict)
+		return fmt.Errorf("version %d by %s waits to be confirmed since %s, for %v: confirm it, or roll back to version %d, first: %w",
+			v.Number, named(v.Author), v.Time.UTC().Format(time.RFC3339), v.Within, v.Parent, ErrConflict)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func TestVersions(t *testing.T) {
 		want    error
 		word    string
 	}{
-		"put on what waits":      {put(2, `3`, 0), ErrConflict, "confirm it or roll it back first"},
+		"put on what waits":      {put(2, `3`, 0), ErrConflict, "confirm it, or roll back to version 1, first"},
 		"put on an old one":      {put(1, `3`, 0), ErrConflict, "the newest is 2 by ann at " + noon.UTC().Format(time.RFC3339)},
 		"confirm another":        {confirm(1), ErrConflict, "the newest is 2"},
 		"revert another":         {revert(1), ErrConflict, "does not wait"},
