@@ -34,6 +34,7 @@ type Holder struct {
 	quorum     quorum
 	views      []voterView // by the quorum's index
 	tenures    []tenure    // sorted by segment
+	last       int         // of them that was looked for
 	unfit      bool
 	round      Instant // next renewals
 	hasty      Instant // a round was late not long before then
@@ -208,8 +209,16 @@ func (h *Holder) find(segment drawbridge.SegmentID) *tenure {
 	return &h.tenures[i]
 }
 
+// search looks first where the one before was, and behind that: a round goes through all of them in order.
 func (h *Holder) search(segment drawbridge.SegmentID) (int, bool) {
+	for i := h.last; i < min(h.last+2, len(h.tenures)); i++ {
+		if h.tenures[i].segment == segment {
+			h.last = i
+			return i, true
+		}
+	}
 	i := sort.Search(len(h.tenures), func(i int) bool { return h.tenures[i].segment >= segment })
+	h.last = i
 	return i, i < len(h.tenures) && h.tenures[i].segment == segment
 }
 

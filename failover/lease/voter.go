@@ -33,6 +33,7 @@ type Voter struct {
 	birth      uint32 // first generation of this run
 	unfit      bool
 	promises   []promise // sorted by segment
+	last       int       // of them that was looked for
 	rules      rules
 }
 
@@ -184,8 +185,16 @@ func (v *Voter) find(segment drawbridge.SegmentID) *promise {
 	return &v.promises[i]
 }
 
+// search looks first where the one before was, and behind that, as a holder's does.
 func (v *Voter) search(segment drawbridge.SegmentID) (int, bool) {
+	for i := v.last; i < min(v.last+2, len(v.promises)); i++ {
+		if v.promises[i].segment == segment {
+			v.last = i
+			return i, true
+		}
+	}
 	i := sort.Search(len(v.promises), func(i int) bool { return v.promises[i].segment >= segment })
+	v.last = i
 	return i, i < len(v.promises) && v.promises[i].segment == segment
 }
 
