@@ -25,7 +25,7 @@ type pace struct {
 
 const (
 	// promptRounds is how often the answers of a round are read at once all the same, to know how long they take.
-	promptRounds = 10
+	promptRounds = 100
 	// calm is how long no wake-up may have been late before answers are left unread for a whole round.
 	calm = 10 * time.Second
 )
