@@ -218,7 +218,8 @@ end
 
 local lease = Proto("drawbridge_lease", "Drawbridge lease")
 local classes = { [1] = "request", [2] = "answer", [3] = "challenge" }
-local entry_kinds = { [1] = "ask", [2] = "renew", [3] = "release", [4] = "probe", [17] = "grant", [18] = "refuse", [20] = "echo" }
+local entry_kinds = { [1] = "ask", [2] = "renew", [3] = "release", [4] = "probe", [5] = "renewals", [17] = "grant", [18] = "refuse", [20] = "echo", [21] = "grants" }
+local is_list = { [5] = true, [21] = true }
 local reasons = { [0] = "none", [1] = "starting", [2] = "generation", [3] = "promised", [4] = "epoch", [5] = "term", [6] = "unfit" }
 
 local l = {
@@ -240,10 +241,12 @@ local l = {
   reason = ProtoField.uint8("drawbridge.lease.reason", "Reason", base.DEC, reasons),
   flags = ProtoField.uint16("drawbridge.lease.flags", "Flags", base.HEX),
   tenure = ProtoField.bool("drawbridge.lease.flags.tenure", "In the way is a tenure that was renewed", 16, nil, 0x0001),
+  lists = ProtoField.bool("drawbridge.lease.flags.lists", "The sender reads lists", 16, nil, 0x0002),
   segment = ProtoField.uint32("drawbridge.lease.segment", "Segment", base.HEX),
   epoch = ProtoField.string("drawbridge.lease.epoch", "Epoch"),
   micros = ProtoField.uint32("drawbridge.lease.micros", "Time, us", base.DEC),
   peer = ProtoField.uint32("drawbridge.lease.peer", "Promised to, or heir", base.HEX),
+  more = ProtoField.uint32("drawbridge.lease.more", "More in the list", base.DEC),
   seen = ProtoField.string("drawbridge.lease.seen", "Highest epoch seen"),
 }
 lease.fields = l
@@ -259,13 +262,25 @@ local function entry(range, tree)
   local t = tree:add(lease, range, "Entry: " .. what)
   t:add(l.kind, range(0, 1))
   t:add(l.reason, range(1, 1))
-  t:add(l.flags, range(2, 2)):add(l.tenure, range(2, 2))
+  local flags = t:add(l.flags, range(2, 2))
+  flags:add(l.tenure, range(2, 2))
+  flags:add(l.lists, range(2, 2))
   t:add(l.segment, range(4, 4))
   t:add(l.epoch, range(8, 8), epoch(range(8, 8)))
   t:add(l.micros, range(16, 4))
-  t:add(l.peer, range(20, 4))
+  t:add(is_list[kind] and l.more or l.peer, range(20, 4))
   t:add(l.seen, range(24, 8), epoch(range(24, 8)))
   return what
+end
+
+-- listed shows what follows the first of a list, and answers how many octets that takes.
+local function listed(range, tree, more)
+  for i = 0, more - 1 do
+    local t = tree:add(lease, range(12 * i, 12), "Also " .. epoch(range(12 * i + 4, 8)))
+    t:add(l.segment, range(12 * i, 4))
+    t:add(l.epoch, range(12 * i + 4, 8), epoch(range(12 * i + 4, 8)))
+  end
+  return math.ceil(12 * more / 32) * 32
 end
 
 function lease.dissector(buffer, pinfo, root)
@@ -295,8 +310,19 @@ function lease.dissector(buffer, pinfo, root)
     pinfo.cols.info = info
     return n
   end
-  for i = 0, count - 1 do
-    info = info .. ", " .. entry(buffer(72 + 32 * i, 32), tree)
+  local at, last = 72, n - 16
+  while at < last do
+    local kind, more = buffer(at, 1):uint(), buffer(at + 20, 4):uint()
+    info = info .. ", " .. entry(buffer(at, 32), tree)
+    at = at + 32
+    if is_list[kind] then
+      if 12 * more > last - at then
+        tree:add_proto_expert_info(bad_lease, string.format("%d octets do not hold %d more of a list", last - at, more))
+        break
+      end
+      info = info .. string.format(" and %d more", more)
+      if more > 0 then at = at + listed(buffer(at, last - at), tree, more) end
+    end
   end
   tree:add(l.tag, buffer(n - 16, 16))
   pinfo.cols.info = info

@@ -19,6 +19,7 @@ type round struct {
 	sent     Message
 	received Message
 	answer   Message
+	entries  []Entry
 	buffer   []byte
 }
 
@@ -55,16 +56,15 @@ func (r *round) renew(b testing.TB) {
 	r.holder.Tick(r.now, &r.out)
 	requests := len(r.out.Requests)
 	for i, peer := range []drawbridge.PeerID{peerB, peerW} {
-		for at := 0; at < requests; {
-			r.sent = Message{Class: Request, Generation: 1, Floor: 1, Stamp: r.now, Entries: r.sent.Entries[:0]}
-			for ; at < requests && len(r.sent.Entries) < MaxEntries; at++ {
-				if r.out.Requests[at].To == peer {
-					r.sent.Entries = append(r.sent.Entries, r.out.Requests[at].Entry)
-				}
+		r.entries = r.entries[:0]
+		for _, s := range r.out.Requests[:requests] {
+			if s.To == peer {
+				r.entries = append(r.entries, s.Entry)
 			}
-			if len(r.sent.Entries) > 0 {
-				r.exchange(b, i, peer)
-			}
+		}
+		for all := r.entries; len(all) > 0; all = all[len(r.sent.Entries):] {
+			r.sent = Message{Class: Request, Generation: 1, Floor: 1, Stamp: r.now, Entries: all[:r.there[i].Fits(all)]}
+			r.exchange(b, i, peer)
 		}
 	}
 }

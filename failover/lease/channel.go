@@ -3,6 +3,7 @@ package lease
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash"
@@ -30,6 +31,7 @@ type Channel struct {
 	offer    uint64 // what the peer must send to begin a session
 
 	bound    uint64 // session of the peer; 0 before first contact
+	lists    bool   // it reads lists
 	highest  uint64 // its highest sequence
 	window   uint64 // bit i: highest-i has been seen
 	stranger uint64 // offer in the datagram that was last refused with ErrSession
@@ -44,7 +46,23 @@ func NewChannel(self, peer drawbridge.PeerID, key []byte, session uint64, random
 	return &Channel{self: self, peer: peer, mac: hmac.New(sha256.New, key), session: session, random: random, offer: random()}, nil
 }
 
-// Seal appends m as a datagram to b, which should be empty and have room for MaxDatagram.
+// Fits is how many of the first entries fit in one datagram; of renewals and grants more, if the peer reads lists.
+func (c *Channel) Fits(all []Entry) (n int) {
+	for room := maxEntries; n < len(all) && room > 0; {
+		k := c.alike(all[n:], room)
+		n, room = n+k, room-places(k)
+	}
+	return n
+}
+
+func (c *Channel) alike(all []Entry, room int) int {
+	if !c.lists {
+		return 1
+	}
+	return alike(all, room)
+}
+
+// Seal appends m as a datagram to b, which should be empty and have room for MaxDatagram. Its entries must fit.
 func (c *Channel) Seal(b []byte, m *Message) []byte {
 	return c.seal(b, m, c.token)
 }
@@ -57,14 +75,18 @@ func (c *Channel) Challenge(b []byte) []byte {
 func (c *Channel) seal(b []byte, m *Message, token uint64) []byte {
 	c.sequence++
 	h := header{
-		class: m.Class, count: len(m.Entries), sender: c.self, receiver: c.peer, generation: m.Generation, floor: m.Floor,
+		class: m.Class, sender: c.self, receiver: c.peer, generation: m.Generation, floor: m.Floor,
 		session: c.session, token: token, offer: c.offer, sequence: c.sequence, stamp: m.Stamp, clock: m.Clock,
 	}
 	start := len(b)
 	b = h.append(b)
-	for i := range m.Entries {
-		b = m.Entries[i].append(b)
+	room := maxEntries
+	for all := m.Entries; len(all) > 0; {
+		n := c.alike(all, room)
+		b = appendList(b, all[:n])
+		all, room = all[n:], room-places(n)
 	}
+	setCount(b[start:], maxEntries-room)
 	return append(b, c.tag(b[start:])...)
 }
 
@@ -90,10 +112,11 @@ func (c *Channel) Open(b []byte, m *Message) error {
 	}
 	c.token = h.offer
 	*m = Message{Class: h.class, Generation: h.generation, Floor: h.floor, Stamp: h.stamp, Clock: h.clock, Entries: m.Entries[:0]}
-	for rest := body[headerLen:]; len(rest) > 0; rest = rest[entryLen:] {
-		m.Entries = append(m.Entries, parseEntry(rest))
+	if h.count > 0 {
+		c.lists = binary.BigEndian.Uint16(body[headerLen+2:])&readsLists != 0
 	}
-	return nil
+	m.Entries, err = appendParsed(m.Entries, body[headerLen:])
+	return err
 }
 
 // fresh tells new datagrams from recordings, and begins a session when it is proven to be of now.
@@ -103,7 +126,7 @@ func (c *Channel) fresh(h *header) error {
 		c.stranger = h.offer
 		return ErrSession
 	case h.session != c.bound:
-		c.bound, c.highest, c.window = h.session, h.sequence, ^uint64(0)
+		c.bound, c.highest, c.window, c.lists = h.session, h.sequence, ^uint64(0), false
 		c.offer = c.random()
 		return nil
 	case h.sequence > c.highest:

@@ -16,9 +16,10 @@ const (
 	version     = 1
 	headerLen   = 72
 	entryLen    = 32
+	shortLen    = 12 // of an entry in a list, but for the first
 	tagLen      = 16
-	MaxEntries  = 35
-	MaxDatagram = headerLen + MaxEntries*entryLen + tagLen
+	maxEntries  = 35
+	MaxDatagram = headerLen + maxEntries*entryLen + tagLen
 )
 
 // ErrDatagram is the condition behind every datagram that is not one of ours.
@@ -27,7 +28,7 @@ var ErrDatagram = errors.New("no lease datagram")
 // header is what precedes the entries.
 type header struct {
 	class                           Class
-	count                           int
+	count                           int // of entryLen octets each, lists as well
 	sender, receiver                drawbridge.PeerID
 	generation, floor               uint32
 	session, token, offer, sequence uint64
@@ -45,6 +46,9 @@ func (h *header) append(b []byte) []byte {
 	}
 	return b
 }
+
+// setCount says how many times entryLen octets follow a header that was written before them.
+func setCount(datagram []byte, n int) { binary.BigEndian.PutUint16(datagram[2:], uint16(n)) }
 
 // parseHeader checks the shape of a whole datagram and reads its header.
 func parseHeader(b []byte) (h header, err error) {
@@ -78,9 +82,12 @@ func Sender(b []byte) (drawbridge.PeerID, error) {
 // IsChallenge reports whether a well-formed datagram is a challenge. A challenge is never answered with another.
 func IsChallenge(b []byte) bool { return len(b) > 1 && Class(b[1]) == Challenge }
 
+// readsLists is the flag of every entry of a sender that reads lists. Only on the wire.
+const readsLists uint16 = 2
+
 func (e *Entry) append(b []byte) []byte {
 	b = append(b, byte(e.Kind), byte(e.Reason))
-	b = binary.BigEndian.AppendUint16(b, e.Flags)
+	b = binary.BigEndian.AppendUint16(b, e.Flags|readsLists)
 	b = binary.BigEndian.AppendUint32(b, uint32(e.Segment))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.Epoch))
 	b = binary.BigEndian.AppendUint32(b, e.Micros)
@@ -91,7 +98,7 @@ func (e *Entry) append(b []byte) []byte {
 // parseEntry reads entryLen octets.
 func parseEntry(b []byte) Entry {
 	return Entry{
-		Kind: Kind(b[0]), Reason: Reason(b[1]), Flags: binary.BigEndian.Uint16(b[2:]),
+		Kind: Kind(b[0]), Reason: Reason(b[1]), Flags: binary.BigEndian.Uint16(b[2:]) &^ readsLists,
 		Segment: drawbridge.SegmentID(binary.BigEndian.Uint32(b[4:])), Epoch: drawbridge.Epoch(binary.BigEndian.Uint64(b[8:])),
 		Micros: binary.BigEndian.Uint32(b[16:]), Peer: drawbridge.PeerID(binary.BigEndian.Uint32(b[20:])),
 		Seen: drawbridge.Epoch(binary.BigEndian.Uint64(b[24:])),

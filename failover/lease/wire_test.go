@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -155,7 +156,9 @@ func TestForgeriesDoNotPass(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	a := channel(f, peerA, peerB, 1)
 	f.Add(a.Seal(nil, &example), true)
-	f.Add(a.Seal(nil, &Message{Class: Answer, Entries: make([]Entry, MaxEntries)}), false)
+	f.Add(a.Seal(nil, &Message{Class: Answer, Entries: make([]Entry, maxEntries)}), false)
+	a.lists = true
+	f.Add(a.Seal(nil, &Message{Class: Request, Entries: held(64)}), true)
 	f.Add(a.Seal(nil, &Message{Class: Challenge}), true)
 	f.Add([]byte{}, true)
 	f.Fuzz(func(t *testing.T, b []byte, sign bool) {
@@ -171,12 +174,15 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		h, _ := parseHeader(b)
-		again := h.append(nil)
+		if !bytes.Equal(h.append(nil), b[:headerLen]) {
+			t.Errorf("header read and written again:\n%s%s", hex.Dump(b), hex.Dump(h.append(nil)))
+		}
+		var again []byte
 		for i := range m.Entries {
 			again = m.Entries[i].append(again)
 		}
-		if !bytes.Equal(again, b[:len(b)-tagLen]) {
-			t.Errorf("read and written again:\n%s%s", hex.Dump(b), hex.Dump(again))
+		if entries, err := appendParsed(nil, again); err != nil || !slices.Equal(entries, m.Entries) {
+			t.Errorf("written and read again: %+v instead of %+v, %v", entries, m.Entries, err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -105,17 +106,49 @@ func TestLeaseMessages(t *testing.T) {
 		{Kind: lease.Refuse, Reason: lease.Promised, Flags: lease.Tenured, Segment: 2, Epoch: drawbridge.MakeEpoch(3, 8), Micros: 900, Peer: 0x0e0e0e0e, Seen: drawbridge.MakeEpoch(3, 7)},
 	}})
 	challenge := c.Challenge(nil)
-	p := dissected(t, overUDP(t, lease.Port, ask), overUDP(t, lease.Port, answer), overUDP(t, lease.Port, challenge))
+	list := c.Seal(nil, readsLists(t, c, &lease.Message{Class: lease.Request, Generation: 3, Floor: 2, Entries: []lease.Entry{
+		{Kind: lease.Renew, Segment: 2, Epoch: drawbridge.MakeEpoch(3, 7), Micros: 40_000},
+		{Kind: lease.Renew, Segment: 4, Epoch: drawbridge.MakeEpoch(2, 8), Micros: 40_000},
+		{Kind: lease.Renew, Segment: 6, Epoch: drawbridge.MakeEpoch(3, 9), Micros: 40_000},
+		{Kind: lease.Probe},
+	}}))
+	p := dissected(t, overUDP(t, lease.Port, ask), overUDP(t, lease.Port, answer), overUDP(t, lease.Port, challenge), overUDP(t, lease.Port, list))
 	p[0].expect(t, "request", map[string]string{
 		"drawbridge.lease.version": "1", "drawbridge.lease.class": "1", "drawbridge.lease.count": "2", "drawbridge.lease.sender": "0x0a0a0a0a", "drawbridge.lease.receiver": "0x0c0c0c0c",
 		"drawbridge.lease.generation": "3", "drawbridge.lease.floor": "2", "drawbridge.lease.session": "0x0000000000005e55", "drawbridge.lease.offer": "0x00000000000070c0", "drawbridge.lease.sequence": "1",
 		"drawbridge.lease.stamp": "1000000000", "drawbridge.lease.clock": "0", "drawbridge.lease.kind": "2 3", "drawbridge.lease.epoch": "3.7 3.6", "drawbridge.lease.segment": "0x00000002 0x00000005",
-		"drawbridge.lease.micros": "40000 0", "drawbridge.lease.peer": "0x00000000 0x0d0d0d0d", "drawbridge.lease.tag": colons(ask[len(ask)-16:]),
+		"drawbridge.lease.flags.lists": "1 1", "drawbridge.lease.micros": "40000 0", "drawbridge.lease.peer": "0x00000000 0x0d0d0d0d", "drawbridge.lease.tag": colons(ask[len(ask)-16:]),
 	})
 	p[1].expect(t, "answer", map[string]string{
 		"drawbridge.lease.class": "2", "drawbridge.lease.kind": "18", "drawbridge.lease.reason": "3", "drawbridge.lease.flags.tenure": "1", "drawbridge.lease.seen": "3.7", "drawbridge.lease.clock": "6", "drawbridge.lease.sequence": "2",
 	})
 	p[2].expect(t, "challenge", map[string]string{"drawbridge.lease.class": "3", "drawbridge.lease.count": "0", "drawbridge.lease.kind": ""})
+	p[3].expect(t, "list", map[string]string{
+		"drawbridge.lease.count": "3", "drawbridge.lease.kind": "5 4", "drawbridge.lease.more": "2", "drawbridge.lease.segment": "0x00000002 0x00000004 0x00000006 0x00000000",
+		"drawbridge.lease.epoch": "3.7 2.8 3.9 0.0", "drawbridge.lease.tag": colons(list[len(list)-16:]),
+	})
+}
+
+// readsLists has the peer of c say that it reads lists, and answers m.
+func readsLists(t *testing.T, c *lease.Channel, m *lease.Message) *lease.Message {
+	far, err := lease.NewChannel(0x0c0c0c0c, 0x0a0a0a0a, bytes.Repeat([]byte{7}, 32), 1, func() uint64 { return 1 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got lease.Message
+	if err := far.Open(c.Seal(nil, m), &got); !errors.Is(err, lease.ErrSession) {
+		t.Fatal(err)
+	}
+	if err := c.Open(far.Challenge(nil), &got); err != nil {
+		t.Fatal(err)
+	}
+	if err := far.Open(c.Seal(nil, m), &got); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Open(far.Seal(nil, m), &got); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 // onWire puts an ALONE frame onto a VLAN, or onto none.

@@ -89,15 +89,22 @@ func (a *Agent) answer(p *peer) {
 	if len(a.out.Answers) == 0 {
 		return
 	}
-	m := lease.Message{
+	a.push(p, lease.Message{
 		Class: lease.Answer, Generation: a.node.Generation(), Floor: a.node.Floor(),
 		Stamp: a.msg.Stamp, Clock: a.now(), Entries: a.out.Answers,
-	}
-	a.link.push(&p.to, p.channel.Seal(a.link.room(), &m))
+	})
 	a.out.Answers = a.out.Answers[:0]
 }
 
-// send collects requests by peer, and queues each peer's in as few datagrams as they fit.
+// push queues a message in as few datagrams as it fits.
+func (a *Agent) push(p *peer, m lease.Message) {
+	for all := m.Entries; len(all) > 0; all = all[len(m.Entries):] {
+		m.Entries = all[:p.channel.Fits(all)]
+		a.link.push(&p.to, p.channel.Seal(a.link.room(), &m))
+	}
+}
+
+// send collects requests by peer, and queues each peer's.
 func (a *Agent) send(now lease.Instant) {
 	if len(a.out.Requests) == 0 {
 		return
@@ -106,19 +113,13 @@ func (a *Agent) send(now lease.Instant) {
 	for i := range a.out.Requests {
 		r := &a.out.Requests[i]
 		renewals = renewals && r.Entry.Kind == lease.Renew
-		p := find(a.peers, r.To)
-		if p == nil {
-			continue
-		}
-		p.batch = append(p.batch, r.Entry)
-		if len(p.batch) == lease.MaxEntries {
-			a.request(now, p)
+		if p := find(a.peers, r.To); p != nil {
+			p.batch = append(p.batch, r.Entry)
 		}
 	}
 	for _, p := range a.peers {
-		if len(p.batch) > 0 {
-			a.request(now, p)
-		}
+		a.push(p, lease.Message{Class: lease.Request, Generation: a.node.Generation(), Floor: a.node.Floor(), Stamp: now, Entries: p.batch})
+		p.batch = p.batch[:0]
 	}
 	a.pace.asked(now, renewals, a.left(now))
 }
@@ -132,12 +133,6 @@ func (a *Agent) left(now lease.Instant) time.Duration {
 		}
 	}
 	return first.Sub(now)
-}
-
-func (a *Agent) request(now lease.Instant, p *peer) {
-	m := lease.Message{Class: lease.Request, Generation: a.node.Generation(), Floor: a.node.Floor(), Stamp: now, Entries: p.batch}
-	a.link.push(&p.to, p.channel.Seal(a.link.room(), &m))
-	p.batch = p.batch[:0]
 }
 
 // flush sends everything that is queued, in one call unless there is very much.
