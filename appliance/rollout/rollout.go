@@ -195,7 +195,7 @@ func (r *Rollout) Abort(by string, now time.Time) error {
 	if r.Over() {
 		return fmt.Errorf("the roll-out is %s already", r.State)
 	}
-	r.State, r.Reason, r.Held, r.Ended = Aborted, "aborted by "+by, now, now
+	r.State, r.Reason, r.Waits, r.Held, r.Ended = Aborted, "aborted by "+by, "", now, now
 	r.note(now, r.name(), r.Reason)
 	return nil
 }

@@ -275,6 +275,9 @@ func TestWhatTakesTooLongPauses(t *testing.T) {
 	if r.State != Paused || r.Waits != "w: listening" {
 		t.Fatalf("%s, waits for %q", r.State, r.Waits)
 	}
+	if err := r.Abort("test", n.now); err != nil || r.Waits != "" {
+		t.Errorf("aborted (%v), and waits for %q", err, r.Waits)
+	}
 }
 
 func TestTwiceOrNobodyIsRefused(t *testing.T) {
