@@ -35,20 +35,24 @@ func (n *Node) UploadRollout(ctx context.Context, q web.RolloutRequest, bundle i
 	if err != nil {
 		return web.Rollout{}, err
 	}
-	defer os.Remove(path)                      // where it is no longer once the roll-out has begun
-	if r, err = n.newRollout(&q); err != nil { // much may have happened meanwhile
+	defer os.Remove(path) // once the roll-out has begun, there is nothing any more
+	r, err = n.newRollout(&q)
+	if err != nil { // much may have happened meanwhile
 		return web.Rollout{}, err
 	}
 	r.Bundle = &b
 	return n.beginRollout(r, path)
 }
 
+// fitsOthers is for bundles that this peer does not take itself: what is for another machine, only that machine knows.
+func fitsOthers(slot.Manifest) error { return nil }
+
 // fitsHere asks, before a hundred megabytes are sent in vain, whether this peer could take a bundle, if it is one of those that are
 // updated. What it answers says whether it could take a certain one.
 func (n *Node) fitsHere(ctx context.Context, r *rollout.Rollout) (func(slot.Manifest) error, error) {
 	self := string(n.creds.Name)
 	if !slices.ContainsFunc(r.Peers, func(p rollout.Peer) bool { return p.Name == self }) {
-		return func(slot.Manifest) error { return nil }, nil
+		return fitsOthers, nil
 	}
 	s, err := n.updating.installer.Slots(ctx)
 	if err != nil {
@@ -134,7 +138,7 @@ func (n *Node) openKept(want *rollout.Bundle) (*os.File, error) {
 	if err != nil {
 		return nil, n.errLost(err)
 	}
-	now, err := examine(f, slot.OpenUnverified, func(slot.Manifest) error { return nil })
+	now, err := examine(f, slot.OpenUnverified, fitsOthers)
 	if err == nil && now != *want {
 		err = errors.New("it is another one")
 	}

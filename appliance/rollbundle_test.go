@@ -286,12 +286,11 @@ func TestABundleForOtherMachines(t *testing.T) {
 	_, stranger, err := minisign.GenerateKey(rand.Reader)
 	must(t, err)
 	b := aBundle(t, stranger, 50)
-	nobody := func(slot.Manifest) error { return nil }
-	path, about, err := c.keepBundle(t.Context(), bytes.NewReader(b), -1, nobody)
+	path, about, err := c.keepBundle(t.Context(), bytes.NewReader(b), -1, fitsOthers)
 	if err != nil || about != (rollout.Bundle{Version: "2", Release: 50, Size: int64(len(b))}) || len(c.bundles()) != 1 {
 		t.Errorf("%s: %+v, %v", path, about, err)
 	}
-	if _, _, err := c.keepBundle(t.Context(), bytes.NewReader(b[:len(b)-1]), -1, nobody); !errors.Is(err, slot.ErrDamaged) {
+	if _, _, err := c.keepBundle(t.Context(), bytes.NewReader(b[:len(b)-1]), -1, fitsOthers); !errors.Is(err, slot.ErrDamaged) {
 		t.Errorf("truncated: %v", err)
 	}
 }
