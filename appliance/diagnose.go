@@ -11,6 +11,7 @@ import (
 
 	"github.com/drawbridge-net/drawbridge/appliance/diag"
 	"github.com/drawbridge-net/drawbridge/appliance/doctor"
+	"github.com/drawbridge-net/drawbridge/failover/alone"
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
@@ -41,7 +42,7 @@ func DiagnosticParts(n *Node) []diag.Part {
 		told("loops.json", "which frames went round, and where", n.Loops),
 		told("rollouts.json", "new software peer by peer, and what it waits for", n.Rollouts),
 		diag.JSON("update.json", "the slots of an appliance", n.Update),
-		told("alone.json", "what ALONE sees and drops on each wire", func() any { return map[string]any{"ports": n.alone.Ports(), "drops": n.alone.Drops()} }),
+		told("alone.json", "what ALONE sees and drops on each wire", n.seenByALONE),
 		diag.JSON("subnets.json", "address space of guests", func(ctx context.Context) ([]web.Subnet, error) { return n.Subnets(ctx) }),
 		diag.JSON("network-config.json", "the network configuration in force, without its users", n.configWithoutUsers),
 		diag.JSON("config-versions.json", "its last versions: who changed it, when, why", func(ctx context.Context) (web.ConfigHistory, error) { return n.ConfigVersions(ctx, 0, 100) }),
@@ -51,6 +52,62 @@ func DiagnosticParts(n *Node) []diag.Part {
 		diag.JSON("doctor.json", "what drawbridge doctor says, and the facts that it judged by", func(ctx context.Context) (doctor.Report, error) { return n.examine(ctx), nil }),
 	}
 	return slices.Concat(parts, diag.Process(), diag.Host())
+}
+
+// aloneSeen is what ALONE knows, in words.
+type aloneSeen struct {
+	Ports []wireSeen        `json:"ports"`
+	Drops map[string]uint64 `json:"drops"`
+}
+
+type wireSeen struct {
+	Interface  string          `json:"interface"`
+	VLAN       uint16          `json:"vlan"`
+	Port       uint32          `json:"port"`
+	State      string          `json:"state"`
+	Reason     string          `json:"reason,omitempty"`
+	Carrier    bool            `json:"carrier"`
+	Clear      bool            `json:"clear"`
+	Listening  bool            `json:"listening"`
+	Problem    string          `json:"problem,omitempty"`
+	Heard      uint64          `json:"heard_frames"`
+	Sent       uint64          `json:"sent_frames"`
+	Refused    uint64          `json:"refused_frames"`
+	Losses     uint64          `json:"socket_failures"`
+	Neighbours []neighbourSeen `json:"neighbours"`
+	Unsure     []portSeen      `json:"fallen_silent"`
+}
+
+type portSeen struct {
+	Peer string `json:"peer"`
+	Port uint32 `json:"port"`
+}
+
+type neighbourSeen struct {
+	portSeen
+	State    string  `json:"state"`
+	Epoch    string  `json:"epoch"`
+	SilentMS float64 `json:"silent_ms"`
+	BothWays bool    `json:"both_ways"`
+}
+
+func (n *Node) seenByALONE() aloneSeen {
+	w := aloneSeen{Ports: []wireSeen{}, Drops: n.alone.Drops()}
+	at := func(p alone.Place) portSeen { return portSeen{string(n.nameOfPeer(p.Peer)), uint32(p.Port)} }
+	for _, p := range n.alone.Ports() {
+		one := wireSeen{
+			Interface: p.Interface, VLAN: p.VLAN, Port: uint32(p.ID), State: p.State.String(), Reason: string(p.Reason), Carrier: p.Carrier, Clear: p.Clear,
+			Listening: p.Open, Problem: p.Problem, Heard: p.Heard, Sent: p.Sent, Refused: p.Refused, Losses: p.Losses, Neighbours: []neighbourSeen{}, Unsure: []portSeen{},
+		}
+		for _, o := range p.Neighbours {
+			one.Neighbours = append(one.Neighbours, neighbourSeen{at(o.Place), o.State.String(), o.Epoch.String(), float64(o.Silent) / float64(time.Millisecond), o.BothWays})
+		}
+		for _, o := range p.Unsure {
+			one.Unsure = append(one.Unsure, at(o))
+		}
+		w.Ports = append(w.Ports, one)
+	}
+	return w
 }
 
 // Diagnose implements web.Node.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"time"
 )
@@ -31,8 +32,21 @@ func JSON[T any](name, about string, of func(ctx context.Context) (T, error)) Pa
 		if err != nil {
 			return nil, err
 		}
-		return json.MarshalIndent(v, "", "  ")
+		if list := reflect.ValueOf(v); list.Kind() == reflect.Slice && list.IsNil() {
+			return []byte("[]\n"), nil
+		}
+		return indented(v)
 	}}
+}
+
+// indented is a value for people: an arrow between causes stays one.
+func indented(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err := e.Encode(v)
+	return b.Bytes(), err
 }
 
 const (

@@ -61,13 +61,15 @@ func TestABundleOfASickPeerIsWhole(t *testing.T) {
 		}},
 		{"worse.txt", "panics", func(context.Context) ([]byte, error) { panic("boom") }},
 		text("last.txt", "here"),
+		JSON("none.json", "nothing", func(context.Context) ([]string, error) { return nil, nil }),
+		JSON("cause.json", "why", func(context.Context) (string, error) { return "lease taken <- handed over by a", nil }),
 	}
 	if err := Write(t.Context(), &b, "d", now, NewRedactor(), parts); err != nil {
 		t.Fatal(err)
 	}
 	files := unpack(t, b.Bytes())
 	for name, want := range map[string]string{
-		"d/README.txt": "last.txt", "d/status.json": `"mtu": 1400`, "d/broken.json.error.txt": "no majority, token dbt1-[redacted]", "d/worse.txt.error.txt": "panic: boom", "d/last.txt": "here",
+		"d/README.txt": "last.txt", "d/status.json": `"mtu": 1400`, "d/broken.json.error.txt": "no majority, token dbt1-[redacted]", "d/worse.txt.error.txt": "panic: boom", "d/last.txt": "here", "d/none.json": "[]", "d/cause.json": "taken <- handed",
 	} {
 		if !strings.Contains(files[name], want) {
 			t.Errorf("%s: %q, want %q", name, files[name], want)
@@ -82,7 +84,7 @@ func TestABundleOfASickPeerIsWhole(t *testing.T) {
 	err := Extend(t.Context(), &more, &b, now, NewRedactor(), []Part{text("last.txt", "better"), text("host/journal.txt", "password=hunter2hunter2")})
 	files = unpack(t, more.Bytes())
 	if err != nil || files["d/last.txt"] != "better" || files["d/host/journal.txt"] != `password="[redacted]"` || !strings.Contains(files["d/status.json"], "1400") ||
-		!strings.Contains(files["d/README.txt"], "host/journal.txt") || len(files) != 6 {
+		!strings.Contains(files["d/README.txt"], "host/journal.txt") || len(files) != 8 {
 		t.Errorf("%v %v", err, files)
 	}
 	if err := Extend(t.Context(), io.Discard, strings.NewReader("x"), now, NewRedactor(), nil); !errors.Is(err, ErrBundle) {

@@ -120,6 +120,10 @@ func journal(name, about string, of ...string) Part {
 		if err != nil {
 			return []byte("there is no journalctl\n"), nil
 		}
-		return exec.CommandContext(ctx, path, append(of, "-n", journalLines, "--no-pager", "-o", "short-precise")...).CombinedOutput()
+		text, err := exec.CommandContext(ctx, path, append(of, "-n", journalLines, "--no-pager", "-o", "short-precise")...).CombinedOutput()
+		if err != nil {
+			err = fmt.Errorf("journalctl: %w: %s", err, text)
+		}
+		return text, err
 	}}
 }

@@ -218,8 +218,8 @@ func redactJSON(text []byte) ([]byte, bool) {
 	if d.Decode(&doc) != nil {
 		return nil, false
 	}
-	out, err := json.MarshalIndent(redactValue(doc), "", "  ")
-	return append(out, '\n'), err == nil
+	out, err := indented(redactValue(doc))
+	return out, err == nil
 }
 
 func redactValue(v any) any {
