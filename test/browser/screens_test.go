@@ -37,6 +37,9 @@ const settled = `new Promise(done => { let last = 0, same = 0;
 	const look = () => { const h = document.documentElement.scrollHeight; same = h === last ? same + 1 : 0; last = h; same < 5 ? setTimeout(look, 100) : done(true) };
 	look() })`
 
+// allOfTheMenu is a window in which the menu beside a screen is whole; in a lower one it scrolls.
+const allOfTheMenu = 1180
+
 // TestScreenshots takes the pictures of the documentation (`make screens`).
 func TestScreenshots(t *testing.T) {
 	if *screensTo == "" {
@@ -52,7 +55,7 @@ func TestScreenshots(t *testing.T) {
 	for _, look := range []struct {
 		name, theme string
 		w, h        int64
-	}{{"light", "light", 1280, 860}, {"dark", "dark", 1280, 860}, {"phone", "light", 360, 780}} {
+	}{{"light", "light", 1280, allOfTheMenu}, {"dark", "dark", 1280, allOfTheMenu}, {"phone", "light", 360, 780}} {
 		b.theme(look.theme)
 		b.size(look.w, look.h)
 		for _, s := range screens {

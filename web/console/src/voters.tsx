@@ -29,7 +29,7 @@ export function WhoDecides() {
   return (
     <Card title="Who decides" aside={<span class="aside">voters of generation {v.generation}</span>}>
       <p class="wraps"><State tone={s.tone}>{s.text}</State></p>
-      <ul class="steps">
+      <ul class="steps voters">
         {v.voters.map((o) => (
           <li key={o.name}>
             <strong>{o.name}</strong>

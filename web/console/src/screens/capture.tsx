@@ -86,20 +86,18 @@ export function Capture() {
           <div class="grid">
             <Card title="What">
               <form class="form" onSubmit={start}>
-                <div class="form-row">
-                  <label class="field"><span>Where</span>
-                    <select value={segment ? `${everywhere}${segment}` : port} disabled={running} onChange={(e) => setQuery(place(e.currentTarget.value))}>
-                      {ports.data.map((p) => <option key={p.name} value={p.name}>{p.name} ({p.kind === "segment" ? `segment ${p.segment}` : "guests"})</option>)}
-                      {segments.map((name) => <option key={everywhere + name} value={everywhere + name}>segment {name} at all its gateways</option>)}
-                    </select>
-                    {segment && <span class="hint">One file, in the order of time. What happened to the gates stands beside the frames.</span>}
-                  </label>
-                  <label class="field"><span>Frames that the gate stops</span>
-                    <select value={where} disabled={running} onChange={(e) => setQuery({ where: e.currentTarget.value })}>
-                      <option value="">are left out</option><option value="before-gate">are captured too</option>
-                    </select>
-                  </label>
-                </div>
+                <label class="field"><span>Where</span>
+                  <select value={segment ? `${everywhere}${segment}` : port} disabled={running} onChange={(e) => setQuery(place(e.currentTarget.value))}>
+                    {ports.data.map((p) => <option key={p.name} value={p.name}>{p.name} ({p.kind === "segment" ? `segment ${p.segment}` : "guests"})</option>)}
+                    {segments.map((name) => <option key={everywhere + name} value={everywhere + name}>segment {name} at all its gateways</option>)}
+                  </select>
+                  {segment && <span class="hint">One file, in the order of time. What happened to the gates stands beside the frames.</span>}
+                </label>
+                <label class="field"><span>Frames that the gate stops</span>
+                  <select value={where} disabled={running} onChange={(e) => setQuery({ where: e.currentTarget.value })}>
+                    <option value="">are left out</option><option value="before-gate">are captured too</option>
+                  </select>
+                </label>
                 <label class="field"><span>Filter</span>
                   <input class="mono" value={filter} disabled={running} placeholder="all frames, or for instance: arp or icmp" spellcheck={false} autocomplete="off" onInput={(e) => setQuery({ filter: e.currentTarget.value })} />
                   <span class="hint">As for tcpdump</span>

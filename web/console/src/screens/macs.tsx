@@ -27,7 +27,7 @@ const columns: Column<MAC>[] = [
   { key: "port", title: "Port", value: (m) => m.port, from: "wide" },
   { key: "segment", title: "Segment", value: (m) => m.segment, from: "never" },
   { key: "vni", title: "Overlay", value: (m) => m.vni, number: true, from: "medium", show: (m) => `VNI ${m.vni}` },
-  { key: "seen", title: "Seen", value: (m) => m.seen, order: (m) => Date.parse(m.seen), show: (m) => <><Age at={m.seen} /> ago</>, number: true },
+  { key: "seen", title: "Seen", value: (m) => m.seen, order: (m) => Date.parse(m.seen), show: (m) => <><Age at={m.seen} /> ago</>, number: true, from: "medium" },
   { key: "learned", title: "Known since", value: (m) => m.learned, order: (m) => Date.parse(m.learned), show: (m) => <Time at={m.learned} />, from: "wide" },
 ];
 
