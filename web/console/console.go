@@ -34,7 +34,7 @@ type file struct {
 }
 
 // Handler serves the console. Every path that is no file is a screen of the page, which decides by its address what to
-// show; requests that do not accept HTML get 404 there, so that a mistyped API address is not answered with a page.
+// show; requests that do not accept HTML get 404 there, but for the first page, so that a mistyped API address is not answered with a page.
 func Handler() http.Handler {
 	files := load()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -56,9 +56,10 @@ func Handler() http.Handler {
 	})
 }
 
-// isScreen reports whether a browser asks for a page, not for a file of it.
+// isScreen reports whether a browser asks for a page, not for a file of it. The address of the console itself is one for everybody, so
+// that whoever looks by curl whether it is there sees it.
 func isScreen(r *http.Request) bool {
-	return path.Ext(r.URL.Path) == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
+	return r.URL.Path == "/" || path.Ext(r.URL.Path) == "" && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // harden sets the headers that every answer has (OWASP Secure Headers).

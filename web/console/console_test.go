@@ -65,6 +65,7 @@ func TestOnlyFilesAndScreens(t *testing.T) {
 		{"GET", "/peers", "", 404},
 		{"POST", "/", html, 405},
 		{"HEAD", "/", html, 200},
+		{"GET", "/", "*/*", 200},
 		{"GET", "/LICENSES.txt", "", 200},
 	} {
 		if r := get(t, c.method, c.path, c.accept, ""); r.StatusCode != c.want {
