@@ -108,6 +108,38 @@ func TestBroadcastReachesAllOnce(t *testing.T) {
 	})
 }
 
+// TestBroadcastsReachAllBesideADeadPeer: whoever has died is told, too, as it might live; the others hear it all the same.
+func TestBroadcastsReachAllBesideADeadPeer(t *testing.T) {
+	meshtest.Run(t, func(t *testing.T) {
+		c, p := lan(t, 6)
+		p[0].Start()
+		for _, q := range p[1:] {
+			q.Start(p[0])
+		}
+		c.Await(patience, "whole", c.Whole)
+		dead, live := p[5], p[:5]
+		b := boards(live...)
+		for _, q := range live {
+			c.Net.Cut(q.Host, dead.Host)
+		}
+		const messages = 200
+		for i := range messages {
+			if err := live[i%5].Broadcast("board", fmt.Appendf(nil, "%d", i)); err != nil {
+				t.Fatal(err)
+			}
+			c.Pass(20 * time.Millisecond)
+		}
+		c.Pass(2 * time.Second)
+		for k, q := range live {
+			for i := range messages {
+				if from := live[i%5]; from != q && b[k].count(from, fmt.Sprint(i)) != 1 {
+					t.Errorf("%s heard broadcast %d of %s %d times", q.Host.Name, i, from.Host.Name, b[k].count(from, fmt.Sprint(i)))
+				}
+			}
+		}
+	})
+}
+
 func TestSendIsRelayed(t *testing.T) {
 	meshtest.Run(t, func(t *testing.T) {
 		c, a, b, d := line(t)
