@@ -218,7 +218,7 @@ func TestARollBackKeepsTheUsers(t *testing.T) {
 	if err != nil || d.Timers.Profile != "wan" || !strings.Contains(string(d.Users), "bob") {
 		t.Errorf("%v: timers %s, users %s", err, d.Timers.Profile, d.Users)
 	}
-	if said := c.PutConfig.Comment; !strings.HasPrefix(said, "the same as version 1, users as they are; ää") || len(said) > longestComment || !utf8.ValidString(said) {
+	if said := c.PutConfig.Comment; !strings.HasPrefix(said, "the same as version 1, users as they are; ää") || len(said) > raftgroup.MaxText || !utf8.ValidString(said) {
 		t.Errorf("the comment is %q", said)
 	}
 	if c, err := goBack(&state, web.ConfigProposal{To: 2}, 2); c.RollbackConfig == nil || err != nil {

@@ -282,10 +282,8 @@ func withUsersOfNow(state *raftgroup.State, to *raftgroup.Version) (d *netconfig
 	return d, others, nil
 }
 
-// longestComment is as many bytes as the log of the voters takes.
-const longestComment = 256
-
-// backAgain is the comment of a version that says again what an earlier one did, and does not name it otherwise.
+// backAgain is the comment of a version that says again what an earlier one did, and does not name it otherwise; as
+// much of it as the log of the voters takes.
 func backAgain(p web.ConfigProposal, users bool) string {
 	text := fmt.Sprintf("the same as version %d", p.To)
 	if users {
@@ -294,7 +292,7 @@ func backAgain(p web.ConfigProposal, users bool) string {
 	if p.Comment != "" {
 		text += "; " + p.Comment
 	}
-	return strings.ToValidUTF8(text[:min(len(text), longestComment)], "")
+	return strings.ToValidUTF8(text[:min(len(text), raftgroup.MaxText)], "")
 }
 
 // propose has a change decided and answers with the version that it made.

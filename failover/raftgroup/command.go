@@ -145,8 +145,8 @@ func (c Command) valid() error {
 	if set != 1 {
 		return fmt.Errorf("the command holds %d decisions that this software knows, want 1: %w", set, ErrCommand)
 	}
-	if len(c.ID) > maxText || len(c.By) > maxText {
-		return fmt.Errorf("id of %d bytes, author of %d: want at most %d: %w", len(c.ID), len(c.By), maxText, ErrCommand)
+	if len(c.ID) > MaxText || len(c.By) > MaxText {
+		return fmt.Errorf("id of %d bytes, author of %d: want at most %d: %w", len(c.ID), len(c.By), MaxText, ErrCommand)
 	}
 	return nil
 }

@@ -77,9 +77,11 @@ const (
 	maxGateways  = 1024
 	maxEligible  = 64   // gateways of one segment
 	maxFacts     = 1024 // ports with something to tell
-	maxText      = 256  // bytes of any name, key or remark
 	maxRevoked   = 7000 // as many as there may be revocations in a network (docs/protocol/join.md)
 )
+
+// MaxText is the most bytes that any name, key or remark has.
+const MaxText = 256
 
 // maxLease bounds the length of a lease: whoever waits for a dead holder longer than that sees an outage anyway.
 const maxLease = 10 * time.Second

@@ -121,7 +121,7 @@ func TestImpossibleDecisionsAreRefused(t *testing.T) {
 	}{
 		"nothing":              {Command{ID: "x"}, ErrCommand, "0 decisions"},
 		"two at once":          {Command{RetireTimers: &RetireTimers{3}, RemoveSegment: &RemoveSegment{oneName}}, ErrCommand, "2 decisions"},
-		"long id":              {Command{ID: strings.Repeat("x", maxText+1), RemoveSegment: &RemoveSegment{oneName}}, ErrCommand, "257 bytes"},
+		"long id":              {Command{ID: strings.Repeat("x", MaxText+1), RemoveSegment: &RemoveSegment{oneName}}, ErrCommand, "257 bytes"},
 		"segment's name":       {segment("LAN 1", 1), ErrCommand, "LAN 1"},
 		"no overlay":           {segment("lan", 0), ErrCommand, "overlay number 0"},
 		"overlay of 25 bits":   {segment("lan", drawbridge.MaxVNI+1), ErrCommand, "overlay number"},
@@ -146,7 +146,7 @@ func TestImpossibleDecisionsAreRefused(t *testing.T) {
 		"no document":          {config(1, ``), ErrCommand, "JSON"},
 		"huge document":        {config(1, `"`+strings.Repeat("x", maxDocument)+`"`), ErrCommand, "at most"},
 		"fact without key":     {Command{PutFact: &PutFact{Fact: Fact{Kind: "x"}}}, ErrCommand, "key"},
-		"long fact":            {Command{PutFact: &PutFact{"k", Fact{Kind: "x", Value: strings.Repeat("v", maxText+1)}}}, ErrCommand, "257"},
+		"long fact":            {Command{PutFact: &PutFact{"k", Fact{Kind: "x", Value: strings.Repeat("v", MaxText+1)}}}, ErrCommand, "257"},
 		"remove nobody":        {Command{Remove: &Remove{"a", 0}}, ErrCommand, "id 0"},
 		"remove the nameless":  {Command{Remove: &Remove{"", 7}}, ErrCommand, "peer"},
 		"restore nothing":      {Command{Restore: &Restore{}}, ErrCommand, "generation 0"},

@@ -94,9 +94,9 @@ func (p QuorumPolicy) valid() error {
 }
 
 func (f Fact) valid(key string) error {
-	if key == "" || len(key) > maxText || len(f.Kind) > maxText || len(f.Value) > maxText {
+	if key == "" || len(key) > MaxText || len(f.Kind) > MaxText || len(f.Value) > MaxText {
 		return fmt.Errorf("fact under a key of %d bytes, kind of %d, value of %d: want 1 to %d for the key and at most %d: %w",
-			len(key), len(f.Kind), len(f.Value), maxText, maxText, ErrCommand)
+			len(key), len(f.Kind), len(f.Value), MaxText, MaxText, ErrCommand)
 	}
 	return nil
 }

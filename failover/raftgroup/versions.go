@@ -148,9 +148,9 @@ func (s State) settled() error {
 }
 
 func (p PutConfig) valid() error {
-	if !json.Valid(p.Document) || len(p.Document) > maxDocument || len(p.Comment) > maxText {
+	if !json.Valid(p.Document) || len(p.Document) > maxDocument || len(p.Comment) > MaxText {
 		return fmt.Errorf("a configuration of %d bytes with a comment of %d: want JSON of at most %d and a comment of at most %d: %w",
-			len(p.Document), len(p.Comment), maxDocument, maxText, ErrCommand)
+			len(p.Document), len(p.Comment), maxDocument, MaxText, ErrCommand)
 	}
 	if p.Within < 0 || p.Within > maxWithin {
 		return fmt.Errorf("confirm within %v: want at most %v: %w", p.Within, maxWithin, ErrCommand)
@@ -221,8 +221,8 @@ func (s *State) rollbackConfig(p RollbackConfig, c Command) error {
 	if p.Base != s.newest() {
 		return s.conflict(p.Base)
 	}
-	if len(p.Comment) > maxText {
-		return fmt.Errorf("a comment of %d bytes: want at most %d: %w", len(p.Comment), maxText, ErrCommand)
+	if len(p.Comment) > MaxText {
+		return fmt.Errorf("a comment of %d bytes: want at most %d: %w", len(p.Comment), MaxText, ErrCommand)
 	}
 	return s.again(p.To, p.Length, p.Comment, c)
 }
@@ -342,7 +342,7 @@ func (s *State) restoreVersions(b *State, c Command) error {
 }
 
 func (v Version) valid() error {
-	if len(v.Document) > maxDocument || !json.Valid(v.Document) || len(v.Comment) > maxText || len(v.Request) > maxText || v.Within < 0 || v.Within > maxWithin {
+	if len(v.Document) > maxDocument || !json.Valid(v.Document) || len(v.Comment) > MaxText || len(v.Request) > MaxText || v.Within < 0 || v.Within > maxWithin {
 		return fmt.Errorf("version %d of the configuration: %w", v.Number, ErrCommand)
 	}
 	if v.Waiting() && v.Parent == 0 {
