@@ -242,9 +242,9 @@ func (n *Node) receive(ctx context.Context, op *operation, o *order) (*os.File, 
 	return spool(ctx, n.creds.Dir(), body, size, op.progress())
 }
 
-// leftBundles takes away what an earlier run left in the state directory, between making a file and taking its name away, or before the
-// roll-out that it was for had begun; and what
-// was there before a backup was restored, as the peer has started on that.
+// leftBundles takes away what an earlier run left in the state directory, between making a file and taking its name away, or
+// before the roll-out that it was for had begun; and what was there before a backup was restored, as the peer has started on
+// that.
 func leftBundles(dir string) error {
 	left, err := filepath.Glob(filepath.Join(dir, bundleNames))
 	err = errors.Join(err, os.RemoveAll(filepath.Join(dir, backup.Before)))
