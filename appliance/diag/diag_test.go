@@ -168,11 +168,12 @@ func TestNoSecretIsInABundle(t *testing.T) {
 // A secret of the configuration is known by value, wherever somebody repeats it.
 func TestSecretsOfADocument(t *testing.T) {
 	const document = `{"alerts":{"webhook":[{"name":"hook","secret":"correct-horse-battery"}],"command":[{"name":"pager","run":["/usr/lib/pager/tell","--account=4711-0815"]}]},` +
-		`"users":{"users":[{"hash":"$argon2id$x","totp":"MFRGGZDFMZTWQ2LK"}]}}`
+		`"users":{"users":[{"hash":"$argon2id$x","totp":"MFRGGZDFMZTWQ2LK"}]},"credential":{"of":{"proxy":["staple-of-battery"]}}}`
 	r := NewRedactor(SecretsIn([]byte(document))...)
 	for said, want := range map[string]string{
 		"posted by correct-horse-battery of hook, MFRGGZDFMZTWQ2LK": "posted by [redacted] of hook, [redacted]",
 		"/usr/lib/pager/tell: no such option: --account=4711-0815":  "/usr/lib/pager/tell: no such option: [redacted]",
+		"the proxy does not take staple-of-battery":                 "the proxy does not take [redacted]",
 	} {
 		if got := string(r.Redact("x.txt", []byte(said))); got != want {
 			t.Error(got)

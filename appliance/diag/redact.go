@@ -118,30 +118,34 @@ func SecretsIn(text []byte) (all [][]byte) {
 	return all
 }
 
+// telling are the secrets of a document, by value.
 func telling(v any) (all [][]byte) {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, x := range v {
-			if s, ok := x.(string); ok && secretName(key) {
-				all = append(all, []byte(s))
-				continue
-			}
-			list, ok := x.([]any)
-			if ok && key == commandLine && len(list) > 0 {
-				list = list[1:]
-			}
-			if ok && (secretName(key) || key == commandLine) {
-				for _, m := range list {
-					if s, ok := m.(string); ok {
-						all = append(all, []byte(s))
-					}
-				}
-			}
-			all = append(all, telling(x)...)
+			secret, open := secretOf(key, x)
+			all = append(append(all, texts(secret)...), telling(open)...)
 		}
 	case []any:
 		for _, x := range v {
 			all = append(all, telling(x)...)
+		}
+	}
+	return all
+}
+
+// texts are all that there is to read in a value.
+func texts(v any) (all [][]byte) {
+	switch v := v.(type) {
+	case string:
+		return [][]byte{[]byte(v)}
+	case map[string]any:
+		for _, x := range v {
+			all = append(all, texts(x)...)
+		}
+	case []any:
+		for _, x := range v {
+			all = append(all, texts(x)...)
 		}
 	}
 	return all
@@ -162,6 +166,19 @@ var exits = []string{"exited", "killed", "dumped"}
 
 func secretName(name string) bool {
 	return !publicNames.MatchString(name) && (secretNames.MatchString(name) || secretEnds.MatchString(name))
+}
+
+// secretOf is what of the value under a key nobody may read, nil: nothing, and what may stand there instead.
+func secretOf(key string, v any) (secret, open any) {
+	_, flag := v.(bool)
+	line, isLine := v.([]any)
+	switch {
+	case secretName(key) && !flag && v != nil:
+		return v, gone
+	case key == commandLine && isLine && len(line) > 1:
+		return line[1:], []any{line[0], gone}
+	}
+	return nil, v
 }
 
 // What looks like a secret, whatever it is called.
@@ -226,16 +243,8 @@ func redactValue(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, x := range v {
-			_, flag := x.(bool)
-			line, isLine := x.([]any)
-			switch {
-			case secretName(key) && !flag && x != nil:
-				v[key] = gone
-			case key == commandLine && isLine && len(line) > 1:
-				v[key] = []any{line[0], gone}
-			default:
-				v[key] = redactValue(x)
-			}
+			_, open := secretOf(key, x)
+			v[key] = redactValue(open)
 		}
 	case []any:
 		for i, x := range v {
