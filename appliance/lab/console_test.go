@@ -97,6 +97,9 @@ func TestConsoleAddress(t *testing.T) {
 			t.Errorf("--console %s: %v", addr, err)
 		}
 	}
+	if _, err := begin(Options{Name: "labtest", Console: "0.0.0.0:7630"}); err == nil || !strings.Contains(err.Error(), "without a password") {
+		t.Errorf("a lab whose consoles everybody reaches was begun: %v", err)
+	}
 	l.Console = "http://127.0.0.1:7630/"
 	first, last := topo.Nodes[0].Name, topo.Nodes[len(topo.Nodes)-1].Name
 	if got := l.ConsoleOf(first); got != "http://127.0.0.1:7630/" {

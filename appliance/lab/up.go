@@ -86,12 +86,12 @@ func begin(o Options) (*Lab, error) {
 			return nil, fmt.Errorf("namespace %s exists and belongs to no lab of that name; `ip netns del %s` removes it", name, name)
 		}
 	}
-	if err := os.MkdirAll(labDir(o.Name), 0o755); err != nil {
-		if o.Console != "" {
-			if err := l.checkConsole(o.Console); err != nil {
-				return nil, err
-			}
+	if o.Console != "" {
+		if err := l.checkConsole(o.Console); err != nil {
+			return nil, err
 		}
+	}
+	if err := os.MkdirAll(labDir(o.Name), 0o755); err != nil {
 		return nil, err
 	}
 	return l, l.save()
