@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +47,9 @@ type fakeConfig struct {
 	Join     []string `toml:"join"`
 	Segment  []struct{ Name, Mode string }
 }
+
+// complaints is the file in a lab's folder whose lines are problems of all stand-ins.
+const complaints = "complaints"
 
 // fake is a daemon that believes whatever the files beside its own say. Joining does need the founder's address.
 func fake(args []string) int {
@@ -94,7 +98,18 @@ func (c fakeConfig) serve(lab string) error {
 	answer := func(path string, v func() any) {
 		mux.HandleFunc("/api/v1/"+path, func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(v()) })
 	}
-	answer("status", func() any { return web.Status{Name: c.Name} })
+	var asked atomic.Int32
+	answer("status", func() any {
+		s := web.Status{Name: c.Name}
+		if asked.Add(1) < 5 {
+			s.Problems = append(s.Problems, web.Problem{Summary: "somebody is late"})
+		}
+		said, _ := os.ReadFile(filepath.Join(lab, complaints))
+		for line := range strings.Lines(string(said)) {
+			s.Problems = append(s.Problems, web.Problem{Summary: strings.ReplaceAll(strings.TrimSpace(line), "NODE", c.Name)})
+		}
+		return s
+	})
 	answer("tokens", func() any { return web.NewToken{Token: os.Getenv("FAKE_FOUNDER")} })
 	answer("peers", func() any {
 		var peers []web.Peer

@@ -35,6 +35,9 @@ func raise(t *testing.T, name, topology string) *Lab {
 		t.Fatalf("%v\n%s", err, &said)
 	}
 	t.Log(said.String())
+	if strings.Contains(said.String(), "late") {
+		t.Error("a problem of the start was told, and it had passed")
+	}
 	t.Cleanup(func() {
 		if err := Down(name); err != nil && !errors.Is(err, ErrNoLab) {
 			t.Error(err)
@@ -142,6 +145,20 @@ func cutAndHeal(t *testing.T, l *Lab) {
 		if err := Cut("labtest", wrong[0], wrong[1]); err == nil {
 			t.Errorf("cut %v", wrong)
 		}
+	}
+}
+
+func TestProblemsAreSaidOnce(t *testing.T) {
+	l := raise(t, "labtest", "line")
+	if err := os.WriteFile(filepath.Join(labDir(l.Name), complaints), []byte("nobody could take office over\nport of NODE is broken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"w, x, y, z have a problem: nobody could take office over",
+		"w has a problem: port of w is broken", "x has a problem: port of x is broken", "y has a problem: port of y is broken", "z has a problem: port of z is broken",
+	}
+	if got := l.problems(t.Context()); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -36,7 +36,7 @@ const (
 	meetLimit   = 60 * time.Second // until all peers see each other
 	bridgeLimit = 20 * time.Second // until a segment has an active gateway
 	guestLimit  = 10 * time.Second // until guest ports have listened
-	settleLimit = time.Second      // until nobody complains any more that others were late
+	settleLimit = 5 * time.Second  // until nobody complains any more: gateways tell how ready they are every two seconds
 )
 
 // Up builds a lab, starts its network and waits until every peer sees all others. A lab of that name that was killed
@@ -148,12 +148,7 @@ func (l *Lab) rise(ctx context.Context, o Options) error {
 		}
 		say("the kernel carries the overlays on all nodes")
 	}
-	var problems []string
-	_ = until(settleLimit, func() (bool, error) {
-		problems = l.problems(ctx)
-		return len(problems) == 0, ctx.Err()
-	})
-	for _, problem := range problems {
+	for _, problem := range l.lastingProblems(ctx) {
 		say("%s", problem)
 	}
 	l.Up = true
@@ -185,16 +180,37 @@ func (l *Lab) shutGuest(ctx context.Context) string {
 	return ""
 }
 
-// problems are what the nodes say is wrong with themselves.
+// lastingProblems are those that do not pass by themselves once everything runs.
+func (l *Lab) lastingProblems(ctx context.Context) (all []string) {
+	_ = until(settleLimit, func() (bool, error) {
+		all = l.problems(ctx)
+		return len(all) == 0, ctx.Err()
+	})
+	return all
+}
+
+// problems are what the nodes say is wrong, each once: what is wrong with the network is said by all of them.
 func (l *Lab) problems(ctx context.Context) (all []string) {
+	var summaries []string
+	by := map[string][]string{}
 	for _, n := range l.plan.topo.Nodes {
 		s, err := client.New(l.dirOf(n.Name).socket()).Status(ctx)
 		if err != nil {
 			continue // killed, or frozen
 		}
 		for _, p := range s.Problems {
-			all = append(all, fmt.Sprintf("%s has a problem: %s", n.Name, p.Summary))
+			if by[p.Summary] == nil {
+				summaries = append(summaries, p.Summary)
+			}
+			by[p.Summary] = append(by[p.Summary], n.Name)
 		}
+	}
+	for _, summary := range summaries {
+		have := "has"
+		if len(by[summary]) > 1 {
+			have = "have"
+		}
+		all = append(all, fmt.Sprintf("%s %s a problem: %s", strings.Join(by[summary], ", "), have, summary))
 	}
 	return all
 }
