@@ -116,6 +116,7 @@ func (p *port) compare(ctx context.Context, now time.Duration, ears *sync.WaitGr
 	if clear {
 		others = n.comparable(p.segment.Name)
 	}
+	c.Term = n.term()
 	a := c.Look(now, &own, others)
 	c.lookAt = now + lookAtOthers
 	if a.Apart {

@@ -38,6 +38,7 @@ func (p *port) cutOff(now time.Duration) (to drawbridge.PeerID) {
 	if reached == 0 {
 		heir = p.answering(others)
 	}
+	p.comparing.cut.Term = p.node.term()
 	if !p.comparing.cut.Look(now, peers, reached, heir != 0) || p.comparing.Recused(now) {
 		return 0
 	}
@@ -46,16 +47,21 @@ func (p *port) cutOff(now time.Duration) (to drawbridge.PeerID) {
 
 // answering is another gateway of the segment that answers as a voter, whether or not the mesh leads there; 0: none.
 func (p *port) answering(others []mesh.PeerStatus) drawbridge.PeerID {
+	state, _ := p.node.voter.group.State()
+	young := youngAnswer(state.Timers.Renew)
 	for _, v := range p.node.voter.agent.Status().Voters {
 		for _, o := range others {
 			on := slices.ContainsFunc(o.Ports, func(w wire.Port) bool { return w.Kind == wire.PortSegment && w.SegmentName == p.segment.Name })
-			if o.ID == v.Peer && on && v.Age >= 0 && v.Age < answersNow {
+			if o.ID == v.Peer && on && v.Age >= 0 && v.Age < young {
 				return o.ID
 			}
 		}
 	}
 	return 0
 }
+
+// youngAnswer is how long ago a voter may have answered who could take a lease over, where leases are renewed that often.
+func youngAnswer(renew time.Duration) time.Duration { return max(answersNow, 3*renew) }
 
 // leaveCutOff leaves the segment to a gateway that may be better connected: it cannot be worse.
 func (p *port) leaveCutOff(now time.Duration) {

@@ -54,8 +54,8 @@ func (n *Node) timersHeld(state *raftgroup.State) time.Duration {
 // quorumPolicies are the words of the network configuration.
 var quorumPolicies = map[string]alone.Policy{netconfig.QuorumHold: alone.HoldGates, netconfig.QuorumSegment: alone.BySegment}
 
-// followPolicies tells ALONE what becomes of each segment without a majority, and whether there is one. Nobody else does: who read an
-// older configuration would have the last word.
+// followPolicies tells ALONE what becomes of each segment without a majority, whether there is one, and how long leases last. Nobody else
+// does: who read an older configuration would have the last word.
 func (n *Node) followPolicies(ctx context.Context) error {
 	tick := time.NewTicker(lookAtWires)
 	defer tick.Stop()
@@ -84,6 +84,7 @@ func (n *Node) awaitSteering() {
 
 func (n *Node) steerRegents() {
 	state, _ := n.voter.group.State()
+	n.alone.SetTerm(state.Timers.Length)
 	asked, answers := false, false
 	for _, p := range n.ports {
 		if p.segment == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
 )
 
 // Finding is how the wire looks between two gateways of a segment that compare what they hear.
@@ -61,7 +62,8 @@ const (
 	// stationFor is how long a station's word counts for a port that hears: hosts speak to everybody once in seconds.
 	stationFor = time.Second
 	// muteFor is how long the other gateway must say that it hears others and not us, beyond the 3.5 hellos after which it says so:
-	// more than one report, or a host that was busy for 35 ms would lose its segment.
+	// more than one report, or a host that was busy for 35 ms would lose its segment. A longer term adds to this and the two
+	// that follow (Comparison.patience).
 	muteFor = ReportEvery
 	// deafFor is how long a port must have heard nobody while the other's heard stations, beyond the 3.5 hellos after which it
 	// began to listen: together 350 ms.
@@ -117,6 +119,8 @@ type Advice struct {
 // leave the segment to another one that serves it better, and that only for what both ends say. It is pure: it is told what was
 // heard, and every call takes the time. The zero value compares with nobody.
 type Comparison struct {
+	Term time.Duration // of the lease: gateways may stand still for so long
+
 	others    map[drawbridge.PeerID]*other
 	listening time.Duration // since when stations are listened to; 0: they are not
 	sightings []Sighting    // Ago is when, here
@@ -133,6 +137,12 @@ type other struct {
 	since   time.Duration // of finding
 	told    Finding       // in an alarm
 	toldAt  time.Duration // then
+}
+
+// patience is one of the times above in a network of this term: nobody stands still for long enough to be found mute, deaf or
+// cut off by that alone.
+func (c *Comparison) patience(usual time.Duration) time.Duration {
+	return failover.Patience(usual, c.Term)
 }
 
 // Listen tells that stations are listened to from now on, or no longer.
@@ -237,7 +247,7 @@ func (c *Comparison) Look(now time.Duration, own *Own, others []drawbridge.PeerI
 		if f != o.finding {
 			o.finding, o.since = f, now
 		}
-		worse := f == Mute && now-o.since >= muteFor && o.at > o.since || f == Deaf || f == CutOff
+		worse := f == Mute && now-o.since >= c.patience(muteFor) && o.at > o.since || f == Deaf || f == CutOff
 		if a.Yield == 0 && worse && o.report.Fit && !o.report.Recused && !c.Recused(now) {
 			a.Yield, a.Finding = id, f
 		}
@@ -265,13 +275,13 @@ func (c *Comparison) judge(now time.Duration, own *Own, o *other) Finding {
 		return OtherDeaf // everybody is heard here, and nobody there
 	case heard && alive:
 		return OtherMute
-	case heard && theirs && silence >= deafFor:
+	case heard && theirs && silence >= c.patience(deafFor):
 		return Deaf
 	case !hears && !heard && alive && o.hearsAnybody(own):
 		return Split
 	case !hears && !heard && alive:
 		return OtherCutOff
-	case !hears && !heard && theirs && silence >= cutOffFor:
+	case !hears && !heard && theirs && silence >= c.patience(cutOffFor):
 		return CutOff
 	}
 	return Unclear

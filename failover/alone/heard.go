@@ -175,14 +175,14 @@ func (m *Machine) tenure(now time.Duration, p *port, f Frame) {
 		m.out.Shut = append(m.out.Shut, p.ID)
 		m.alarm(p, "", f.From, fmt.Sprintf("peer %s carries this segment under the newer epoch %s", f.From.Peer, f.Epoch))
 	case running && carries && f.Epoch < p.held:
-		young := now < p.heldAt+m.cfg.Timers.Lease
+		young := now < p.heldAt+m.lease()
 		if young && f.Epoch <= p.released[f.From.Peer] {
 			return // it was under way when its sender gave that tenure up
 		}
 		reply := m.frame(p, Close)
 		m.out.Send = append(m.out.Send, Send{Port: p.ID, Broadcast: true, Frame: reply})
 		if young {
-			p.waitTo = p.heldAt + m.cfg.Timers.Lease
+			p.waitTo = p.heldAt + m.lease()
 		}
 		m.alarmOnce(now, p, p.neighbours[f.From], f.From, fmt.Sprintf("peer %s still carries this segment under the older epoch %s", f.From.Peer, f.Epoch))
 	}

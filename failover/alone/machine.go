@@ -114,6 +114,7 @@ type Machine struct {
 	order []PortID // sorted, so that a run can be repeated
 	out   Output
 	drops map[string]uint64
+	term  time.Duration // of the lease; 0: not known
 }
 
 // port is what the machine knows of one port.
@@ -155,6 +156,12 @@ type port struct {
 func New(cfg Config) *Machine {
 	return &Machine{cfg: cfg, ports: map[PortID]*port{}, drops: map[string]uint64{}}
 }
+
+// SetTerm tells how long leases last. It holds from the next decision on.
+func (m *Machine) SetTerm(term time.Duration) { m.term = term }
+
+// lease is for how long a gate waits at most for an older holder to fall silent: one lease, which is as long as that one may stand still.
+func (m *Machine) lease() time.Duration { return max(m.cfg.Timers.Lease, m.term) }
 
 // AddPort tells of a port, without carrier.
 func (m *Machine) AddPort(p Port) {
@@ -223,7 +230,7 @@ func (m *Machine) Lease(now time.Duration, id PortID, epoch drawbridge.Epoch) Ou
 	if epoch != p.held {
 		p.held, p.heldAt, p.waitTo = epoch, now, 0
 		if n := p.olderHolder(now, epoch); n != nil && epoch != 0 {
-			p.waitTo = now + m.cfg.Timers.Lease
+			p.waitTo = now + m.lease()
 		}
 	}
 	switch {

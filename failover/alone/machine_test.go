@@ -93,7 +93,14 @@ func TestTheNewerEpochStays(t *testing.T) {
 }
 
 func TestANewTenureWaitsForTheOldHolderToFallSilent(t *testing.T) {
+	for term, wait := range map[time.Duration]time.Duration{0: Default.Lease, Default.Lease / 2: Default.Lease, 3 * time.Second: 3 * time.Second} {
+		waitForSilence(t, term, wait)
+	}
+}
+
+func waitForSilence(t *testing.T, term, wait time.Duration) {
 	w := newWorld(t, 1, 2)
+	w.machines[b1.Peer].SetTerm(term)
 	x := w.join(a1, b1)
 	w.run(2 * time.Second)
 	w.lease(a1, 1)
@@ -108,7 +115,11 @@ func TestANewTenureWaitsForTheOldHolderToFallSilent(t *testing.T) {
 	if w.clear(b1, 2) {
 		t.Fatal("b is clear while a is heard to carry the segment")
 	}
-	w.run(Default.Lease + time.Millisecond)
+	w.run(wait - 2*time.Millisecond)
+	if w.clear(b1, 2) {
+		t.Fatalf("b has not waited for a lease of %v", wait)
+	}
+	w.run(3 * time.Millisecond)
 	if !w.clear(b1, 2) {
 		t.Fatal("b waits for ever: the lease has decided, split horizon bounds the rest")
 	}

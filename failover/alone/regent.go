@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
 )
 
 // A regent stands in for the voters on one segment while no majority of them answers, as far as the network's policy
@@ -63,7 +64,8 @@ const (
 	// oldestEcho bounds what is taken for an answer to a hello of ours; its 32 bits of microseconds come round in 71 min.
 	oldestEcho = 10 * time.Second
 	// electAfter is how long a segment must have been without an active gateway, and the voters without a majority,
-	// before one is elected; the second in order waits electStep more. VRRP's default is 3 s (RFC 9568 §6.1).
+	// before one is elected; the second in order waits electStep more. VRRP's default is 3 s (RFC 9568 §6.1). A longer term adds to
+	// both: whoever stands still for less is not dead.
 	electAfter = time.Second
 	electStep  = 500 * time.Millisecond
 	// electLead is how long an elected gateway says so before it opens: ten hellos.
@@ -145,7 +147,7 @@ func (m *Machine) regent(now time.Duration, p *port) {
 		p.held, p.heldAt, p.waitTo = r.epoch, now, 0
 		p.enter(now, Active)
 		p.nextHello = now
-	case r.epoch == 0 && p.mayElect(m.cfg.Peer) && now >= p.electAt(m.cfg.Peer):
+	case r.epoch == 0 && p.mayElect(m.cfg.Peer) && now >= m.electAt(p):
 		r.epoch, r.elected, r.openAt = r.number(p.highest, m.cfg.Peer), true, now+electLead
 		r.ballots = r.epoch
 		p.held, p.heldAt, p.waitTo = r.epoch, now, 0
@@ -159,7 +161,7 @@ func (m *Machine) regent(now time.Duration, p *port) {
 			m.out.Wake = min(m.out.Wake, r.openAt)
 		}
 	} else if p.mayElect(m.cfg.Peer) {
-		m.out.Wake = min(m.out.Wake, p.electAt(m.cfg.Peer))
+		m.out.Wake = min(m.out.Wake, m.electAt(p))
 	}
 }
 
@@ -274,12 +276,12 @@ func (p *port) mayElect(self drawbridge.PeerID) bool {
 }
 
 // electAt is when, if nothing else is heard until then.
-func (p *port) electAt(self drawbridge.PeerID) time.Duration {
+func (m *Machine) electAt(p *port) time.Duration {
 	at := max(p.regency.lostAt, p.since, p.carriedAt)
-	if p.regency.rule.Others[0] < self {
-		at += electStep
+	if p.regency.rule.Others[0] < m.cfg.Peer {
+		at += failover.Patience(electStep, m.term)
 	}
-	return at + electAfter
+	return at + failover.Patience(electAfter, m.term)
 }
 
 // number is the epoch of an election: above all that were heard of, and never one that the other gateway could choose,

@@ -218,6 +218,27 @@ func TestAnElectionNeedsAPairWithoutAMajority(t *testing.T) {
 	}
 }
 
+// TestAnElectionWaitsForWhoStandsStill: where leases last for longer than by default, a gateway may be silent for as much longer.
+func TestAnElectionWaitsForWhoStandsStill(t *testing.T) {
+	const longer = 2960 * time.Millisecond
+	for self, wait := range map[drawbridge.PeerID]time.Duration{1: electAfter + longer, 2: electAfter + electStep + 2*longer} {
+		w := newWorld(t, self)
+		place := Place{self, 1}
+		w.machines[self].SetTerm(3 * time.Second)
+		w.join(place)
+		w.run(2 * time.Second)
+		w.do(self, w.machines[self].SetRule(w.now, 1, Rule{Policy: BySegment, Pair: true, May: true, Generation: 3, Others: []drawbridge.PeerID{3 - self}}))
+		w.do(self, w.machines[self].Majority(w.now, 1, false))
+		lost := w.now
+		for !w.stands(place) && w.now < lost+time.Minute {
+			w.run(time.Millisecond)
+		}
+		if took := w.now - lost; took < wait+electLead || took > wait+electLead+2*time.Millisecond {
+			t.Errorf("gateway %d opens after %v, want %v", self, took, wait+electLead)
+		}
+	}
+}
+
 // TestElectedTenuresNeverMeet lets the two gateways and the voters number tenures in any order of what they have heard.
 func TestElectedTenuresNeverMeet(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))

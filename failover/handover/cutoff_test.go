@@ -41,6 +41,23 @@ func TestNetworkThatStartsIsNotCutOff(t *testing.T) {
 	}
 }
 
+// TestSlowNetworkIsGivenMoreTime: a gateway that stands still for less than a term finds its peers unreachable, and is reached again.
+func TestSlowNetworkIsGivenMoreTime(t *testing.T) {
+	for term, want := range map[time.Duration]time.Duration{
+		20 * time.Millisecond: CutOffAfter, 40 * time.Millisecond: CutOffAfter, 3 * time.Second: CutOffAfter + 2960*time.Millisecond,
+	} {
+		w := CutOff{Term: term}
+		w.Look(time.Hour, 1, 1, true)
+		now := time.Hour + time.Millisecond
+		for began := now; !w.Look(now, 4, 0, true) && now < began+time.Minute; {
+			now += 10 * time.Millisecond
+		}
+		if took := now - time.Hour - time.Millisecond; took != want {
+			t.Errorf("term %v: left after %v, want %v", term, took, want)
+		}
+	}
+}
+
 // TestShortCutsAreBorne: what ends before CutOffAfter begins anew.
 func TestShortCutsAreBorne(t *testing.T) {
 	var w CutOff

@@ -19,7 +19,7 @@ const (
 	// reopenAfter is how often an interface without carrier is tried; as in appliance.
 	reopenAfter = 500 * ms
 	// stuckFor is how long the data path may stand still, guardEvery how often it is looked at; as in failover/lease/agent.
-	stuckFor   = 500 * ms
+	stuckFor   = 500 * time.Millisecond
 	guardEvery = 10 * ms
 	// lateShut is how late the mutation of Rules.ShutFirst shuts the gate: longer than d and a round trip.
 	lateShut = 6 * ms
@@ -159,7 +159,7 @@ func (p *port) keepShut() bool {
 	if p.since == 0 {
 		p.since = now
 	}
-	return now.Sub(p.since) < vetoFor
+	return now.Sub(p.since) < p.n.w.patience(vetoFor)
 }
 
 func (p *port) shut(why string) {
@@ -315,7 +315,7 @@ func (n *node) guard() {
 	switch {
 	case !n.asleep[capture] && !n.asleep[overlay]:
 		n.movedAt = n.read()
-	case stopped || n.read()-n.movedAt > stuckFor:
+	case stopped || time.Duration(n.read()-n.movedAt) > n.w.patience(stuckFor):
 		stopped = true
 	}
 	if stopped != n.unwell {

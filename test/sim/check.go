@@ -171,7 +171,7 @@ func (n *node) leaseless(*port) bool { return n.w.plan.Without.ShutFirst }
 // shaky reports whether the deadline of a gate may rest on what was asked before the machine was paused with its clock: then
 // premise P1 of lease.md does not hold. What was asked later ends later.
 func (p *port) shaky() bool {
-	t := lease.Default
+	t := p.n.w.plan.Timing
 	longest := t.Term
 	if p.asRegent {
 		longest = 100 * time.Millisecond // docs/protocol/alone.md, "hold"

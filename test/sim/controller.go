@@ -25,8 +25,9 @@ func (n *node) watchOverlay() {
 		}
 	}
 	_, voters := n.lease.Quorum(n.instant())
+	young := max(150*time.Millisecond, 3*n.w.plan.Timing.Renew)
 	for _, v := range voters {
-		if v.Peer != n.id && int(v.Peer) <= n.w.plan.Gateways && v.Age >= 0 && int64(v.Age) < 150*ms {
+		if v.Peer != n.id && int(v.Peer) <= n.w.plan.Gateways && v.Age >= 0 && v.Age < young {
 			heir = v.Peer
 		}
 	}
@@ -34,6 +35,7 @@ func (n *node) watchOverlay() {
 		if p.segment == nil || p.opened == 0 || p.keeper != nil {
 			continue
 		}
+		p.cut.Term = n.w.term()
 		if p.cut.Look(n.since(), len(n.w.nodes)-1, reached, heir != 0) && !p.comparison.Recused(n.since()) {
 			n.w.signal(n, "nobody is reached over the overlay")
 			p.comparison.Yielded(n.since())
@@ -82,6 +84,7 @@ func (p *port) compare() (apart bool) {
 // judge does what follows from a comparison, and answers whether another gateway is not heard both ways.
 func (p *port) judge(own *alone.Own) (apart bool) {
 	n := p.n
+	p.comparison.Term = n.w.term()
 	advice := p.comparison.Look(n.since(), own, n.otherGateways())
 	p.comparison.Listen(n.since(), advice.Apart && p.usable)
 	if advice.Yield != 0 && p.opened != 0 && p.keeper == nil {

@@ -3,8 +3,10 @@ package sim
 import (
 	"cmp"
 	"testing"
+	"time"
 
 	"github.com/drawbridge-net/drawbridge/failover/alone"
+	"github.com/drawbridge-net/drawbridge/failover/lease"
 )
 
 // slowAnswers lets the voters' answers take most of a term, and then cuts the holder off.
@@ -142,10 +144,34 @@ func orphaned(w *world) {
 	}
 }
 
+// slow are timers for machines that stand still for most of a second now and then.
+var slow = lease.Timing{Renew: 500 * time.Millisecond, Term: 3 * time.Second, Grace: time.Millisecond, Step: 250 * time.Millisecond, Drift: 5000}
+
+// standStill has machines, or one thread of them, stand still for 300 to 900 ms, one after the other and several at once. That is no reason
+// for anything.
+func standStill(w *world) {
+	tenures := w.tenures
+	w.quickUntil = w.now + 60*second
+	for range 100 {
+		if n := w.someNode(); n.asleep == [threads]bool{} {
+			var which []thread // all
+			if w.rnd.IntN(2) == 0 {
+				which = []thread{thread(w.rnd.IntN(int(threads)))}
+			}
+			n.freeze(false, which...)
+			w.after(300*ms+w.rnd.Int64N(600*ms), n.thaw)
+		}
+		w.run(w.rnd.Int64N(1200 * ms))
+	}
+	w.run(second)
+	w.expect(w.tenures == tenures, "a segment has moved although nobody stood still for a term")
+}
+
 type mutant struct {
 	without  Rules
 	schedule func(*world)
-	gateways int // 0: two
+	gateways int          // 0: two
+	timing   lease.Timing // zero: lease.Default
 }
 
 // policy is to hold where the rule is one of it, which makes up for the others.
@@ -174,15 +200,16 @@ var mutants = map[string]mutant{
 	"a hail before the gate is open": {without: Rules{HailGate: true}, schedule: promised},
 	"the giver's list is forgotten":  {without: Rules{List: true}, schedule: random("moved", "busy")},
 	"a voter promises twice":         {without: Rules{OnePromise: true}, schedule: orphaned, gateways: 3},
+	"times do not grow with a term":  {without: Rules{Patience: true}, schedule: standStill, timing: slow},
 }
 
 // try runs the mutant's schedule in a small network without some rules, and tells what it violated.
 func (m mutant) try(seed uint64, without Rules) string {
 	w := newWorld(seed, Plan{
-		Gateways: cmp.Or(m.gateways, 2), Guests: 2, Segments: 1, Drift: usualDrift, Pace: 2 * ms, Without: without, Policy: m.policy(),
+		Gateways: cmp.Or(m.gateways, 2), Guests: 2, Segments: 1, Drift: usualDrift, Pace: 2 * ms, Without: without, Policy: m.policy(), Timing: m.timing,
 	})
 	w.quickUntil = 10 * second
-	w.run(1500 * ms)
+	w.run(1500*ms + 4*int64(m.timing.Term))
 	if len(w.violations) == 0 && len(w.segments[0].open()) == 1 { // or else this one begins otherwise
 		m.schedule(w)
 	}

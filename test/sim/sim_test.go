@@ -84,6 +84,23 @@ func TestSimExcuseOfAPause(t *testing.T) {
 	}
 }
 
+// TestSimSlowMachines: where the term says that machines stand still, that they do is borne by everybody: no segment moves, and no frame
+// comes twice.
+func TestSimSlowMachines(t *testing.T) {
+	for seed := *first; seed < *first+uint64(max(*seeds, 10)); seed++ {
+		w := newWorld(seed, Plan{Gateways: 2 + int(seed%2), Guests: 2, Segments: 1, Drift: usualDrift, Pace: 2 * ms, Timing: slow})
+		w.verbose = *journal
+		w.run(15 * second)
+		if err := w.settled(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		standStill(w)
+		if len(w.violations) > 0 {
+			t.Errorf("seed %d: %s\n%s", seed, w.violations[0], strings.Join(w.journal, "\n"))
+		}
+	}
+}
+
 var (
 	seeds   = flag.Int("seeds", 0, "how many random schedules; 0: 120, or 10,000 with DRAWBRIDGE_LONG=1")
 	first   = flag.Uint64("first", 0, "the first of them")

@@ -12,7 +12,10 @@ import (
 
 // The driver of an alone.Machine, as failover/alone/runner is one.
 
-func (n *node) tickALONE() { n.carryOut(n.alone.Tick(n.since())) }
+func (n *node) tickALONE() {
+	n.alone.SetTerm(n.w.term())
+	n.carryOut(n.alone.Tick(n.since()))
+}
 
 // since is the clock in ALONE's words.
 func (n *node) since() time.Duration { return time.Duration(n.read()) }

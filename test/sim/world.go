@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 )
@@ -33,6 +34,7 @@ type Plan struct {
 	Without  Rules
 	Policy   alone.Policy // without a majority
 	Pair     bool         // the two gateways are all voters
+	Timing   lease.Timing // zero: lease.Default
 }
 
 // Rules that a run is without. All of them break a driver or the model, none the state machines: what a machine
@@ -54,6 +56,7 @@ type Rules struct {
 	OnePromise     bool // what a voter has promised to somebody else keeps it from nothing
 	HailOrder      bool // a peer follows the first frame of a gateway, whatever it knows of later ones
 	List           bool // a taker forwards whatever it has kept, also what the giver had forwarded
+	Patience       bool // nobody is told that leases last for longer than by default
 	HailGate       bool // a gateway sends its first frame when it has the lease, whatever keeps its gate shut
 }
 
@@ -130,7 +133,10 @@ func newWorld(seed uint64, p Plan) *world {
 	if len(w.segments) > 1 {
 		w.segments[0].patch = cable(w.segments[0].near, w.segments[1].near)
 	}
-	w.raft.config = lease.Config{Generation: 1, Floor: 1, Timing: lease.Default, Longest: lease.Default.Term}
+	if w.plan.Timing == (lease.Timing{}) {
+		w.plan.Timing = lease.Default
+	}
+	w.raft.config = lease.Config{Generation: 1, Floor: 1, Timing: w.plan.Timing, Longest: w.plan.Timing.Term}
 	names := []string{"A", "B", "C"}[:p.Gateways]
 	names = append(names, "W", "P", "Q", "R")[:p.Gateways+1+p.Guests]
 	for i, name := range names {
@@ -192,6 +198,19 @@ func (w *world) violated(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	w.note("VIOLATED %s", text)
 	w.violations = append(w.violations, fmt.Sprintf("at %.3f ms: %s", float64(w.now)/1e6, text))
+}
+
+// term is how long leases last, as far as the drivers are told.
+func (w *world) term() time.Duration {
+	if w.plan.Without.Patience {
+		return lease.Default.Term
+	}
+	return w.raft.config.Term
+}
+
+// patience is one of the drivers' times in a network of this term.
+func (w *world) patience(usual time.Duration) time.Duration {
+	return failover.Patience(usual, w.term())
 }
 
 // timersOfALONE go with the lease's.

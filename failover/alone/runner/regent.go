@@ -23,6 +23,13 @@ func (r *Runner) Majority(id alone.PortID, answers bool) {
 	}
 }
 
+// SetTerm tells how long leases last.
+func (r *Runner) SetTerm(term time.Duration) {
+	if r.term.Swap(int64(term)) != int64(term) {
+		r.wakeUp()
+	}
+}
+
 // What is known of the majority; at first nothing.
 const (
 	majority   = 1

@@ -92,6 +92,7 @@ type Runner struct {
 	events  chan event
 	overlay chan [alone.Size]byte
 	nudge   chan struct{} // something that is told by its latest value has changed
+	term    atomic.Int64  // of the lease
 	table   atomic.Pointer[map[alone.PortID]*port]
 	shown   atomic.Pointer[status]
 

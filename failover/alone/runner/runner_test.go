@@ -83,8 +83,13 @@ func TestNewerEpochFences(t *testing.T) {
 }
 
 // TestOlderHolderIsWaitedFor: a lease that came while the port listened does not shorten the wait for a holder of an
-// older epoch that is still heard, here one that is deaf.
+// older epoch that is still heard, here one that is deaf. The wait is one lease.
 func TestOlderHolderIsWaitedFor(t *testing.T) {
+	t.Run("default term", func(t *testing.T) { waitForOlder(t, 0, alone.Default.Lease) })
+	t.Run("long term", func(t *testing.T) { waitForOlder(t, 3*time.Second, 3*time.Second) })
+}
+
+func waitForOlder(t *testing.T, term, wait time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub()
 		h.deliver = func(from, to string) int {
@@ -98,6 +103,7 @@ func TestOlderHolderIsWaitedFor(t *testing.T) {
 		a.Lease(1, epoch5)
 		pass(listened)
 		a.wantClear(t, 1, epoch5, true)
+		b.SetTerm(term)
 		b.plug(t, 1, "b1")
 		pass(500 * time.Millisecond)
 		b.Lease(1, epoch6)
@@ -106,7 +112,9 @@ func TestOlderHolderIsWaitedFor(t *testing.T) {
 			pass(time.Millisecond)
 		}
 		b.wantClear(t, 1, epoch6, false)
-		pass(alone.Default.Lease + 5*time.Millisecond)
+		pass(wait - 5*time.Millisecond)
+		b.wantClear(t, 1, epoch6, false)
+		pass(10 * time.Millisecond)
 		b.wantClear(t, 1, epoch6, true)
 	})
 }

@@ -23,6 +23,7 @@ func (r *Runner) settle(ctx context.Context) {
 			r.adopt(ctx, p)
 		}
 	}
+	r.own.machine.SetTerm(time.Duration(r.term.Load()))
 	for _, p := range r.own.ports {
 		r.followCarrier(p)
 		r.followRule(p)

@@ -97,7 +97,7 @@ func (a *Agent) hold(d *door, do lease.Action) (useful bool) {
 }
 
 // vetoFor is how long a tenure may last behind a gate that the wire keeps shut, before another gateway is
-// given the chance: the holder of an older tenure falls silent much sooner.
+// given the chance: the holder of an older tenure falls silent much sooner, and the daemon answers. A longer term adds to it.
 const vetoFor = time.Second
 
 // open lets frames pass, unless the daemon has something against it. It answers false when the tenure is of no
@@ -129,7 +129,7 @@ func (a *Agent) keepShut(d *door) (useful bool) {
 	if d.since == 0 {
 		d.since = now
 	}
-	return now.Sub(d.since) < vetoFor
+	return now.Sub(d.since) < failover.Patience(vetoFor, a.guard.term)
 }
 
 // shut shuts the gate; the tenure goes on.

@@ -8,12 +8,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/drawbridge-net/drawbridge/failover"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 )
 
 // Stuck is how long the daemon's sign of life may stand still. It is not a term: in a Go process with many threads the sign
 // was late by 500 ms at a load of 28 on two cores, while frames still flowed (docs/adr/0015), and a daemon that is
-// stopped or dying is recognised by its state instead, within a renewal.
+// stopped or dying is recognised by its state instead, within a renewal. A longer term adds to it.
 const Stuck = 2 * time.Second
 
 // idleLook is how often the daemon is looked at by an agent that holds nothing.
@@ -27,6 +28,7 @@ type guard struct {
 	moved lease.Instant
 	still time.Duration // longest without a move
 	every time.Duration
+	term  time.Duration // of the lease
 	next  lease.Instant // when a look is worth its cost
 	due   lease.Instant // when one must be taken
 	buf   [512]byte
@@ -38,7 +40,7 @@ func watch(pid int, alive *atomic.Uint64) guard {
 	if err != nil {
 		stat = -1
 	}
-	return guard{stat: stat, alive: alive, every: lease.Default.Renew}
+	return guard{stat: stat, alive: alive, every: lease.Default.Renew, term: lease.Default.Term}
 }
 
 // look tells why the daemon must not hold a lease; empty when it may. Whoever holds one looks at every renewal, when it
@@ -59,7 +61,7 @@ func (g *guard) look(now lease.Instant, holds bool) (why string) {
 	if state := g.state(); state != "" {
 		return state
 	}
-	if now.Sub(g.moved) > Stuck {
+	if now.Sub(g.moved) > failover.Patience(Stuck, g.term) {
 		return "the daemon's data path has stood still"
 	}
 	return ""

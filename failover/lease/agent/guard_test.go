@@ -33,16 +33,22 @@ func FuzzStateOf(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, line []byte) { stateOf(line) })
 }
 
-// TestADaemonThatStandsStillIsSeen, but not before its time.
+// TestADaemonThatStandsStillIsSeen, but not before its time, which a longer term adds to.
 func TestADaemonThatStandsStillIsSeen(t *testing.T) {
+	standStill(t, lease.Default.Term, Stuck)
+	standStill(t, 3*time.Second, Stuck+2960*time.Millisecond)
+}
+
+func standStill(t *testing.T, term, stuck time.Duration) {
 	var alive atomic.Uint64
 	g := watch(os.Getpid(), &alive)
+	g.term = term
 	now := lease.Instant(time.Hour)
 	for i, c := range []struct {
 		later time.Duration
 		moves bool
 		well  bool
-	}{{0, false, true}, {Stuck, false, true}, {1, false, false}, {0, true, true}, {Stuck, false, true}, {Stuck, true, true}} {
+	}{{0, false, true}, {stuck, false, true}, {1, false, false}, {0, true, true}, {stuck, false, true}, {stuck, true, true}} {
 		now = now.Add(c.later)
 		if c.moves {
 			alive.Add(1)
@@ -51,8 +57,27 @@ func TestADaemonThatStandsStillIsSeen(t *testing.T) {
 			t.Errorf("step %d: %q", i, why)
 		}
 	}
-	if g.still != 2*Stuck {
-		t.Errorf("stood still for %v at most, want %v", g.still, 2*Stuck)
+	if g.still != 2*stuck {
+		t.Errorf("stood still for %v at most, want %v", g.still, 2*stuck)
+	}
+}
+
+// TestATenureBehindAShutGateIsGivenUp, later where the daemon may take longer to answer.
+func TestATenureBehindAShutGateIsGivenUp(t *testing.T) {
+	for _, c := range []struct {
+		term, shut time.Duration
+		useful     bool
+	}{
+		{lease.Default.Term, vetoFor / 2, true},
+		{lease.Default.Term, vetoFor, false},
+		{3 * time.Second, 3 * time.Second, true},
+		{3 * time.Second, vetoFor + 2960*time.Millisecond, false},
+	} {
+		var a Agent
+		a.guard.term = c.term
+		if useful := a.keepShut(&door{since: a.now().Add(-c.shut)}); useful != c.useful {
+			t.Errorf("term %v, shut for %v: useful is %v", c.term, c.shut, useful)
+		}
 	}
 }
 

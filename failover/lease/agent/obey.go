@@ -55,7 +55,7 @@ func (a *Agent) carryOut(now lease.Instant, o *pipe.Order, passed int) error {
 		if err := a.node.SetConfig(now, o.Config, &a.out); err != nil {
 			a.note(slog.LevelError, "lease configuration refused: "+err.Error())
 		}
-		a.guard.every, a.pace.timing = o.Config.Renew, o.Config.Timing
+		a.guard.every, a.guard.term, a.pace.timing = o.Config.Renew, o.Config.Term, o.Config.Timing
 	case pipe.Gate:
 		return a.addGate(o, passed)
 	case pipe.Candidate:

@@ -27,8 +27,9 @@ func (w *Warden) ask(o *pipe.Order) (pipe.Report, bool) {
 	o.Number = w.numbers
 	w.waiting[o.Number] = answer
 	w.order(o)
+	patience := w.life.patience(answerFor)
 	w.mu.Unlock()
-	timer := time.NewTimer(answerFor)
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	select {
 	case r, ok := <-answer: // closed: it died

@@ -6,18 +6,21 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/drawbridge-net/drawbridge/failover"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
 )
 
 const (
-	// takeFor is how long the agent may take to read an order; it outranks everything, so it has hung long before.
+	// takeFor is how long the agent may take to read an order; it outranks everything, so it has hung long before. A longer term
+	// adds to this, to hungFor and to answerFor.
 	takeFor = time.Second
 	// endFor is how long it may take to give everything up: it takes 11 ms.
 	endFor = 500 * time.Millisecond
@@ -31,9 +34,15 @@ const (
 type life struct {
 	pipe    *os.File
 	process *exec.Cmd
-	canary  *canary // nil: the kernel cannot
-	running bool    // it has said so
+	canary  *canary      // nil: the kernel cannot
+	running bool         // it has said so
+	term    atomic.Int64 // of the lease; 0: it has not been told
 	err     error
+}
+
+// patience is how long to wait for the agent, which stands still with the machine.
+func (l *life) patience(usual time.Duration) time.Duration {
+	return failover.Patience(usual, time.Duration(l.term.Load()))
 }
 
 // live starts an agent and serves it until it ends, or ctx does.
@@ -176,7 +185,7 @@ func (l *life) send(o *pipe.Order, pass int) {
 	message := o.Append(nil)
 	conn, err := l.pipe.SyscallConn()
 	if err == nil {
-		_ = l.pipe.SetWriteDeadline(time.Now().Add(takeFor))
+		_ = l.pipe.SetWriteDeadline(time.Now().Add(l.patience(takeFor)))
 		e := conn.Write(func(fd uintptr) (done bool) {
 			done, err = pipe.Send(int(fd), message, pass)
 			return done || err != nil

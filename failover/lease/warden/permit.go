@@ -23,7 +23,7 @@ func (w *Warden) serve(ctx context.Context, l *life) {
 	defer beat.Stop()
 	again := time.NewTimer(0)
 	defer again.Stop()
-	seen, moved, pause := uint64(0), time.Now(), firstAgain
+	sign, pause := vigil{moved: time.Now()}, firstAgain
 	for {
 		select {
 		case <-ctx.Done():
@@ -34,9 +34,7 @@ func (w *Warden) serve(ctx context.Context, l *life) {
 			pause = min(2*pause, lastAgain)
 		case <-beat.C:
 			w.beat()
-			if n := w.board.Agent.Load(); n != seen {
-				seen, moved = n, time.Now()
-			} else if time.Since(moved) > hungFor {
+			if sign.silent(time.Now(), w.board.Agent.Load()) > l.patience(hungFor) {
 				w.cfg.Log.Error("the lease agent gives no sign of life and is killed")
 				_ = l.process.Process.Kill()
 			}
@@ -45,6 +43,20 @@ func (w *Warden) serve(ctx context.Context, l *life) {
 			again.Reset(pause)
 		}
 	}
+}
+
+// vigil watches a sign of life.
+type vigil struct {
+	seen  uint64
+	moved time.Time
+}
+
+// silent is for how long the sign has not moved.
+func (v *vigil) silent(now time.Time, sign uint64) time.Duration {
+	if sign != v.seen {
+		v.seen, v.moved = sign, now
+	}
+	return now.Sub(v.moved)
 }
 
 // permitSoon asks again and again for as long as an answer usually takes: timers are coarser than that (a thread's slack

@@ -197,6 +197,7 @@ func (w *Warden) SetConfig(number uint64, c lease.Config) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.life != nil && number == w.lives {
+		w.life.term.Store(int64(c.Term))
 		w.life.order(&pipe.Order{Kind: pipe.Configure, Config: c})
 	}
 }
