@@ -2,7 +2,6 @@ package lease
 
 import (
 	"slices"
-	"sort"
 	"time"
 
 	"github.com/drawbridge-net/drawbridge"
@@ -34,7 +33,7 @@ type Holder struct {
 	quorum     quorum
 	views      []voterView // by the quorum's index
 	tenures    []tenure    // sorted by segment
-	last       int         // of them that was looked for
+	index      index       // of tenures
 	unfit      bool
 	round      Instant // next renewals
 	hasty      Instant // a round was late not long before then
@@ -202,29 +201,17 @@ func (h *Holder) next() uint64 {
 }
 
 func (h *Holder) find(segment drawbridge.SegmentID) *tenure {
-	i, ok := h.search(segment)
+	i, ok := h.index.find(segment)
 	if !ok {
 		return nil
 	}
 	return &h.tenures[i]
 }
 
-// search looks first where the one before was, and behind that: a round goes through all of them in order.
-func (h *Holder) search(segment drawbridge.SegmentID) (int, bool) {
-	for i := h.last; i < min(h.last+2, len(h.tenures)); i++ {
-		if h.tenures[i].segment == segment {
-			h.last = i
-			return i, true
-		}
-	}
-	i := sort.Search(len(h.tenures), func(i int) bool { return h.tenures[i].segment >= segment })
-	h.last = i
-	return i, i < len(h.tenures) && h.tenures[i].segment == segment
-}
-
 func (h *Holder) tenure(segment drawbridge.SegmentID) *tenure {
-	i, ok := h.search(segment)
+	i, ok := h.index.find(segment)
 	if !ok {
+		h.index.insert(i, segment)
 		h.tenures = slices.Insert(h.tenures, i, tenure{segment: segment})
 	}
 	return &h.tenures[i]

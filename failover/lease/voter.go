@@ -2,7 +2,6 @@ package lease
 
 import (
 	"slices"
-	"sort"
 
 	"github.com/drawbridge-net/drawbridge"
 )
@@ -33,7 +32,7 @@ type Voter struct {
 	birth      uint32 // first generation of this run
 	unfit      bool
 	promises   []promise // sorted by segment
-	last       int       // of them that was looked for
+	index      index     // of promises
 	rules      rules
 }
 
@@ -178,33 +177,21 @@ func (v *Voter) release(now Instant, from drawbridge.PeerID, e Entry) {
 
 // find returns what is remembered of a segment; nil when it was never asked for.
 func (v *Voter) find(segment drawbridge.SegmentID) *promise {
-	i, ok := v.search(segment)
+	i, ok := v.index.find(segment)
 	if !ok {
 		return nil
 	}
 	return &v.promises[i]
 }
 
-// search looks first where the one before was, and behind that, as a holder's does.
-func (v *Voter) search(segment drawbridge.SegmentID) (int, bool) {
-	for i := v.last; i < min(v.last+2, len(v.promises)); i++ {
-		if v.promises[i].segment == segment {
-			v.last = i
-			return i, true
-		}
-	}
-	i := sort.Search(len(v.promises), func(i int) bool { return v.promises[i].segment >= segment })
-	v.last = i
-	return i, i < len(v.promises) && v.promises[i].segment == segment
-}
-
 // promise returns the row of a segment and makes one; nil when there is no room.
 func (v *Voter) promise(segment drawbridge.SegmentID) *promise {
-	i, ok := v.search(segment)
+	i, ok := v.index.find(segment)
 	if !ok {
 		if len(v.promises) >= maxSegments {
 			return nil
 		}
+		v.index.insert(i, segment)
 		v.promises = slices.Insert(v.promises, i, promise{segment: segment})
 	}
 	return &v.promises[i]
