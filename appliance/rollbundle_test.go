@@ -212,8 +212,14 @@ func TestALostBundlePausesTheRollOut(t *testing.T) {
 		if s.Slots[slot.B].Version != 0 {
 			t.Errorf("%s: it was installed", name)
 		}
+		told := c.Watch()
 		if r, err = c.AbortRollout("ann"); err != nil || r.State != rollout.Aborted || len(c.bundles()) != 0 {
 			t.Errorf("%s: %+v, and %v is kept: %v", name, r, c.bundles(), err)
+		}
+		select {
+		case <-told:
+		default:
+			t.Errorf("%s: nobody was told of the end", name)
 		}
 	}
 }

@@ -514,7 +514,17 @@ func (n *Node) abortRollout(by string) (web.Rollout, error) {
 	return n.changeRollout(func(r *rollout.Rollout) error { return r.Abort(by, time.Now()) })
 }
 
+// changeRollout has the present roll-out changed, and tells everybody who waits for it.
 func (n *Node) changeRollout(f func(*rollout.Rollout) error) (web.Rollout, error) {
+	v, err := n.changePresent(f)
+	if err == nil {
+		n.wakeRolling()
+		n.changed.tell()
+	}
+	return v, err
+}
+
+func (n *Node) changePresent(f func(*rollout.Rollout) error) (web.Rollout, error) {
 	n.rolling.mu.Lock()
 	defer n.rolling.mu.Unlock()
 	if n.rolling.present == nil {
@@ -526,7 +536,5 @@ func (n *Node) changeRollout(f func(*rollout.Rollout) error) (web.Rollout, error
 	if err := n.saveRollout(); err != nil {
 		return web.Rollout{}, err
 	}
-	n.wakeRolling()
-	n.changed.tell()
 	return n.rolloutView()
 }
