@@ -71,13 +71,13 @@ func noCertificate() (time.Time, bool) { return time.Time{}, false }
 
 // eventOf makes an event of the journal of one that comes from notify.
 func eventOf(e *notify.Event) web.Event {
-	return web.Event{Time: e.Time, Level: e.Level, Kind: e.Kind, Text: e.Text, Peer: e.Peer, Port: e.Port, Segment: e.Segment, Epoch: e.Epoch, Reason: e.Reason}
+	return web.Event{Time: e.Time, Level: e.Level, Kind: e.Kind, Text: e.Text, Peer: e.Peer, Port: e.Port, Segment: e.Segment, Epoch: e.Epoch, Alert: e.Alert, Reason: e.Reason}
 }
 
 // tellable is the reverse.
 func tellable(e *web.Event) notify.Event {
 	return notify.Event{
-		ID: e.ID, Time: e.Time, Level: e.Level, Kind: e.Kind, Text: e.Text, Peer: e.Peer, Port: e.Port, Segment: e.Segment, Epoch: e.Epoch, Reason: e.Reason,
+		ID: e.ID, Time: e.Time, Level: e.Level, Kind: e.Kind, Text: e.Text, Peer: e.Peer, Port: e.Port, Segment: e.Segment, Epoch: e.Epoch, Alert: e.Alert, Reason: e.Reason,
 	}
 }
 
@@ -143,7 +143,7 @@ func (a *alerting) entry(e *notify.Event) map[string]string {
 		"MESSAGE": e.Text, "MESSAGE_ID": meaning.ID, "PRIORITY": cmp.Or(priorities[e.Level], "3"), "SYSLOG_IDENTIFIER": "drawbridge",
 		"DRAWBRIDGE_EVENT": e.Kind, "DRAWBRIDGE_EVENT_ID": strconv.FormatUint(e.ID, 10), "DRAWBRIDGE_NETWORK": a.node.creds.Network.Name,
 		"DRAWBRIDGE_SEGMENT": e.Segment, "DRAWBRIDGE_PEER": e.Peer, "DRAWBRIDGE_PORT": e.Port, "DRAWBRIDGE_EPOCH": e.Epoch,
-		"DRAWBRIDGE_REASON": cmp.Or(e.Reason, "none given"),
+		"DRAWBRIDGE_ALERT": e.Alert, "DRAWBRIDGE_REASON": cmp.Or(e.Reason, "none given"),
 	}
 }
 
@@ -223,20 +223,30 @@ func (a *alerting) review(now time.Time) (due time.Time) {
 	due = a.board.Due()
 	a.mu.Unlock()
 	for _, s := range raised {
-		a.node.event(web.Event{
-			Level: s.Severity, Kind: notify.KindRaised, Text: s.Text, Peer: s.Peer, Port: s.Port, Segment: s.Segment, Reason: s.ID + ": " + s.Remedy,
-		})
+		a.node.event(raisedEvent(&s))
 	}
 	for _, s := range cleared {
-		a.node.event(web.Event{
-			Level: web.LevelInfo, Kind: notify.KindCleared, Text: "no longer: " + s.Text, Peer: s.Peer, Port: s.Port, Segment: s.Segment,
-			Reason: s.ID + ": lasted " + now.Sub(s.Since).Round(time.Second).String(),
-		})
+		a.node.event(clearedEvent(&s, now))
 	}
 	if len(raised)+len(cleared) > 0 {
 		a.keep()
 	}
 	return due
+}
+
+// raisedEvent says that a condition began.
+func raisedEvent(s *notify.Standing) web.Event {
+	return web.Event{
+		Level: s.Severity, Kind: notify.KindRaised, Text: s.Text, Peer: s.Peer, Port: s.Port, Segment: s.Segment, Alert: s.ID, Reason: "what to do: " + s.Remedy,
+	}
+}
+
+// clearedEvent says that it ended.
+func clearedEvent(s *notify.Standing, now time.Time) web.Event {
+	return web.Event{
+		Level: web.LevelInfo, Kind: notify.KindCleared, Text: "no longer: " + s.Text, Peer: s.Peer, Port: s.Port, Segment: s.Segment, Alert: s.ID,
+		Reason: "it lasted " + now.Sub(s.Since).Round(time.Second).String(),
+	}
 }
 
 // keep writes down what of the board survives a restart.

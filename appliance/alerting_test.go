@@ -67,6 +67,27 @@ func TestWhatFellOutOfTheJournalIsTold(t *testing.T) {
 	}
 }
 
+func TestEventsOfConditionsAreForPeople(t *testing.T) {
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := &notify.Standing{Since: began, Condition: notify.Condition{
+		ID: "disk_nearly_full", Severity: notify.Warn, Text: "less than 9 % are free", Remedy: "make room in the file system of /var", Port: "eth1",
+	}}
+	raised, cleared := raisedEvent(s), clearedEvent(s, began.Add(90*time.Second))
+	if raised.Reason != "what to do: make room in the file system of /var" || cleared.Reason != "it lasted 1m30s" {
+		t.Errorf("reasons %q and %q", raised.Reason, cleared.Reason)
+	}
+	for _, e := range []web.Event{raised, cleared} {
+		told := tellable(&e)
+		if back := eventOf(&told); back != e || e.Alert != s.ID || e.Port != s.Port {
+			t.Errorf("%+v is told as %+v", e, back)
+		}
+	}
+	told := tellable(&raised)
+	if entry := teller(t).entry(&told); entry["DRAWBRIDGE_ALERT"] != s.ID || entry["MESSAGE_ID"] != "ce41f1ba65f2454d82c6af1d9107bb37" {
+		t.Errorf("the journal of the host has %v", entry)
+	}
+}
+
 func TestEntriesOfTheHostsJournal(t *testing.T) {
 	a := teller(t)
 	e := a.entry(&notify.Event{ID: 7, Kind: "alone", Level: notify.Warn, Text: "port is blocked", Reason: "reflection", Port: "eth1"})

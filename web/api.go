@@ -299,7 +299,8 @@ type Event struct {
 	Port    string    `json:"port,omitempty" doc:"Port that it is about"`
 	Segment string    `json:"segment,omitempty" doc:"Segment that it is about"`
 	Epoch   string    `json:"epoch,omitempty" doc:"Tenure that it is about, generation.ballot"`
-	Reason  string    `json:"reason,omitempty" doc:"Why it happened"`
+	Alert   string    `json:"alert,omitempty" doc:"ID of the alert that it began or ended" example:"no_active_gateway.office"`
+	Reason  string    `json:"reason,omitempty" doc:"Why it happened, or what to do about it"`
 }
 
 // Levels of events.

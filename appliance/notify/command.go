@@ -119,7 +119,7 @@ func environment(m *Message) []string {
 		"SEQUENCE": strconv.FormatUint(m.Sequence, 10), "LOST": strconv.FormatUint(m.Lost, 10), "NETWORK": m.Network, "FROM": m.From,
 		"SINK": m.Sink, "KEY": m.Key, "TEST": strconv.FormatBool(m.Test), "EVENT": m.Event.Kind, "LEVEL": m.Event.Level,
 		"TIME": m.Event.Time.UTC().Format(time.RFC3339Nano), "TEXT": m.Event.Text, "PEER": m.Event.Peer, "PORT": m.Event.Port,
-		"SEGMENT": m.Event.Segment, "EPOCH": m.Event.Epoch, "REASON": m.Event.Reason,
+		"SEGMENT": m.Event.Segment, "EPOCH": m.Event.Epoch, "ALERT": m.Event.Alert, "REASON": m.Event.Reason,
 	} {
 		env = append(env, "DRAWBRIDGE_"+name+"="+strings.ReplaceAll(value, "\x00", ""))
 	}

@@ -27,7 +27,7 @@ const (
 type Meaning struct {
 	Name   string // of the meaning, in snake_case; the kind's own where that has one meaning
 	Kind   string
-	Part   string // what is found in the event's reason; empty: the kind's plain meaning
+	Part   string // what is found in the event, in the part of it that tells the kind's meanings apart; empty: the kind's plain meaning
 	ID     string // MESSAGE_ID of the journal: 32 hexadecimal digits, never used for anything else
 	Level  string // how much it matters, as a rule
 	Title  string
@@ -35,7 +35,7 @@ type Meaning struct {
 	Remedy string
 }
 
-// Meanings are all of them. Of those of one kind, the one whose part is in the reason wins.
+// Meanings are all of them. Of those of one kind, the one whose part is found wins.
 var Meanings = []Meaning{
 	{
 		"became_active", "segment_active", "", "0f4dacc74ea64a3e9cef3342eda7fc1c", Info,
@@ -387,11 +387,20 @@ var Meanings = []Meaning{
 	},
 }
 
+// apart is the part of an event that tells the meanings of its kind apart: its name, and what it says.
+func (e *Event) apart() (name, text string) {
+	if e.Kind == KindRaised {
+		return "alert", e.Alert
+	}
+	return "reason", e.Reason
+}
+
 // MeaningOf finds what an event means; nothing for a kind that the table does not have.
 func MeaningOf(e *Event) (Meaning, bool) {
+	_, text := e.apart()
 	var found Meaning
 	for _, m := range Meanings {
-		if m.Kind == e.Kind && (m.Part != "" && strings.Contains(e.Reason, m.Part) || m.Part == "" && found.Kind == "") {
+		if m.Kind == e.Kind && (m.Part != "" && strings.Contains(text, m.Part) || m.Part == "" && found.Kind == "") {
 			found = m
 		}
 	}

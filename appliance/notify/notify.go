@@ -21,6 +21,7 @@ type Event struct {
 	Port    string    `json:"port,omitempty"`
 	Segment string    `json:"segment,omitempty"`
 	Epoch   string    `json:"epoch,omitempty"`
+	Alert   string    `json:"alert,omitempty"` // ID of the condition that began or ended
 	Reason  string    `json:"reason,omitempty"`
 }
 

@@ -26,7 +26,7 @@ What happens is in the journal of every peer that sees it: the timeline of the c
 This page is made from the table in the software (` + "`go test ./appliance/notify -update`" + `).
 
 The level is the usual one; that of an event is in the event. The message id is that of the systemd journal:
-` + "`journalctl -x MESSAGE_ID=…`" + ` finds and explains the entries. Where a kind is listed twice, the reason tells them apart.
+` + "`journalctl -x MESSAGE_ID=…`" + ` finds and explains the entries. Where a kind is listed twice, the reason or the alert tells them apart.
 
 | kind | level | means | what to do | message id |
 |---|---|---|---|---|
@@ -38,7 +38,8 @@ func Page() []byte {
 	for _, m := range Meanings {
 		kind := "`" + m.Kind + "`"
 		if m.Part != "" {
-			kind += fmt.Sprintf(", reason has “%s”", m.Part)
+			name, _ := (&Event{Kind: m.Kind}).apart()
+			kind += fmt.Sprintf(", %s has “%s”", name, m.Part)
 		}
 		fmt.Fprintf(b, "| %s | %s | %s. %s | %s | `%s` |\n", kind, m.Level, m.Title, m.Text, strings.TrimSuffix(m.Remedy, "."), m.ID)
 	}

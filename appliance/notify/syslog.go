@@ -125,7 +125,7 @@ func FormatSyslog(m *Message, software string, pid int) []byte {
 	b = element(b, "origin", "software", "drawbridge", "swVersion", cutText(software, 32))
 	b = element(b, "drawbridge@"+enterprise,
 		"sequence", strconv.FormatUint(m.Sequence, 10), "key", m.Key, "network", m.Network, "level", m.Event.Level,
-		"peer", m.Event.Peer, "segment", m.Event.Segment, "port", m.Event.Port, "epoch", m.Event.Epoch, "reason", m.Event.Reason)
+		"peer", m.Event.Peer, "segment", m.Event.Segment, "port", m.Event.Port, "epoch", m.Event.Epoch, "alert", m.Event.Alert, "reason", m.Event.Reason)
 	text := m.Event.Text
 	if m.Event.Reason != "" && !strings.Contains(text, m.Event.Reason) {
 		text += " (" + m.Event.Reason + ")"

@@ -574,6 +574,8 @@ export interface ErrorModel {
 }
 
 export interface Event {
+  /** ID of the alert that it began or ended */
+  alert?: string;
   /** Tenure that it is about, generation.ballot */
   epoch?: string;
   /** Grows from event to event, also across restarts */
@@ -586,7 +588,7 @@ export interface Event {
   peer?: string;
   /** Port that it is about */
   port?: string;
-  /** Why it happened */
+  /** Why it happened, or what to do about it */
   reason?: string;
   /** Segment that it is about */
   segment?: string;

@@ -21,6 +21,7 @@ const columns: Column<Event>[] = [
   { key: "segment", title: "Segment", value: (e) => e.segment, from: "never" },
   { key: "peer", title: "Peer", value: (e) => e.peer, from: "never" },
   { key: "port", title: "Port", value: (e) => e.port, from: "never" },
+  { key: "alert", title: "Alert", value: (e) => e.alert, from: "never", mono: true },
   { key: "epoch", title: "Tenure (epoch)", value: (e) => e.epoch, from: "never", mono: true },
   { key: "id", title: "Number", value: (e) => e.id, from: "never", mono: true, show: (e) => String(e.id) },
 ];
