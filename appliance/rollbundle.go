@@ -64,7 +64,7 @@ func (n *Node) fitsHere(ctx context.Context, r *rollout.Rollout) (func(slot.Mani
 	}
 	var running uint64
 	for _, one := range s.Slots {
-		if one.Name == s.Running && !one.Release.IsZero() {
+		if one.Name == s.Running && !one.Release.IsZero() && !r.Older {
 			running = uint64(one.Release.Unix())
 		}
 	}

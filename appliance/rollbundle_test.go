@@ -285,6 +285,28 @@ func TestUploadsThatAreRefused(t *testing.T) {
 	}
 }
 
+// TestARollOutBackToAnOlderRelease takes what would be refused otherwise, here and where it is sent to.
+func TestARollOutBackToAnOlderRelease(t *testing.T) {
+	c := newCoordinator(t)
+	if _, err := c.StartRollout(t.Context(), web.RolloutRequest{Peers: []string{"a"}, Older: true}); !errors.Is(err, web.ErrInvalid) {
+		t.Errorf("of what is on the disks: %v", err)
+	}
+	b := aBundle(t, c.key, 50) // 100 runs
+	r, err := c.UploadRollout(t.Context(), web.RolloutRequest{Peers: []string{"a"}, Older: true}, bytes.NewReader(b), int64(len(b)))
+	if err != nil || !r.Older {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	c.restart() // what it was asked with is on the disk
+	_, err = c.ResumeRollout("ann")
+	must(t, err)
+	if r = c.look("1"); r.State != rollout.Running || r.Peers[0].Step != rollout.Return || !r.Older {
+		t.Errorf("%+v", r)
+	}
+	if s, err := c.machine.Store.Load(); err != nil || s.Slots[slot.B].Version != 50 {
+		t.Errorf("slot b has %+v: %v", s.Slots[slot.B], err)
+	}
+}
+
 // TestABundleForOtherMachines: a host that is no appliance has no key, and sends others what is whole.
 func TestABundleForOtherMachines(t *testing.T) {
 	c := newCoordinator(t)

@@ -169,7 +169,7 @@ func (n *Node) saveOrPause(r *rollout.Rollout) (saved bool) {
 // rollUpdate has a peer take the software and start again.
 func (n *Node) rollUpdate(ctx context.Context, peer string, r *rollout.Rollout) error {
 	o := &order{
-		Kind: orderUpdate, To: peer, By: r.By, Source: r.Source, Want: r.Want, At: string(n.creds.Name), Restart: r.Source != web.SourceRestart,
+		Kind: orderUpdate, To: peer, By: r.By, Source: r.Source, Older: r.Older, Want: r.Want, At: string(n.creds.Name), Restart: r.Source != web.SourceRestart,
 	}
 	if r.Bundle != nil {
 		var err error
@@ -327,7 +327,7 @@ func (n *Node) unwellVoter(id drawbridge.PeerID) []string {
 // viewRollout is a roll-out as the API shows it.
 func viewRollout(r *rollout.Rollout, coordinator string) web.Rollout {
 	v := web.Rollout{
-		ID: r.ID, Coordinator: coordinator, By: r.By, Source: r.Source, Want: r.Want, State: r.State, Reason: r.Reason,
+		ID: r.ID, Coordinator: coordinator, By: r.By, Source: r.Source, Older: r.Older, Want: r.Want, State: r.State, Reason: r.Reason,
 		Waits: r.Waits, Started: r.Started.UTC(),
 	}
 	if b := r.Bundle; b != nil {
@@ -384,6 +384,7 @@ func (n *Node) newRollout(q *web.RolloutRequest) (*rollout.Rollout, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", web.ErrInvalid, err)
 	}
+	r.Older = q.Older
 	if o, goesOn := n.otherRollout(); goesOn {
 		return nil, fmt.Errorf("%w: a roll-out that %s coordinates is %s: let it end, or abort it first", web.ErrConflict, o.Coordinator, o.State)
 	}
@@ -478,7 +479,10 @@ func (n *Node) byHand(p *mesh.PeerStatus) bool {
 
 // checkSource refuses a source that no peer could take.
 func (n *Node) checkSource(q *web.RolloutRequest) error {
-	if q.Source == web.SourceRestart {
+	switch {
+	case q.Source == web.SourceRestart && q.Older:
+		return fmt.Errorf("%w: older is about bundles: what is on the disks is started, whatever it is", web.ErrInvalid)
+	case q.Source == web.SourceRestart:
 		return nil
 	}
 	if err := checkBundleURL(q.Source); err != nil {

@@ -42,6 +42,7 @@ type Rollout struct {
 	By          string         `json:"by,omitempty" doc:"Who asked"`
 	Source      string         `json:"source" doc:"Where peers take the software from; restart: what is on their disks; upload: the coordinator sends it; or the https address of a bundle"`
 	Bundle      *RolloutBundle `json:"bundle,omitempty" doc:"What the coordinator sends, if the source is upload"`
+	Older       bool           `json:"older,omitempty" doc:"Also a release that is not newer than what a peer runs"`
 	Want        string         `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever it has then"`
 	State       string         `json:"state" enum:"running,paused,aborted,done" doc:"How it stands"`
 	Reason      string         `json:"reason,omitempty" doc:"Why it is paused or aborted"`
@@ -83,6 +84,7 @@ type RolloutRequest struct {
 	Peers  []string `json:"peers,omitempty" doc:"Peers to update; empty: all gateways"`
 	All    bool     `json:"all,omitempty" doc:"Every peer that is reached, not gateways only"`
 	Source string   `json:"source,omitempty" doc:"restart (the default): what is on the disks; or the https address of a bundle for appliances"`
+	Older  bool     `json:"older,omitempty" doc:"Also a release that is not newer than what a peer runs; for bundles"`
 	Want   string   `json:"want,omitempty" doc:"Version that every peer must run afterwards; empty: whatever is on the disks"`
 	By     string   `json:"by,omitempty" doc:"Who asks, for the record"`
 }
@@ -92,6 +94,7 @@ type rolloutInput struct {
 	bundleInput
 	Peers []string `query:"peer,explode" maxItems:"4096" doc:"Peers to update; none: all gateways"`
 	All   bool     `query:"all" doc:"Every peer that is reached, not gateways only"`
+	Older bool     `query:"older" doc:"Also a release that is not newer than what a peer runs"`
 	Want  string   `query:"want" doc:"Version that every peer must run afterwards; empty: whatever it has then"`
 	By    string   `query:"by" maxLength:"128" doc:"Who asks, for the record"`
 }
@@ -119,7 +122,7 @@ func (s *server) rollouts() {
 	})
 	upload := takesBundle(operation("upload-rollout", http.MethodPost, "/rollout/bundle", "Update appliances one after the other by a signed bundle, the body of the request, which the peer that is asked keeps and sends to each", invalid, missing, conflict, later))
 	huma.Register(s.api, upload, func(ctx context.Context, in *rolloutInput) (*out, error) {
-		r := RolloutRequest{Peers: in.Peers, All: in.All, Source: SourceUpload, Want: in.Want, By: author(ctx, in.By)}
+		r := RolloutRequest{Peers: in.Peers, All: in.All, Source: SourceUpload, Older: in.Older, Want: in.Want, By: author(ctx, in.By)}
 		access.Note(ctx, nil, r)
 		bundle, size := in.bundle()
 		return give(s.node.UploadRollout(ctx, r, bundle, size))

@@ -79,6 +79,7 @@ type Rollout struct {
 	By      string    `json:"by,omitempty"`
 	Source  string    `json:"source"`           // where peers take the software from; the driver's word
 	Bundle  *Bundle   `json:"bundle,omitempty"` // the software itself, if it came with the request; never changed
+	Older   bool      `json:"older,omitempty"`  // also a release that is not newer than what a peer runs
 	Want    string    `json:"want,omitempty"`   // version that they must run afterwards; empty: whatever they have then
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended,omitzero"`

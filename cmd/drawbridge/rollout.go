@@ -32,6 +32,7 @@ func (t *tool) rolloutCommand() *cobra.Command {
 	start.Flags().BoolVar(&q.All, "all", false, "every peer that is reached, not gateways only")
 	start.Flags().StringVar(&q.Want, "version", "", "version that every peer must run afterwards, or the roll-out pauses")
 	start.Flags().StringVar(&q.Source, "from", web.SourceRestart, "where they take it from: restart, what is on their disks, or a bundle for appliances: a file, which the coordinating peer sends them, or its https address")
+	start.Flags().BoolVar(&q.Older, "older", false, "take a bundle although it is not newer than what runs")
 	t.waitFlags(start, &wait)
 	start.RunE = func(cmd *cobra.Command, args []string) error {
 		q.Peers, q.By = args, caller()
@@ -141,6 +142,9 @@ func showRollout(out io.Writer, r *web.Rollout) {
 		told = fmt.Sprintf(", as it told %s ago", time.Duration(r.AgeS)*time.Second)
 	}
 	fmt.Fprintf(out, "Roll-out %s, coordinated by %s: %s%s\n  software: %s\n", r.ID, r.Coordinator, r.State, told, rolledOut(r))
+	if r.Older {
+		fmt.Fprintln(out, "  also where that is not newer than what runs")
+	}
 	if r.Silent {
 		fmt.Fprintf(out, "  %s is silent, how it stands now is not known: %s\n", r.Coordinator, r.Remedy)
 	}

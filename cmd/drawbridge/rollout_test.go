@@ -17,10 +17,10 @@ func TestWhatARollOutTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line, want := range map[string]struct{ asked, shown string }{
-		"a b --version 1.3.0 --from " + file:      {`rollout [a b] all=false want="1.3.0" from "a bundle" of 8 bytes by`, "software: bundle 1.3.0, release 2026-03-04T12:00:00Z, 0.0 MB\n"},
-		"--all --from " + file:                    {`rollout [] all=true want="" from "a bundle" of 8 bytes by`, "software: bundle 1.3.0"},
-		"a b --from https://example.net/x.bundle": {`rollout [a b] all=false from "https://example.net/x.bundle" by`, ""},
-		"":                         {`rollout [] all=false from "restart" by`, "software: what is on the disks\n"},
+		"a b --version 1.3.0 --from " + file:      {`rollout [a b] all=false older=false want="1.3.0" from "a bundle" of 8 bytes by`, "software: bundle 1.3.0, release 2026-03-04T12:00:00Z, 0.0 MB\n"},
+		"--all --older --from " + file:            {`rollout [] all=true older=true want="" from "a bundle" of 8 bytes by`, "software: bundle 1.3.0"},
+		"a b --from https://example.net/x.bundle": {`rollout [a b] all=false older=false from "https://example.net/x.bundle" by`, ""},
+		"":                         {`rollout [] all=false older=false from "restart" by`, "software: what is on the disks\n"},
 		"--from " + file + ".none": {"", ""},
 	} {
 		before := len(n.Asked())

@@ -31,7 +31,7 @@ func TestARollOutIsResumedEndedAndStarted(t *testing.T) {
 	b.click("button", "Start a roll-out…")
 	b.accessible("what a roll-out asks for")
 	b.click("dialog footer button.primary", "Start")
-	n.awaitAsked(b, `rollout [a b] all=false from "restart" by alice`)
+	n.awaitAsked(b, `rollout [a b] all=false older=false from "restart" by alice`)
 }
 
 func TestABundleIsRolledOut(t *testing.T) {
@@ -56,21 +56,22 @@ func TestABundleIsRolledOut(t *testing.T) {
 	b.click("button", "Start a roll-out…")
 	b.click("dialog label", "A bundle for appliances: an address, from which each fetches it")
 	b.fill("dialog input[type=url]", "https://example.net/x.bundle")
+	b.click("dialog label", "Also a release that is not newer than what a peer runs")
 	b.click("dialog label", "A bundle for appliances: a file on this computer")
 	b.await("a button that does nothing", `document.querySelector("dialog footer button.primary").disabled`)
 	b.choose("dialog input[type=file]", aBundle(t, webtest.Now.Add(time.Hour)))
 	b.click("dialog footer button.primary", "Start")
 	n.awaitAsked(b, "IMAGES\" of ")
-	if asked := strings.Join(n.Asked(), "\n"); !strings.Contains(asked, `rollout [a b] all=false want="" from "DRAWBRIDGE-BUNDLE-1`) || !strings.HasSuffix(asked, "by alice") {
+	if asked := strings.Join(n.Asked(), "\n"); !strings.Contains(asked, `rollout [a b] all=false older=true want="" from "DRAWBRIDGE-BUNDLE-1`) || !strings.HasSuffix(asked, "by alice") {
 		t.Errorf("asked for %q", asked)
 	}
 	n.Change(func(v *webtest.Values) {
 		r := webtest.Rolled
-		r.Source, r.Bundle = web.SourceUpload, &web.RolloutBundle{Version: "1.3.0", Release: webtest.Now, Size: 59_800_000}
+		r.Source, r.Older, r.Bundle = web.SourceUpload, true, &web.RolloutBundle{Version: "1.3.0", Release: webtest.Now, Size: 59_800_000}
 		v.Rollouts = []web.Rollout{r}
 	})
 	b.awaitText("main", "bundle 1.3.0 of ")
-	b.awaitText("main", "59.8\u202fMB")
+	b.awaitText("main", "59.8\u202fMB, also where that is not newer than what runs")
 }
 
 func TestASilentCoordinatorIsTold(t *testing.T) {

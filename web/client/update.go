@@ -23,7 +23,7 @@ func (c *Client) UploadUpdate(ctx context.Context, r web.UpdateRequest, bundle i
 
 // UploadRollout sends a bundle of size bytes, and answers when the roll-out has begun.
 func (c *Client) UploadRollout(ctx context.Context, r web.RolloutRequest, bundle io.Reader, size int64) (o web.Rollout, err error) {
-	q := url.Values{"peer": r.Peers, "all": {strconv.FormatBool(r.All)}, "want": {r.Want}, "by": {r.By}}
+	q := url.Values{"peer": r.Peers, "all": {strconv.FormatBool(r.All)}, "older": {strconv.FormatBool(r.Older)}, "want": {r.Want}, "by": {r.By}}
 	return o, c.upload(ctx, "rollout/bundle", q, bundle, size, &o)
 }
 

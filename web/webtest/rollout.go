@@ -23,7 +23,7 @@ func (n *Node) Rollouts() []web.Rollout { return n.read().Rollouts }
 
 // StartRollout implements web.Node.
 func (n *Node) StartRollout(_ context.Context, r web.RolloutRequest) (web.Rollout, error) {
-	return Rolled, n.note("rollout %v all=%v from %q by %s", r.Peers, r.All, r.Source, r.By)
+	return Rolled, n.note("rollout %v all=%v older=%v from %q by %s", r.Peers, r.All, r.Older, r.Source, r.By)
 }
 
 // UploadRollout implements web.Node.
@@ -34,7 +34,7 @@ func (n *Node) UploadRollout(_ context.Context, r web.RolloutRequest, bundle io.
 	}
 	v := Rolled
 	v.Source, v.Bundle = r.Source, &web.RolloutBundle{Version: "1.3.0", Release: Now, Size: size}
-	return v, n.note("rollout %v all=%v want=%q from %q of %d bytes by %s", r.Peers, r.All, r.Want, text, size, r.By)
+	return v, n.note("rollout %v all=%v older=%v want=%q from %q of %d bytes by %s", r.Peers, r.All, r.Older, r.Want, text, size, r.By)
 }
 
 // ResumeRollout implements web.Node.

@@ -1185,6 +1185,8 @@ export interface Rollout {
   left_out?: number;
   /** What happened, the oldest first */
   log: RolloutLine[];
+  /** Also a release that is not newer than what a peer runs */
+  older?: boolean;
   /** Those that are updated */
   peers: RolloutPeer[];
   /** Why it is paused or aborted */
@@ -1241,6 +1243,8 @@ export interface RolloutRequest {
   all?: boolean;
   /** Who asks, for the record */
   by?: string;
+  /** Also a release that is not newer than what a peer runs; for bundles */
+  older?: boolean;
   /** Peers to update; empty: all gateways */
   peers?: string[];
   /** restart (the default): what is on the disks; or the https address of a bundle for appliances */

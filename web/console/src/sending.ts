@@ -15,6 +15,7 @@ export interface Order {
 /** RollOrder is what a roll-out is asked for with. */
 export interface RollOrder {
   peer: string[];
+  older: boolean;
   want: string;
   by: string;
 }

@@ -166,9 +166,10 @@ function RollOut({ r, voter, peers, ask }: { r?: Rollout; voter: boolean; peers:
 }
 
 /** Software is what the peers of a roll-out take. */
-function Software({ r: { bundle, source } }: { r: Rollout }) {
-  if (bundle) return <>bundle <span class="mono">{bundle.version}</span> of <Time at={bundle.release} />, {bytes(bundle.size)}</>;
-  return <>{source === "restart" ? "what is on the disks" : source}</>;
+function Software({ r: { bundle, source, older } }: { r: Rollout }) {
+  const also = older && ", also where that is not newer than what runs";
+  if (bundle) return <>bundle <span class="mono">{bundle.version}</span> of <Time at={bundle.release} />, {bytes(bundle.size)}{also}</>;
+  return <>{source === "restart" ? "what is on the disks" : source}{also}</>;
 }
 
 function Backup({ name, ask }: { name: string; ask: (a: Asked) => void }) {

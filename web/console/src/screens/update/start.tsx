@@ -21,6 +21,7 @@ export function Start({ here, peers, onClose }: { here: string; peers: Peer[]; o
   const [from, setFrom] = useState<From>("restart");
   const [chosen, setChosen] = useState<Chosen>();
   const [url, setURL] = useState("");
+  const [older, setOlder] = useState(false);
   const [want, setWant] = useState("");
   const toggle = (name: string) => setNames(names.includes(name) ? names.filter((n) => n !== name) : [...names, name]);
   const known = { restart: true, file: Boolean(chosen?.bundle), url: isBundleAddress(url) }[from];
@@ -28,8 +29,9 @@ export function Start({ here, peers, onClose }: { here: string; peers: Peer[]; o
     <FormDialog
       title="Start a roll-out" verb="Start" locked={names.length === 0 || !known} onClose={onClose}
       act={async () => {
-        if (from === "file") return sendRollOut(chosen!.file, here, { peer: names, want, by: who() });
-        await change("POST /rollout", { peers: names, source: from === "url" ? url : "restart", by: who(), ...(want && { want }) });
+        if (from === "file") return sendRollOut(chosen!.file, here, { peer: names, older, want, by: who() });
+        const source = from === "url" ? { source: url, older } : { source: "restart" };
+        await change("POST /rollout", { peers: names, ...source, by: who(), ...(want && { want }) });
         toast("The roll-out has begun");
       }}
     >
@@ -53,6 +55,9 @@ export function Start({ here, peers, onClose }: { here: string; peers: Peer[]; o
       {from === "file" && chosen && <About c={chosen} />}
       {from === "file" && <p class="fine">{here} keeps the file until the roll-out is over, and sends it to each peer in its turn.</p>}
       {from === "url" && <BundleAddress url={url} onURL={setURL} />}
+      {from !== "restart" && (
+        <label class="check"><input type="checkbox" checked={older} onChange={() => setOlder(!older)} /><span>Also a release that is not newer than what a peer runs</span></label>
+      )}
       <label class="field"><span>Version that each must run afterwards</span><input value={want} autocomplete="off" spellcheck={false} onInput={(e) => setWant(e.currentTarget.value.trim())} /><span class="hint">Empty: whatever it has then. With another version the roll-out pauses.</span></label>
     </FormDialog>
   );
