@@ -24,3 +24,16 @@ func TestARefusalIsSaid(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// TestAGiverThatEndsAtOnce: what PREPARE has begun is ended although the stream has ended by then, or the segment would be
+// one that is being moved for good.
+func TestAGiverThatEndsAtOnce(t *testing.T) {
+	for range 100 {
+		taker := &taking{talk: &talk{ended: make(chan struct{})}, prepared: make(chan struct{})}
+		close(taker.prepared)
+		close(taker.talk.ended)
+		if !taker.begun(t.Context()) {
+			t.Fatal("a move that has begun is forgotten")
+		}
+	}
+}

@@ -41,16 +41,24 @@ func (n *Node) serveHandover(from drawbridge.PeerID, conn net.Conn) {
 		}
 	})
 	defer t.talk.close()
+	if t.begun(ctx) && t.tenure != nil {
+		defer n.moves.endTaking(drawbridge.SegmentIDOf(t.port.segment.Name))
+		t.run(ctx)
+	}
+}
+
+// begun waits for PREPARE. A stream that ended right after it has begun a move, too, which must be ended.
+func (t *taking) begun(ctx context.Context) bool {
 	select {
 	case <-t.prepared:
 	case <-t.talk.ended:
-		return
 	case <-ctx.Done():
-		return
 	}
-	if t.tenure != nil {
-		defer n.moves.endTaking(drawbridge.SegmentIDOf(t.port.segment.Name))
-		t.run(ctx)
+	select {
+	case <-t.prepared:
+		return true
+	default:
+		return false
 	}
 }
 
