@@ -83,7 +83,7 @@ func TestEveryReadingCommandTakesJSON(t *testing.T) {
 	root := newTool(nil, nil, nil).root()
 	all := slices.DeleteFunc(slices.Clone(root.Commands()), func(c *cobra.Command) bool { return c.GroupID != groupLook })
 	for _, line := range []string{
-		"config show", "config diff", "config log", "ipam why", "macs story", "segments mode", "segments gate", "rollout status",
+		"config show", "config diff", "config log", "ipam why", "macs story", "segments mode", "segments gate", "rollout status", "update status",
 		"drill list", "peers links", "alerts sinks", "token list", "users token list", "users sessions", "users list",
 	} {
 		c, _, err := root.Find(strings.Fields(line))

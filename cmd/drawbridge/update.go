@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,9 +60,9 @@ func (t *tool) updateCommand() *cobra.Command {
 	confirm.Flags().DurationVar(&within, "within", 5*time.Minute, "fail when that takes longer, on trial")
 	status := &cobra.Command{
 		Use: "status", Short: "What is in the two slots of an appliance, and which one starts next",
-		RunE: func(cmd *cobra.Command, _ []string) error { return t.showSlots(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return t.updateStatus(cmd.Context()) },
 	}
-	status.Flags().BoolVar(&t.json, "json", false, "write JSON as the API has it")
+	t.readingFlags(status)
 	cmd.AddCommand(
 		status,
 		&cobra.Command{Use: "rollback", Short: "Start the other slot of an appliance from now on", RunE: func(cmd *cobra.Command, _ []string) error { return t.rollbackSlot(cmd.Context()) }},
@@ -143,23 +145,57 @@ func (t *tool) percent() slot.Progress {
 	}
 }
 
-// slots asks the machine, or the daemon where this process may not read the boot state.
-func (t *tool) slots(ctx context.Context) (web.Update, error) {
+// slotReading shows what is in the slots, whoever says so.
+var slotReading = reading[web.Update]{path: "update", show: showSlots}
+
+// updateStatus asks the machine, or the daemon where this process may not read the boot state.
+func (t *tool) updateStatus(ctx context.Context) error {
 	m, err := slot.This()
 	if err != nil {
-		return web.Update{}, err
+		return err
 	}
-	s, err := m.Store.Load()
-	if errors.Is(err, os.ErrPermission) {
-		c, err := t.client()
+	if _, err := m.Store.Load(); errors.Is(err, os.ErrPermission) {
+		return slotReading.run(ctx, t)
+	}
+	return t.readSlots(ctx, m)
+}
+
+// slotsEvery is how often a watching command looks at the boot state: nobody tells of its changes.
+const slotsEvery = time.Second
+
+// readSlots shows what is in the slots of a machine, and with --watch whenever that has changed.
+func (t *tool) readSlots(ctx context.Context, m slot.Machine) error {
+	look := time.NewTicker(slotsEvery)
+	defer look.Stop()
+	var last []byte
+	for {
+		s, err := m.Store.Load()
 		if err != nil {
-			return web.Update{}, err
+			return err
 		}
-		return c.Update(ctx)
+		raw, err := json.Marshal(slotsOf(m, s))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(raw, last) {
+			if err := slotReading.write(ctx, t, nil, nil, raw); err != nil {
+				return err
+			}
+			last = raw
+		}
+		if !t.watch {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+		}
 	}
-	if err != nil {
-		return web.Update{}, err
-	}
+}
+
+// slotsOf is what the API would say.
+func slotsOf(m slot.Machine, s slot.State) web.Update {
 	next, _ := s.Boot()
 	u := web.Update{Appliance: true, Running: string(m.Running), Next: string(next)}
 	for _, n := range []slot.Name{slot.A, slot.B} {
@@ -173,26 +209,18 @@ func (t *tool) slots(ctx context.Context) (web.Update, error) {
 	if f := m.Failed(s); f != nil {
 		u.Failure = f.String()
 	}
-	return u, nil
+	return u
 }
 
-func (t *tool) showSlots(ctx context.Context) error {
-	u, err := t.slots(ctx)
-	if err != nil {
-		return err
-	}
+func showSlots(_ context.Context, _ *client.Client, p *page, u web.Update) error {
 	if !u.Appliance {
 		return errors.New(u.Reason)
 	}
-	if t.json {
-		return t.writeValue(u)
-	}
-	clean(&u)
 	for _, one := range u.Slots {
-		fmt.Fprintf(t.out, "%s  %s\n", one.Name, strings.Join(slotWords(&u, &one), ", "))
+		fmt.Fprintf(p, "%s  %s\n", one.Name, strings.Join(slotWords(&u, &one), ", "))
 	}
 	if u.Failure != "" {
-		fmt.Fprintln(t.out, u.Failure)
+		fmt.Fprintln(p, u.Failure)
 	}
 	return nil
 }

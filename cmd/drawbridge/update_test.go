@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/drawbridge-net/drawbridge/appliance/slot"
@@ -24,6 +27,36 @@ func TestSlotsInWords(t *testing.T) {
 			t.Errorf("%s, want %s", got, want)
 		}
 	}
+}
+
+// TestSlotsAreWatched: once for each state of the machine, however often that is looked at.
+func TestSlotsAreWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := slot.Machine{Store: slot.Store{Path: filepath.Join(t.TempDir(), "env")}, Running: slot.A}
+		if err := os.WriteFile(m.Store.Path, slot.New(100).Env(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		to := newTool(nil, &out, nil)
+		to.now, to.watch = func() time.Time { return webtest.Now }, true
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- to.readSlots(ctx, m) }()
+		time.Sleep(3*slotsEvery + slotsEvery/2)
+		if err := m.Store.Change(func(s slot.State) (slot.State, error) { return s.Try(slot.A, 200), nil }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * slotsEvery)
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		const want = "-- 12:00:00\na  release 1970-01-01T00:01:40Z, running, starts next, good\nb  empty\n" +
+			"-- 12:00:00\na  release 1970-01-01T00:01:40Z, running, good\nb  release 1970-01-01T00:03:20Z, starts next, on trial\n"
+		if out.String() != want {
+			t.Errorf("%s", &out)
+		}
+	})
 }
 
 // TestUpdateThroughTheDaemon: a file is sent, an address is passed on, and each says whose.
