@@ -55,6 +55,7 @@ var mayImport = map[string][]string{
 	"web":                       {"", "web/access"},
 	"web/access":                {""},
 	"web/...":                   {"", "web", "web/..."},
+	"appliance/acks":            {"", "mesh", "web"},
 	"appliance/config":          {"", "appliance/keypath"},
 	"appliance/engine":          {"", "forwarder/kernel", "forwarder/wireguard"},
 	"appliance/hostnet":         {""},

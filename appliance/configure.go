@@ -11,6 +11,7 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/acks"
 	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
 	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
@@ -22,11 +23,14 @@ import (
 // it has heard of a newer one.
 const goodConfig = "network-config.json"
 
+// configChannel is the name under which peers tell each other which version they go by.
+const configChannel = "config"
+
 // networkConfig is this peer's copy of the network configuration (docs/protocol/config.md).
 type networkConfig struct {
 	path    string
 	version func(netconfig.Document) error // brings a document into force here, all of it or nothing
-	acks    *acknowledgements
+	acks    *acks.Table
 	told    func() // after every change of what follows, before the other peers hear of it
 
 	taking sync.Mutex // held while a version is brought into force
@@ -52,8 +56,8 @@ type storedConfig struct {
 }
 
 // openNetworkConfig begins with the last good version.
-func openNetworkConfig(dir string, version func(netconfig.Document) error, acks *acknowledgements, told func()) (*networkConfig, error) {
-	c := &networkConfig{path: filepath.Join(dir, goodConfig), version: version, acks: acks, told: told, document: netconfig.Default()}
+func openNetworkConfig(dir string, version func(netconfig.Document) error, words *acks.Table, told func()) (*networkConfig, error) {
+	c := &networkConfig{path: filepath.Join(dir, goodConfig), version: version, acks: words, told: told, document: netconfig.Default()}
 	text, err := os.ReadFile(c.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil
@@ -109,14 +113,14 @@ func (c *networkConfig) take(v raftgroup.Version) {
 	c.mu.Lock()
 	c.known, c.problem = v.Number, ""
 	if err != nil {
-		c.problem = short(err.Error())
+		c.problem = acks.Short(err.Error())
 	} else {
 		c.applied, c.document = v.Number, d
 	}
 	applied, problem := c.applied, c.problem
 	c.mu.Unlock()
 	c.told()
-	c.acks.own(v.Number, applied, problem)
+	c.acks.Config(v.Number, applied, problem)
 }
 
 // hearUsers notes them before anything else: whoever lost access must not keep it where a version does not fit the host.
@@ -133,15 +137,6 @@ func (c *networkConfig) newestUsers() users {
 	return c.heard
 }
 
-// short bounds what is told to all peers.
-func short(s string) string {
-	const most = 512
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return s
-}
-
 // keep writes the version to disk before it is called applied.
 func (c *networkConfig) keep(v raftgroup.Version) error {
 	text, err := json.Marshal(storedConfig{v.Number, v.Document})
@@ -156,7 +151,7 @@ func (c *networkConfig) keep(v raftgroup.Version) error {
 
 // openConfiguration makes this peer's part in the network configuration; the mesh carries it.
 func (n *Node) openConfiguration() (err error) {
-	acks := newAcknowledgements(n.creds.ID(), func(msg []byte) {
+	words := acks.New(n.creds.ID(), func(msg []byte) {
 		select {
 		case <-n.router.Ready():
 		default: // followConfig says it again when there is somebody to hear it
@@ -165,12 +160,11 @@ func (n *Node) openConfiguration() (err error) {
 		if err := n.router.Broadcast(configChannel, msg); err != nil {
 			n.log.Warn("the other peers were not told which configuration is in force here", "err", err)
 		}
-	})
-	acks.news = n.changed.tell
-	if n.network, err = openNetworkConfig(n.creds.Dir(), n.fits, acks, n.configured); err != nil {
+	}, n.changed.tell)
+	if n.network, err = openNetworkConfig(n.creds.Dir(), n.fits, words, n.configured); err != nil {
 		return err
 	}
-	n.router.Register(configChannel, acks)
+	n.router.Register(configChannel, words)
 	n.router.Handle(configService, n.serveConfig)
 	return nil
 }
@@ -265,7 +259,7 @@ func (n *Node) followConfig(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case <-n.router.Ready():
-		n.network.acks.own(n.network.standing())
+		n.network.acks.Config(n.network.standing())
 	}
 	if n.voter == nil {
 		return n.fetchConfigs(ctx)
@@ -294,7 +288,7 @@ func (n *Node) fetchConfigs(ctx context.Context) error {
 	pause, heard := fetchSoon, uint64(0)
 	for ctx.Err() == nil {
 		known, _, _ := n.network.standing()
-		wanted := n.network.acks.newest()
+		wanted := n.network.acks.Newest()
 		if wanted > heard {
 			pause, heard = fetchSoon, wanted
 		}
@@ -325,7 +319,7 @@ func (n *Node) awaitVersion(ctx context.Context, heard uint64, pause time.Durati
 	defer timer.Stop()
 	for {
 		watch := n.changed.watch()
-		if n.network.acks.newest() > heard {
+		if n.network.acks.Newest() > heard {
 			return
 		}
 		select {

@@ -10,10 +10,10 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/drawbridge-net/drawbridge/appliance/acks"
 	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
 	"github.com/drawbridge-net/drawbridge/failover/lease"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
-	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
@@ -41,7 +41,7 @@ func TestTimersFollowTheLease(t *testing.T) {
 // opened is a copy of the configuration of a peer that takes a document when fits does.
 func opened(t *testing.T, dir string, fits func(netconfig.Document) error) *networkConfig {
 	t.Helper()
-	c, err := openNetworkConfig(dir, fits, newAcknowledgements(7, func([]byte) {}), func() {})
+	c, err := openNetworkConfig(dir, fits, acks.New(7, func([]byte) {}, func() {}), func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestTheLastGoodVersionStays(t *testing.T) {
 	}
 	refuse = errors.New("segment[1].overlay: does not fit")
 	c.take(versionNumber(5, `{}`))
-	if one := c.acks.of(7); one.Known != 5 || one.Applied != 3 || one.Problem != refuse.Error() {
+	if one := c.acks.Of(7); one.Known != 5 || one.Applied != 3 || one.Problem != refuse.Error() {
 		t.Errorf("the peer says %+v", one)
 	}
 	refuse = nil
@@ -84,85 +84,8 @@ func TestTheLastGoodVersionStays(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, goodConfig), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openNetworkConfig(dir, fits, newAcknowledgements(7, func([]byte) {}), func() {}); err == nil || !strings.Contains(err.Error(), "remove the file") {
+	if _, err := openNetworkConfig(dir, fits, acks.New(7, func([]byte) {}, func() {}), func() {}); err == nil || !strings.Contains(err.Error(), "remove the file") {
 		t.Errorf("a damaged file: %v", err)
-	}
-}
-
-// TestAcknowledgementsMeet: whatever is lost on the way, an exchange of states brings everybody to the same, and a peer
-// that begins anew is believed again.
-func TestAcknowledgementsMeet(t *testing.T) {
-	var lost [][]byte
-	a, b := newAcknowledgements(1, func(m []byte) { lost = append(lost, m) }), newAcknowledgements(2, func([]byte) {})
-	a.own(5, 5, "")
-	a.own(6, 5, "does not fit")
-	b.own(6, 6, "")
-	b.Merge(1, a.State())
-	a.Merge(2, b.State())
-	if a.of(1) != b.of(1) || a.of(2) != b.of(2) || b.of(1).Problem == "" || b.newest() != 6 {
-		t.Errorf("%s and %s", a.State(), b.State())
-	}
-	b.Receive(2, lost[0]) // says that it is from 1, and comes from 2
-	b.Receive(1, lost[0]) // late
-	b.Receive(1, []byte("{"))
-	b.Merge(1, []byte(`[{"peer":0,"serial":9}]`))
-	if b.of(1).Known != 6 || len(b.all) != 2 {
-		t.Errorf("%s", b.State())
-	}
-	anew := newAcknowledgements(1, func(m []byte) { b.Receive(1, m) })
-	anew.own(7, 7, "")
-	if b.of(1).Applied == 7 {
-		t.Error("an earlier run's word should have been newer")
-	}
-	anew.Merge(2, b.State())
-	if b.of(1).Applied != 7 || b.of(1) != anew.of(1) {
-		t.Errorf("a peer that began anew is not believed: %s", b.State())
-	}
-	for i := range maxAcks + 5 {
-		b.Merge(1, []byte(fmt.Sprintf(`[{"peer":%d,"serial":1}]`, i+10)))
-	}
-	if len(b.all) != maxAcks {
-		t.Errorf("%d peers are remembered", len(b.all))
-	}
-}
-
-func TestWhoGoesByAVersion(t *testing.T) {
-	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
-	a := newAcknowledgements(1, func([]byte) {})
-	a.merge([]acknowledgement{
-		{Peer: 2, Serial: 1, Known: 8, Applied: 8, At: now.UnixMilli()},
-		{Peer: 3, Serial: 1, Known: 7, Applied: 7, At: now.UnixMilli()},
-		{Peer: 4, Serial: 1, Known: 8, Applied: 7, Problem: "overlay[1].mtu: no", At: now.UnixMilli()},
-		{Peer: 5, Serial: 1, Known: 7, Applied: 7, At: now.UnixMilli()},
-		{Peer: 6, Serial: 1, Known: 7, Applied: 7, At: now.UnixMilli()},
-	})
-	peers := []mesh.PeerStatus{
-		{Name: "fine", ID: 2},
-		{Name: "late", ID: 3},
-		{Name: "refuses", ID: 4},
-		{Name: "frozen", ID: 5, State: mesh.StateUnreachable, Since: now.Add(-10 * time.Second)},
-		{Name: "off", ID: 6, State: mesh.StateUnreachable, Since: now.Add(-time.Hour)},
-		{Name: "gone", ID: 8, State: mesh.StateLeft},
-		{Name: "mute", ID: 9},
-	}
-	said := func(version uint64, peers []mesh.PeerStatus) (string, bool) {
-		r := a.applied(version, peers, now)
-		var all []string
-		for _, p := range r.Peers {
-			all = append(all, fmt.Sprintf("%s %s %s", p.Peer, p.State, p.Reason))
-		}
-		return strings.Join(all, "; "), r.Complete
-	}
-	want := "refuses refused overlay[1].mtu: no; frozen silent no answer since 2026-03-04T11:59:50Z; late behind it goes by version 7; " +
-		"mute behind it has not said yet which version it goes by; off away no answer since 2026-03-04T11:00:00Z; fine applied "
-	if have, complete := said(8, peers); have != want || complete {
-		t.Errorf("complete %v:\n%s, want\n%s", complete, have, want)
-	}
-	if have, complete := said(8, []mesh.PeerStatus{peers[0], peers[4]}); !complete {
-		t.Errorf("a peer that is away is waited for: %s", have)
-	}
-	if have, complete := said(7, peers[:6]); !complete {
-		t.Errorf("all have version 7: %s", have)
 	}
 }
 

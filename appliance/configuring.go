@@ -517,7 +517,7 @@ func (n *Node) ConfirmConfig(ctx context.Context, number uint64, by string) (web
 // ConfigApplied implements web.Configurer.
 func (n *Node) ConfigApplied(number uint64) web.ConfigApplied {
 	if number == 0 {
-		number = n.network.acks.newest()
+		number = n.network.acks.Newest()
 	}
-	return n.network.acks.applied(number, n.router.Peers(), time.Now())
+	return n.network.acks.Applied(number, n.router.Peers(), time.Now())
 }

@@ -136,7 +136,7 @@ func (e *engines) reconcile(now time.Time) (next time.Duration) {
 		word.Overlays = append(word.Overlays, engine.Standing{VNI: vni, Phase: p.reached, Number: p.number, Lacks: p.lacking()})
 	}
 	if text, err := json.Marshal(word); err == nil && (len(word.Overlays) > 0 || serial > 0) {
-		e.node.network.acks.engines(string(text))
+		e.node.network.acks.Engines(string(text))
 	}
 	return next
 }
@@ -313,7 +313,7 @@ func (e *engines) behind() bool {
 
 // engineWord is what a peer said last of its engines.
 func (n *Node) engineWord(id drawbridge.PeerID) (w engine.Word) {
-	if text := n.network.acks.of(id).Engines; text != "" {
+	if text := n.network.acks.Of(id).Engines; text != "" {
 		_ = json.Unmarshal([]byte(text), &w) // of a newer version: as if it had said nothing
 	}
 	return w
