@@ -13,7 +13,7 @@ import (
 )
 
 // socket is bound to a port of its own on the loopback address of a family.
-func socket(t *testing.T, at string) (fd int, addr netip.AddrPort) {
+func socket(t testing.TB, at string) (fd int, addr netip.AddrPort) {
 	t.Helper()
 	addr = netip.MustParseAddrPort(at)
 	family, sa := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}})
