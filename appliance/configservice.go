@@ -126,7 +126,33 @@ func (n *Node) askConfig(ctx context.Context, q configQuestion) (configReply, er
 	if n.voter != nil {
 		return n.decideConfig(ctx, q)
 	}
+	soon(ctx, awaitReach, n.votersNow)
 	return n.askVoters(ctx, q)
+}
+
+// A peer that has just started, or stood still, reaches the others within a second: who asks it something then need not ask again.
+const (
+	awaitReach = 2 * time.Second
+	lookReach  = 50 * time.Millisecond
+)
+
+// soon looks again and again until something is there, or for so long.
+func soon[T any](ctx context.Context, long time.Duration, look func() []T) []T {
+	ctx, cancel := context.WithTimeout(ctx, long)
+	defer cancel()
+	again := time.NewTicker(lookReach)
+	defer again.Stop()
+	for {
+		there := look()
+		if len(there) > 0 {
+			return there
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-again.C:
+		}
+	}
 }
 
 // askVoters asks one voter after the other, until one answers. The id of a change makes that it happens once.
@@ -150,7 +176,7 @@ func (n *Node) askVoters(ctx context.Context, q configQuestion) (configReply, er
 // votersNow are the voters that can be reached, the nearest first.
 func (n *Node) votersNow() (voters []mesh.PeerStatus) {
 	for _, p := range n.router.Peers() {
-		if p.ID != n.creds.ID() && p.Roles.Has(secure.Voter) && p.State != mesh.StateUnreachable && p.State != mesh.StateLeft {
+		if p.ID != n.creds.ID() && p.Roles.Has(secure.Voter) && reached(p) {
 			voters = append(voters, p)
 		}
 	}

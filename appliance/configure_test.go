@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -87,6 +88,26 @@ func TestTheLastGoodVersionStays(t *testing.T) {
 	if _, err := openNetworkConfig(dir, fits, acks.New(7, func([]byte) {}, func() {}), func() {}); err == nil || !strings.Contains(err.Error(), "remove the file") {
 		t.Errorf("a damaged file: %v", err)
 	}
+}
+
+// TestWhatIsThereSoonIsWaitedFor, and what is not, no longer than was said.
+func TestWhatIsThereSoonIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		there := func() []int {
+			if time.Since(began) < 3*lookReach {
+				return nil
+			}
+			return []int{7}
+		}
+		if got := soon(t.Context(), awaitReach, there); len(got) != 1 || time.Since(began) != 3*lookReach {
+			t.Errorf("%v after %v", got, time.Since(began))
+		}
+		began = time.Now()
+		if got := soon(t.Context(), 2*lookReach, there); got != nil || time.Since(began) != 2*lookReach {
+			t.Errorf("%v after %v", got, time.Since(began))
+		}
+	})
 }
 
 func TestErrorsSurviveTheWay(t *testing.T) {

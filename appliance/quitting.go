@@ -28,12 +28,8 @@ const (
 	unseatLook = 50 * time.Millisecond
 )
 
-// Who has just started, or come back, reaches the others within a second on an idle machine; who asks to leave then is not
-// refused for it.
-const (
-	reachFor  = 10 * time.Second
-	reachLook = 50 * time.Millisecond
-)
+// reachFor is how long who asks to leave waits for a voter.
+const reachFor = 10 * time.Second
 
 // Forget implements web.Node. The vote goes before the certificate: a voter that is revoked helps no more to decide that it is
 // not to be counted on, and of two voters the other could then decide nothing for ever.
@@ -73,25 +69,14 @@ func (n *Node) quit(ctx context.Context) error {
 
 // anotherVoter is one that is reached, or will be soon.
 func (n *Node) anotherVoter(ctx context.Context) (mesh.PeerStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, reachFor)
-	defer cancel()
-	look := time.NewTicker(reachLook)
-	defer look.Stop()
-	for {
-		_, others := n.peers()
-		if len(others) == 0 {
-			return mesh.PeerStatus{}, fmt.Errorf("%w: this peer is the only one of its network", web.ErrConflict)
-		}
-		i := slices.IndexFunc(others, func(p mesh.PeerStatus) bool { return p.Roles.Has(secure.Voter) && reached(p) })
-		if i >= 0 {
-			return others[i], nil
-		}
-		select {
-		case <-ctx.Done():
-			return mesh.PeerStatus{}, fmt.Errorf("%w: no other voter is reached, and only they can remove a peer: start one, or mend the line to it", web.ErrUnavailable)
-		case <-look.C:
-		}
+	if _, others := n.peers(); len(others) == 0 {
+		return mesh.PeerStatus{}, fmt.Errorf("%w: this peer is the only one of its network", web.ErrConflict)
 	}
+	voters := soon(ctx, reachFor, n.votersNow)
+	if len(voters) == 0 {
+		return mesh.PeerStatus{}, fmt.Errorf("%w: no other voter is reached, and only they can remove a peer: start one, or mend the line to it", web.ErrUnavailable)
+	}
+	return voters[0], nil
 }
 
 func reached(p mesh.PeerStatus) bool {
