@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/drawbridge-net/drawbridge/appliance/lab"
+	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/test/netlab"
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/client"
@@ -137,7 +138,24 @@ func (d *ours) wellAndActive(ctx context.Context) (active string, err error) {
 	if err == nil && o.State != web.OperationDone {
 		err = errors.New(o.Outcome)
 	}
-	return active, errors.Join(err, settled(o.Checks))
+	return active, errors.Join(err, settled(o.Checks), d.direct(ctx))
+}
+
+// direct refuses peers that still use each other's links, as for some time after one of them has started: a takeover that breaks
+// such a way costs what it takes to see that a link is dead, 350 ms.
+func (d *ours) direct(ctx context.Context) error {
+	for node, api := range d.apis {
+		peers, err := api.Peers(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", node, err)
+		}
+		for _, p := range peers {
+			if p.State != mesh.StateSelf && p.State != mesh.StateDirect {
+				return fmt.Errorf("%s sees %s %s, not direct", node, p.Name, p.State)
+			}
+		}
+	}
+	return nil
 }
 
 // settled refuses a gateway that asks for the lease last, as every one does for seconds after its start and one that is
