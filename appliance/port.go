@@ -216,6 +216,10 @@ func (p *port) open() (d device, queues []forwarder.Port, release func(), err er
 	if err := bringUp(p.guest.Interface); err != nil {
 		return nil, nil, nil, err
 	}
+	// As on segment ports, before there is traffic that it costs frames: when the kernel engine comes, it finds it there.
+	if err := hostnet.Hook(p.guest.Interface); err != nil {
+		p.node.log.Debug("port is not prepared for the kernel engine", "port", p.name(), "err", err)
+	}
 	a, err := afpacket.Open(afpacket.Config{Interface: p.guest.Interface, Promiscuous: true})
 	if err != nil {
 		return nil, nil, nil, err

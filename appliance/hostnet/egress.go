@@ -15,6 +15,26 @@ const (
 	gateHandle   = 0x6462
 )
 
+// Hook prepares an interface for programs to be attached to what enters and leaves it. The kernel drops what is being sent through an
+// interface while this is done, for some milliseconds; it is left where it is, and when it is there nothing is lost.
+func Hook(name string) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return fmt.Errorf("interface %s: %w", name, err)
+	}
+	return hook(l)
+}
+
+func hook(l netlink.Link) error {
+	q := &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
+	}}
+	if err := netlink.QdiscAdd(q); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("interface %s: add the clsact hook: %w", l.Attrs().Name, err)
+	}
+	return nil
+}
+
 // GuardEgress attaches a traffic-control program (direct action) to what leaves an interface. It stays until
 // release is called or the interface goes, also when this process dies.
 func GuardEgress(name string, program int) (release func() error, err error) {
@@ -22,11 +42,8 @@ func GuardEgress(name string, program int) (release func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("interface %s: %w", name, err)
 	}
-	hook := &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{
-		LinkIndex: l.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT,
-	}}
-	if err := netlink.QdiscAdd(hook); err != nil && !errors.Is(err, unix.EEXIST) {
-		return nil, fmt.Errorf("interface %s: add the clsact hook: %w", name, err)
+	if err := hook(l); err != nil {
+		return nil, err
 	}
 	f := &netlink.BpfFilter{
 		FilterAttrs: netlink.FilterAttrs{

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/test/netlab"
 )
@@ -140,4 +142,44 @@ func TestWatchTellsEveryChangeOnce(t *testing.T) {
 			t.Errorf("heard %q, %v", got, err)
 		}
 	})
+}
+
+// TestTheHookIsAddedOnce: whoever finds it there adds none, so that nothing which is being sent is lost.
+func TestTheHookIsAddedOnce(t *testing.T) {
+	inside(t, func(*netlab.Namespace) {
+		if n := hooks(t); n != 0 {
+			t.Errorf("%d hooks to begin with: the test is blind", n)
+		}
+		for range 2 {
+			if err := Hook("eth0"); err != nil {
+				t.Error(err)
+			}
+			if n := hooks(t); n != 1 {
+				t.Errorf("%d hooks", n)
+			}
+		}
+		if err := Hook("eth9"); err == nil || !strings.Contains(err.Error(), "eth9") {
+			t.Errorf("no interface: %v", err)
+		}
+	})
+}
+
+// hooks counts those of eth0.
+func hooks(t *testing.T) (n int) {
+	t.Helper()
+	l, err := netlink.LinkByName("eth0")
+	if err != nil {
+		t.Error(err)
+		return -1
+	}
+	all, err := netlink.QdiscList(l)
+	if err != nil {
+		t.Error(err)
+	}
+	for _, q := range all {
+		if q.Type() == "clsact" {
+			n++
+		}
+	}
+	return n
 }
