@@ -24,12 +24,9 @@ const (
 	// renewEvery and renewFor bound for how long the kernel forwards when this process is gone: guests have no lease.
 	renewEvery = time.Second
 	renewFor   = 3 * time.Second
-	// quiet is for how long nobody carries an overlay here between two engines. An echo of what one of them has written
-	// comes back within milliseconds, and the other would not know it for one.
+	// quiet is how long one engine goes on before the other takes frames in or ends: an echo of what it has written comes back within
+	// milliseconds, and meanwhile each hears from the other of every address that speaks.
 	quiet = 300 * time.Millisecond
-	// hearsay is how long a peer that starts waits to hear who carries an overlay, before user space does: longer than any
-	// election among busy voters.
-	hearsay = 10 * time.Second
 	// probeAgain is when a kernel that could not is asked again.
 	probeAgain = time.Minute
 	// probePort is beside those of the overlays' tunnels (package engine).
@@ -43,11 +40,10 @@ type engines struct {
 
 	// Owned by followEngines, and by inheritKernel before it.
 	probed  time.Time
-	lacking string           // why this kernel cannot; empty: it can
-	before  []drawbridge.VNI // wanted in the kernel when this run began
-	ways    engine.Patience  // with ways that are no good for the tunnel
-	pinned  bool             // it was found out whether that is possible
-	pins    string           // where the kernel's state is kept for the next process; empty: nowhere
+	lacking string          // why this kernel cannot; empty: it can
+	ways    engine.Patience // with ways that are no good for the tunnel
+	pinned  bool            // it was found out whether that is possible
+	pins    string          // where the kernel's state is kept for the next process; empty: nowhere
 
 	protection protection
 
@@ -76,7 +72,6 @@ func (n *Node) inKernel() (all []drawbridge.VNI) {
 // nothing any more.
 func (n *Node) followEngines(ctx context.Context) error {
 	e := n.engines
-	e.before = n.inKernel()
 	defer e.leave()
 	for ctx.Err() == nil {
 		watch := n.changed.watch()
@@ -121,16 +116,16 @@ func (e *engines) reconcile(now time.Time) (next time.Duration) {
 	next = renewEvery
 	for _, vni := range e.overlays(wanted, d) {
 		want := d.Overlay(vni)
-		if serial == 0 && slices.Contains(e.before, vni) && now.Sub(e.node.started) < hearsay {
-			want.Phase = engine.Idle // the others may be in the kernel
-		}
 		p := e.path(vni)
 		why := e.lacks(vni, slices.Contains(wanted, vni), p.reached == engine.Kernel, now)
 		p.lack(cmp.Or(why, e.unprotected(p, now)), now)
-		if serial > 0 || !p.inherits() {
+		switch {
+		case serial > 0 || p.left.until.IsZero():
 			p.follow(want, d, now)
+		case !p.inherits(): // whether the others are in the kernel nobody has told
+			p.stop(now)
 		}
-		if p.reached != want.Phase {
+		if !p.still(want.Phase, now) {
 			next = quiet / 3
 		}
 		word.Overlays = append(word.Overlays, engine.Standing{VNI: vni, Phase: p.reached, Number: p.number, Lacks: p.lacking()})
@@ -186,7 +181,7 @@ func (e *engines) unprotected(p *kernelPath, now time.Time) string {
 	o := p.overlay()
 	carried := p.reached == engine.Kernel
 	switch {
-	case carried && o.InKernel() && o.Protected() != p.protected:
+	case p.kernel != nil && o.InKernel() && o.Protected() != p.protected:
 		return "the protection of its underlay is to change"
 	case o.Protected():
 		return e.protection.against(carried, now)

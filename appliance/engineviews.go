@@ -67,7 +67,10 @@ func (p *kernelPath) told(o *netconfig.Overlay) web.OverlayPath {
 	defer p.mu.Unlock()
 	w := web.OverlayPath{
 		Overlay: o.Name, VNI: uint32(p.vni), Wanted: o.Engine, Reason: p.reason,
-		Engine: map[engine.Phase]string{engine.User: web.EngineUser, engine.Idle: web.EngineNone, engine.Kernel: web.EngineKernel}[p.reached],
+		Engine: map[engine.Phase]string{engine.User: web.EngineUser, engine.Both: web.EngineUser, engine.Kernel: web.EngineKernel}[p.reached],
+	}
+	if p.silent {
+		w.Engine = web.EngineNone
 	}
 	if w.Engine != web.EngineKernel && w.Reason == "" {
 		w.Reason = "the peers are about to change"

@@ -92,6 +92,7 @@ func (n *Node) adoptAll(wanted []drawbridge.VNI) bool {
 // inherit has the kernel go on with an overlay. It is renewed when it is known that the network is in the kernel still.
 func (p *kernelPath) inherit(k *kernel.Engine, t kernel.Table, now time.Time) {
 	p.node.sw.Suspend(p.vni, true)
+	p.hushed = true
 	p.hold.Seed(t)
 	p.carry(k)
 	p.left = inheritance{until: now.Add(inheritFor)}

@@ -52,7 +52,7 @@ func (p *port) watchOne(from *afpacket.Port, tap forwarder.Tap, d forwarder.Dire
 			time.Sleep(reopenEvery)
 		case err != nil:
 			return
-		case p.node.sw.Suspended(p.vni()) && (beforeGate || p.passes()):
+		case d == forwarder.Outbound || p.node.engines.path(p.vni()).takes() && (beforeGate || p.passes()):
 			for i := range ps[:n] {
 				tap.Offer(d, &ps[i])
 			}

@@ -40,8 +40,12 @@ type kernelPath struct {
 	since time.Time    // of reached
 	end   func()       // of listening to the kernel
 
+	hushed bool       // what ports hear is not even shown to the switch
+	beside *companion // of the switch
+
 	mu      sync.Mutex // guards what follows; they are changed by followEngines only
 	reached engine.Phase
+	silent  bool   // nobody takes in what ports hear: the kernel has ended a moment ago
 	number  uint32 // of the decision that was reached
 	reason  string // that was decided, why the kernel does not carry it
 	lacks   string // why the kernel cannot carry it here
@@ -81,34 +85,103 @@ func (p *kernelPath) lacking() string {
 	return p.failed
 }
 
-// follow does the next step to what was decided. Whoever carries the overlay lets go of it first; nobody does for a
-// while; then the other takes it. Here that holds whatever was decided, and in the network since all are
-// waited for (package engine).
+// follow does the next step to what was decided: first both engines deliver what reaches them, then the kernel takes in what ports hear, or
+// no longer delivers. Each frame is taken in by one of them at every moment, here; in the network none takes a frame that others do not
+// deliver, since all are waited for (package engine).
 func (p *kernelPath) follow(want engine.Overlay, d engine.Decisions, now time.Time) {
+	settled := now.Sub(p.since) >= quiet
+	elsewhere := p.kernel != nil && p.kernel.Port() != want.Port
+	var err error
 	switch {
-	case p.reached == engine.User && want.Phase != engine.User:
-		p.node.sw.Suspend(p.vni, true)
-		p.reach(engine.Idle, now)
-	case p.reached == engine.Kernel && (want.Phase != engine.Kernel || p.kernel.Port() != want.Port):
-		p.close()
-		p.reach(engine.Idle, now)
-	case p.reached == engine.Idle && now.Sub(p.since) < quiet:
-	case p.reached == engine.Idle && want.Phase == engine.User:
-		p.node.sw.Suspend(p.vni, false)
-		p.reach(engine.User, now)
-	case p.reached == engine.Idle && want.Phase == engine.Kernel && p.lacking() == "":
+	case p.silent:
+		if settled {
+			p.node.sw.Suspend(p.vni, false)
+			p.setSilent(false)
+		}
+	case p.reached == engine.User && want.Phase != engine.User && p.lacking() == "":
 		p.enter(want, d, now)
+	case p.reached == engine.Kernel && (want.Phase != engine.Kernel || elsewhere):
+		err = p.give(d, now)
+	case p.reached == engine.Both && settled && (want.Phase == engine.User || elsewhere):
+		p.leave(d, now)
+	case p.reached == engine.Both && settled && want.Phase == engine.Kernel && p.node.sw.Shared(p.vni):
+		err = p.take(now)
+	case p.reached == engine.Kernel && settled && !p.hushed && !p.node.sw.Waiting(p.vni):
+		p.node.sw.Suspend(p.vni, true)
+		p.hushed = true
 	}
-	if p.reached == engine.Kernel {
-		if err := p.maintain(d, now); err != nil {
+	if p.kernel != nil {
+		if err = errors.Join(err, p.maintain(d, now)); err != nil {
 			p.fail(fmt.Errorf("keep the kernel engine in step: %w", err), now)
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.reason = want.Reason; p.reached == want.Phase {
+	if p.reason = want.Reason; p.follows(want.Phase, now) {
 		p.number = want.Number
 	}
+}
+
+// follows reports whether a phase is reached here. Both is when each engine knows of what the other has heard for as long as an echo
+// takes; and whoever cannot use the kernel hands nothing to it. The caller holds mu.
+func (p *kernelPath) follows(want engine.Phase, now time.Time) bool {
+	switch {
+	case want == engine.Both && p.reached == engine.User:
+		return p.lacks != "" || p.failed != ""
+	case want == engine.Both:
+		return p.reached == want && now.Sub(p.since) >= quiet
+	}
+	return p.reached == want
+}
+
+// take has the kernel take in what ports hear. The switch goes on with what it has got, and is shown nothing more after that.
+func (p *kernelPath) take(now time.Time) error {
+	if err := p.kernel.Take(true); err != nil {
+		return err
+	}
+	p.hushed = false
+	p.reach(engine.Kernel, now)
+	return nil
+}
+
+// give has user space take in what ports hear.
+func (p *kernelPath) give(d engine.Decisions, now time.Time) error {
+	p.node.sw.Suspend(p.vni, false)
+	p.hushed = false
+	if err := p.kernel.Take(false); err != nil {
+		return err
+	}
+	p.reach(engine.Both, now)
+	return p.hear(d)
+}
+
+// leave ends what the kernel does, which has taken nothing in for a while.
+func (p *kernelPath) leave(d engine.Decisions, now time.Time) {
+	if err := p.hear(d); err != nil {
+		p.node.log.Warn("what the kernel engine has heard is not known", "vni", p.vni, "err", err)
+	}
+	p.close()
+	p.reach(engine.User, now)
+}
+
+// still reports whether nothing is to be done here for a phase.
+func (p *kernelPath) still(want engine.Phase, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.follows(want, now) && !p.silent && (p.reached != engine.Kernel || p.hushed)
+}
+
+// takes reports whether the kernel takes in what ports hear.
+func (p *kernelPath) takes() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reached == engine.Kernel
+}
+
+func (p *kernelPath) setSilent(on bool) {
+	p.mu.Lock()
+	p.silent = on
+	p.mu.Unlock()
 }
 
 func (p *kernelPath) reach(phase engine.Phase, now time.Time) {
@@ -118,7 +191,7 @@ func (p *kernelPath) reach(phase engine.Phase, now time.Time) {
 	p.node.log.Info("engine of an overlay", "vni", p.vni, "phase", phase)
 	texts := map[engine.Phase]string{
 		engine.User: "user space carries overlay %d here", engine.Kernel: "the kernel carries overlay %d here",
-		engine.Idle: "overlay %d changes its engine: nothing is carried here until all peers have stopped",
+		engine.Both: "overlay %d changes its engine: user space carries what is heard here, and the kernel delivers as well",
 	}
 	p.node.event(web.Event{Level: web.LevelInfo, Kind: "engine_changed", Text: fmt.Sprintf(texts[phase], p.vni)})
 }
@@ -129,13 +202,24 @@ func (p *kernelPath) fail(err error, now time.Time) {
 	p.mu.Lock()
 	p.failed, p.tried = firstLine(err), now
 	p.mu.Unlock()
-	p.close()
+	p.stop(now)
+}
+
+// stop ends what the kernel does at once. If it took frames in, nobody does for as long as their echoes may come back: user space would not
+// know them for any.
+func (p *kernelPath) stop(now time.Time) {
 	if p.reached == engine.Kernel {
-		p.reach(engine.Idle, now)
+		p.node.sw.Suspend(p.vni, true)
+		p.setSilent(true)
+	}
+	p.close()
+	p.hushed = false
+	if p.reached != engine.User {
+		p.reach(engine.User, now)
 	}
 }
 
-// enter has the kernel begin.
+// enter has the kernel begin to deliver.
 func (p *kernelPath) enter(want engine.Overlay, d engine.Decisions, now time.Time) {
 	if d.Short(p.node.creds.ID(), 0) == 0 {
 		return // a new peer; its number comes with the next decision
@@ -151,7 +235,7 @@ func (p *kernelPath) enter(want engine.Overlay, d engine.Decisions, now time.Tim
 	}
 	p.table, p.hold = kernel.Table{}, engine.Hold{}
 	p.carry(k)
-	p.reach(engine.Kernel, now)
+	p.reach(engine.Both, now)
 }
 
 // carry listens to the engine from now on.
@@ -167,21 +251,16 @@ func (p *kernelPath) carry(k *kernel.Engine) {
 	p.mu.Lock()
 	p.kernel = k
 	p.mu.Unlock()
+	p.beside = &companion{path: p, kernel: k}
+	p.node.sw.Accompany(p.vni, p.beside)
 }
 
-// carries reports whether the kernel carries the overlay here.
-func (p *kernelPath) carries() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.kernel != nil
-}
-
-// guestEntry is how a frame is flooded as a guest's here while the kernel carries the overlay; nil: user space does. It is an error when no
+// guestEntry is how a frame is flooded as a guest's here while the kernel takes frames in; nil: user space does. It is an error when no
 // guest port is there that it could come from.
 func (p *kernelPath) guestEntry() (enter func(drawbridge.Frame) error, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.kernel == nil {
+	if p.kernel == nil || p.reached != engine.Kernel {
 		return nil, nil
 	}
 	k := p.kernel
@@ -205,6 +284,13 @@ func (p *kernelPath) close() {
 	if k == nil {
 		return
 	}
+	if err := k.Take(false); err != nil {
+		p.node.log.Error("the kernel engine goes on to take frames in until it is removed", "vni", p.vni, "err", err)
+		p.node.sw.Suspend(p.vni, true)
+		p.setSilent(true)
+	}
+	p.node.sw.Accompany(p.vni, nil)
+	p.beside.end()
 	p.end()
 	if err := p.disown(k); err != nil {
 		p.node.log.Error("ports of an earlier run were not cleared: drawbridge doctor --clean", "vni", p.vni, "err", err)
@@ -236,6 +322,7 @@ func (p *kernelPath) maintain(d engine.Decisions, now time.Time) error {
 	if err := p.settle(now); err != nil {
 		return err
 	}
+	p.beside.know(p.attachments(), d)
 	if now.Sub(p.heard) >= hearEvery {
 		p.heard = now
 		if err := p.hear(d); err != nil {
@@ -308,6 +395,13 @@ func (p *kernelPath) serve(q *port, d engine.Decisions) error {
 		}
 	}
 	if err := p.kernel.AddPort(k); err != nil {
+		return err
+	}
+	switch err := attached.Share(func(socket int) error { return p.kernel.Share(k.Ifindex, socket) }); {
+	case errors.Is(err, os.ErrClosed): // it is being opened anew
+		p.install(q, installed{})
+		return p.kernel.RemovePort(k.Ifindex)
+	case err != nil:
 		return err
 	}
 	p.install(q, installed{attached: attached, port: k})

@@ -106,9 +106,11 @@ type Attached struct {
 	stormTokens storm
 	answers     storm
 	echoes      echoes
+	apart       atomic.Bool // the overlay has another engine, and it is not chosen yet which frames are whose: none is the switch's
 
-	hushing sync.Mutex // guards hushed, and the order of changes
-	hushed  bool       // the port reads nothing but what neighbours say to each other
+	hushing sync.Mutex // guards what follows, and the order of changes
+	share   *share     // nil: the port is not shared
+	reads   reads
 
 	writing sync.Mutex   // held from asking the gate until WriteBatch is over
 	taking  sync.RWMutex // read-held by each pump from asking the holder until its frames are with the mesh
@@ -128,10 +130,6 @@ func (a *Attached) permit() (drawbridge.Epoch, bool) {
 func (a *Attached) write(ps []drawbridge.Packet, floods []bool) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	if a.sw.Suspended(a.cfg.VNI) {
-		a.drops.add(dropSuspended, len(ps))
-		return
-	}
 	a.show(&a.before, Outbound, ps)
 	if h := a.holder.Load(); h != nil {
 		if ps = h.Injected(ps, floods); len(ps) == 0 {

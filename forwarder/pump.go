@@ -95,7 +95,7 @@ func (u *pump) take(ps []drawbridge.Packet) {
 	}
 	a.taking.RLock()
 	defer a.taking.RUnlock()
-	if u.sw.Suspended(a.cfg.VNI) {
+	if a.apart.Load() || u.sw.Suspended(a.cfg.VNI) {
 		a.overhearBlocked(ps)
 		a.drops.add(dropSuspended, len(ps))
 		return

@@ -25,10 +25,8 @@ func (r *Receiver) Deliver(h *drawbridge.Header, p *drawbridge.Packet) {
 	if r.now == 0 {
 		r.now = r.sw.now()
 	}
-	if r.sw.Suspended(h.VNI) {
+	if r.sw.table.companion(h.VNI) != nil {
 		r.claim(h)
-		r.sw.drops.add(dropSuspended, 1)
-		return
 	}
 	if len((*r.sw.ports.Load())[h.VNI]) == 0 {
 		r.sw.drops.add(dropUnknownVNI, 1)
@@ -77,8 +75,8 @@ func (r *Receiver) accept(h *drawbridge.Header, f drawbridge.Frame) (reason, boo
 	return dropEcho, pass
 }
 
-// claim reads nothing of a frame but whose tenure it was captured under: that holds whichever engine carries the overlay, and
-// is the first that is heard of a new gateway, also by a peer that only relays.
+// claim tells the other engine of the tenure that a frame was captured under, if it is new: it is the first that is heard of a new
+// gateway, also by a peer without a port.
 func (r *Receiver) claim(h *drawbridge.Header) {
 	if h.Segment == 0 || h.Origin == r.sw.cfg.Self {
 		return

@@ -21,7 +21,7 @@ type Config struct {
 	// configuration say of it; nil: whoever claims it. Without it any peer could draw the traffic of a segment
 	// by claiming a high epoch. It is asked when a frame claims a new tenure, without locks held, and must be quick.
 	MayBridge func(drawbridge.PeerID, drawbridge.SegmentID, drawbridge.VNI) bool
-	// Claimed is told when a frame of a suspended overlay was captured under a tenure that was not known yet, by a peer that
+	// Claimed is told when a frame of an overlay with another engine was captured under a tenure that was not known yet, by a peer that
 	// may bridge; nil: nobody is. Goroutines of the mesh call it, and it must not wait.
 	Claimed func(drawbridge.SegmentID, drawbridge.VNI, drawbridge.PeerID, drawbridge.Epoch)
 	// Strayed is shown frames between neighbours that came out of the overlay; nil: nobody is. Goroutines of the mesh
@@ -92,6 +92,7 @@ func (s *Switch) Attach(cfg PortConfig) (*Attached, error) {
 func (s *Switch) attach(cfg PortConfig) (*Attached, error) {
 	a := &Attached{cfg: cfg, sw: s, name: cfg.Port.Name(), gone: make(chan struct{})}
 	a.blocked.Store(cfg.Blocked)
+	a.apart.Store(s.table.companion(cfg.VNI) != nil)
 	if (cfg.Segment != 0) != (cfg.Gate != nil) {
 		return nil, fmt.Errorf("port %s: a segment port has a gate, and nothing else has", a.name)
 	}

@@ -67,6 +67,8 @@ type entry struct {
 type table struct {
 	settle time.Duration // constant
 
+	companions atomic.Pointer[map[drawbridge.VNI]Companion] // replaced whole under the switch's mu, read without
+
 	mu      sync.RWMutex // guards what follows
 	entries map[key]*entry
 	peers   map[drawbridge.PeerID]int // how many addresses of each
@@ -226,24 +228,39 @@ func (c *cache) find(k key) *entry {
 // elsewhere, for then this is an echo.
 func (c *cache) learn(k key, p *place, now time.Duration) (pass, learned bool) {
 	e := c.find(k)
-	if e == nil {
-		if c.table.full(p) {
-			return true, false
-		}
-		if e, learned = c.table.insert(k, p, now); e == nil || learned {
-			return true, learned
+	var old *place
+	if e != nil {
+		old = e.at.Load()
+		switch seen := time.Duration(e.seen.Load()); {
+		case old.same(p) && now-seen <= seenEvery:
+			return true, true
+		case !old.same(p) && now-seen < c.table.settle:
+			return false, true
 		}
 	}
-	old := e.at.Load()
-	seen := time.Duration(e.seen.Load())
-	if old.same(p) {
-		if now-seen > seenEvery {
-			e.seen.Store(int64(now))
-		}
+	switch {
+	case c.table.echoes(k, p):
+		return false, true
+	case e == nil:
+		return c.meet(k, p, now)
+	case old.same(p):
+		e.seen.Store(int64(now))
 		return true, true
 	}
-	if now-seen < c.table.settle {
+	return true, c.table.move(k, e, old, p, now)
+}
+
+// meet notes an address that was not known a moment ago.
+func (c *cache) meet(k key, p *place, now time.Duration) (pass, learned bool) {
+	if c.table.full(p) {
+		return true, false
+	}
+	e, learned := c.table.insert(k, p, now)
+	if e == nil || learned {
+		return true, learned
+	}
+	if old := e.at.Load(); !old.same(p) { // somebody else was faster
 		return false, true
 	}
-	return true, c.table.move(k, e, old, p, now)
+	return true, true
 }

@@ -19,10 +19,11 @@ import (
 // Phase is who carries an overlay.
 type Phase string
 
-// Phases. Between the engines there is always Idle: nobody enters one before all have left the other.
+// Phases. Between the engines there is always Both: nobody hands a frame to the kernel before all deliver what comes by it, and nobody
+// ends that before all hand theirs to user space, which delivers always.
 const (
 	User   Phase = "user"
-	Idle   Phase = "idle"
+	Both   Phase = "idle" // frames are taken in by user space, and delivered by both; peers of an earlier version carry nothing meanwhile
 	Kernel Phase = "kernel"
 )
 
@@ -128,7 +129,7 @@ type World struct {
 const (
 	stuckFor  = time.Minute      // after a change that somebody did not follow, before it is tried again
 	steady    = 5 * time.Second  // after a change, before the kernel is entered: peers that come and go would make it flap
-	leaveMost = 10 * time.Second // for all to leave an engine: longer than any engine is renewed for, so then it has stopped
+	leaveMost = 10 * time.Second // for all to reach Both: longer than any kernel is renewed for, so then it has stopped
 	wordMost  = 10 * time.Second // for a peer that is new to speak, before its silence counts as a no
 )
 
@@ -165,7 +166,7 @@ func (d Decisions) freePort() uint16 {
 }
 
 // stuck is why user space goes on when somebody did not follow.
-const stuck = "not all peers stopped in time"
+const stuck = "not all peers followed in time"
 
 // step moves one overlay on, if it is time.
 func (o *Overlay) step(w *World, full bool) {
@@ -181,12 +182,12 @@ func (o *Overlay) step(w *World, full bool) {
 	switch {
 	case unsure && why == "":
 	case o.Phase == User && why == "" && since >= wait, o.Phase == Kernel && why != "":
-		o.enter(Idle, why, w.Now)
-	case o.Phase == Idle && !o.left(w) && since < leaveMost:
+		o.enter(Both, why, w.Now)
+	case o.Phase == Both && !o.reached(w) && since < leaveMost:
 		o.Reason = why
-	case o.Phase == Idle && why == "" && since < leaveMost:
+	case o.Phase == Both && why == "" && since < leaveMost:
 		o.enter(Kernel, "", w.Now)
-	case o.Phase == Idle:
+	case o.Phase == Both:
 		o.enter(User, cmp.Or(why, stuck), w.Now)
 	case o.Phase == User && why == "" && o.Reason == stuck:
 	case o.Phase == User && o.Reason != why:
@@ -227,8 +228,8 @@ func (o *Overlay) against(w *World) (why string, unsure bool) {
 	return why, unsure
 }
 
-// left reports whether all that can be reached have stopped.
-func (o *Overlay) left(w *World) bool {
+// reached reports whether all that can be reached have followed.
+func (o *Overlay) reached(w *World) bool {
 	for _, p := range w.Peers {
 		if s, said := p.Word.Of(o.VNI); said && p.Live && s.Number < o.Number { // who has said nothing never entered the kernel
 			return false

@@ -52,7 +52,7 @@ func (g *group) run(d time.Duration, hang ...int) {
 		}
 		before := g.d.Overlay(lan).Phase
 		g.d, _ = g.d.Next(g.world)
-		if after := g.d.Overlay(lan).Phase; before != after && before != Idle && after != Idle {
+		if after := g.d.Overlay(lan).Phase; before != after && before != Both && after != Both {
 			g.t.Fatalf("from %s to %s without a pause", before, after)
 		}
 	}
@@ -69,10 +69,10 @@ func TestTheKernelIsEnteredInTwoSteps(t *testing.T) {
 	g := newGroup(t, 3)
 	g.run(4 * time.Second)
 	g.expect(User, "")
-	g.run(2*time.Second, 1) // one does not say that it has left
-	g.expect(Idle, "")
+	g.run(2*time.Second, 1) // one does not say that it delivers for both
+	g.expect(Both, "")
 	g.run(5*time.Second, 1)
-	g.expect(Idle, "")
+	g.expect(Both, "")
 	g.run(500 * time.Millisecond)
 	g.expect(Kernel, "")
 	g.run(time.Hour)
@@ -80,7 +80,7 @@ func TestTheKernelIsEnteredInTwoSteps(t *testing.T) {
 
 	g.world.Wanted = nil
 	g.run(time.Second, 2)
-	g.expect(Idle, "wants user space")
+	g.expect(Both, "wants user space")
 	g.run(500 * time.Millisecond)
 	g.expect(User, "wants user space")
 }
@@ -106,7 +106,7 @@ func TestOneThatCannotKeepsAllInUserSpace(t *testing.T) {
 func TestWhoNeverLeavesMakesItUserSpace(t *testing.T) {
 	g := newGroup(t, 2)
 	g.run(6*time.Second, 1)
-	g.expect(Idle, "")
+	g.expect(Both, "")
 	g.run(leaveMost, 1)
 	g.expect(User, stuck)
 	g.run(stuckFor - 10*time.Second)

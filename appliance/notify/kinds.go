@@ -136,7 +136,7 @@ var Meanings = []Meaning{
 	{
 		"engine_changed", "engine_changed", "", "5e6dd5a6b0a84f3f8a2f0c4be1e39d27", Info,
 		"An overlay has another engine",
-		"User space or the kernel carries an overlay at this peer now, or nobody does while all peers change from one to the other.",
+		"User space or the kernel carries an overlay at this peer now, or user space does and the kernel delivers as well, while all peers change from one to the other.",
 		"Nothing. drawbridge status says why the kernel does not carry an overlay that it should.",
 	},
 	{

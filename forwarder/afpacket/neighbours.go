@@ -12,21 +12,25 @@ import (
 // takes what the port was opened for again. Each frame meets the one filter or the other: none is lost by the change, and
 // what waits to be read stays. Copying every frame to a process that drops it costs more than forwarding it in the kernel does.
 func (p *Port) Hush(on bool) error {
+	switch {
+	case on:
+		return p.sift(func(fd int) error { return attach(fd, neighbours()) })
+	case p.filter != nil:
+		return p.sift(p.filter)
+	}
+	return p.sift(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0) })
+}
+
+// Share takes what a filter lets through, which attach attaches to the socket in place of the port's, until Hush is called.
+func (p *Port) Share(attach func(fd int) error) error { return p.sift(attach) }
+
+func (p *Port) sift(attach func(fd int) error) error {
 	fd, ok := p.file.Enter()
 	if !ok {
 		return os.ErrClosed
 	}
 	defer p.file.Leave()
-	err := error(nil)
-	switch {
-	case on:
-		err = attach(fd, neighbours())
-	case p.filter != nil:
-		err = p.filter(fd)
-	default:
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
-	}
-	if err != nil {
+	if err := attach(fd); err != nil {
 		return fmt.Errorf("port %s: change the socket's filter: %w", p.name, err)
 	}
 	return nil

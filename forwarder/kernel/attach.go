@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -29,10 +30,10 @@ type hook struct {
 	parent  uint32
 }
 
-// attach loads a copy of the programs for the interface and hangs them up, in place of an earlier process's. gate is
-// nil where there is none.
-func (e *Engine) attach(link netlink.Link, c constants, gate *ebpf.Map, hooks ...hook) (a *attachment, err error) {
-	var names []string
+// attach loads a copy of the programs for the interface and hangs them up, in place of an earlier process's; those named in beside are
+// loaded only. gate is nil where there is none.
+func (e *Engine) attach(link netlink.Link, c constants, gate *ebpf.Map, beside []string, hooks ...hook) (a *attachment, err error) {
+	names := slices.Clone(beside)
 	for _, h := range hooks {
 		names = append(names, h.program)
 	}

@@ -31,10 +31,12 @@ const (
 	mapGate       = "gate"
 	mapTraffic    = "traffic"
 	mapStorm      = "storm"
+	mapEntry      = "entry"
+	mapChoice     = "choice"
 )
 
-// shared are the maps that all copies of the programs have in common. Gate, traffic and storm are each port's own.
-var shared = []string{mapMACs, mapPeers, mapNeighbours, mapSegments, mapTree, mapLocal, mapCounts, mapEvents, mapLife}
+// shared are the maps that all copies of the programs have in common. Gate, traffic, storm and choice are each port's own.
+var shared = []string{mapMACs, mapPeers, mapNeighbours, mapSegments, mapTree, mapLocal, mapCounts, mapEvents, mapLife, mapEntry}
 
 // object reads dataplane, once: a copy of the programs for each interface is made from the same.
 var object = sync.OnceValues(func() (*ebpf.CollectionSpec, error) {
@@ -83,7 +85,7 @@ func (e *Engine) copyOf(c constants, gate *ebpf.Map, names ...string) (*copied, 
 	for _, name := range names {
 		made.programs[name] = coll.DetachProgram(name)
 	}
-	for _, name := range []string{mapTraffic, mapStorm} {
+	for _, name := range []string{mapTraffic, mapStorm, mapChoice} {
 		made.own[name] = coll.DetachMap(name)
 	}
 	return made, nil

@@ -38,7 +38,7 @@ func (e *Engine) AddPort(p Port) error {
 		c.Gated = 1
 		hooks = []hook{{"to_port", netlink.HANDLE_MIN_EGRESS}, in} // out first: nothing is injected unjudged
 	}
-	a, err := e.attach(link, c, gate, hooks...)
+	a, err := e.attach(link, c, gate, []string{programChoose}, hooks...)
 	if err != nil {
 		return err
 	}

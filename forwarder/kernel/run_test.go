@@ -32,6 +32,7 @@ type dry struct {
 	e                         *Engine
 	gate                      *gate.Kernel
 	segment, guest, mesh, out *ebpf.Program
+	choices                   [2]*ebpf.Program // of guests and segment
 }
 
 // The attachments of dry: guests and segment here, two neighbours, one of them the segment's gateway, and a peer behind the first.
@@ -89,14 +90,15 @@ func (d *dry) fill(t testing.TB) {
 	}))
 	check(t, d.e.listPort(Port{Ifindex: dryGuestPort}))
 	check(t, d.e.listPort(Port{Ifindex: drySegmentPort, Segment: theSegment}))
-	check(t, d.e.Renew(time.Hour))
+	check(t, errors.Join(d.e.Take(true), d.e.Renew(time.Hour)))
 }
 
 func (d *dry) load(t testing.TB) {
 	c := constants{Ifindex: dryGuestPort, Self: dryGuests, Tunnel: nowhere + 2, Settle: uint64(300 * time.Millisecond)}
-	ps, err := d.e.copyOf(c, nil, "from_port", "from_context")
+	ps, err := d.e.copyOf(c, nil, "from_port", "from_context", programChoose)
 	check(t, err)
 	d.guest, d.mesh = ps.programs["from_port"], ps.programs["from_context"]
+	d.choices[0] = ps.programs[programChoose]
 	d.e.ports = map[int]*attachment{dryGuestPort: {copied: ps}}
 	fd, err := unix.Dup(d.gate.Memory())
 	check(t, err)
@@ -104,9 +106,10 @@ func (d *dry) load(t testing.TB) {
 	check(t, err)
 	defer m.Close()
 	c.Ifindex, c.Self, c.Segment, c.Gated = drySegmentPort, drySegment, uint32(theSegment), 1
-	ps, err = d.e.copyOf(c, m, "from_port", "to_port")
+	ps, err = d.e.copyOf(c, m, "from_port", "to_port", programChoose)
 	check(t, err)
 	d.segment, d.out = ps.programs["from_port"], ps.programs["to_port"]
+	d.choices[1] = ps.programs[programChoose]
 	d.e.ports[drySegmentPort] = &attachment{copied: ps}
 }
 

@@ -40,6 +40,6 @@ func (e *Engine) guardTunnel() (err error) {
 	if e.options.Inner.IsValid() {
 		c.Inner = addressOf(e.options.Inner)
 	}
-	e.guard, err = e.attach(e.tunnel, c, nil, hook{"from_tunnel", netlink.HANDLE_MIN_INGRESS})
+	e.guard, err = e.attach(e.tunnel, c, nil, nil, hook{"from_tunnel", netlink.HANDLE_MIN_INGRESS})
 	return err
 }

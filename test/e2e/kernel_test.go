@@ -47,9 +47,7 @@ func (b *bed) inKernel(t *testing.T, node string) {
 func TestTheKernelCarriesFrames(t *testing.T) {
 	b := up(t, "default")
 	b.reach(t, 0)
-	if r := b.carried(t, func() error { return b.EnterKernel(t.Context()) }); !r.Single() {
-		t.Errorf("doubled by the change to the kernel: %+v", r)
-	}
+	b.changed(t, "to the kernel", b.EnterKernel)
 	b.reach(t, 0)
 	b.reach(t, 1300)
 	if r := b.broadcast(t, 200); !r.ExactlyOnce() {
@@ -92,10 +90,26 @@ func TestTheKernelCarriesFrames(t *testing.T) {
 			})
 		})
 	}
-	if r := b.carried(t, func() error { return b.LeaveKernel(t.Context()) }); !r.Single() {
-		t.Errorf("doubled by the change to user space: %+v", r)
-	}
+	b.changed(t, "to user space", b.LeaveKernel)
 	b.reach(t, 0)
+}
+
+// changed demands that a change of the engine doubles no broadcast and loses none.
+func (b *bed) changed(t *testing.T, how string, change func(context.Context) error) {
+	t.Helper()
+	r := b.carried(t, func() error {
+		err := change(t.Context())
+		time.Sleep(time.Second) // the last step of a change is nobody's to wait for
+		return err
+	})
+	t.Logf("%s: %+v", how, r)
+	if !r.ExactlyOnce() {
+		t.Errorf("the change %s was not without loss: %+v", how, r)
+		for _, n := range b.Status().Nodes {
+			s, err := b.api(n.Name).Status(within(t, reachLimit))
+			t.Log(n.Name, "dropped since its start", s.Drops, err)
+		}
+	}
 }
 
 // moved has the active gateway hand over.
@@ -119,5 +133,16 @@ func (f *field) everywhereInKernel(t *testing.T) {
 	t.Helper()
 	for _, n := range f.Status().Nodes {
 		f.inKernel(t, n.Name)
+	}
+}
+
+// TestTheEngineChangesWithoutLoss changes it to and fro beside broadcasts from both sides.
+func TestTheEngineChangesWithoutLoss(t *testing.T) {
+	b := up(t, "default")
+	b.reach(t, 0)
+	t.Logf("without a change: %+v", b.carried(t, func() error { time.Sleep(10 * time.Second); return nil }))
+	for range 2 {
+		b.changed(t, "to the kernel", b.EnterKernel)
+		b.changed(t, "to user space", b.LeaveKernel)
 	}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (MIT OR GPL-2.0)
 //
-// Engine K. Three programs: one where frames come in from a port, one where they come in from the tunnel, one
-// where they leave through a segment port. docs/protocol/kernel.md has the layouts and the reasons; helpers of
+// Engine K. Four programs: one where frames come in from a port, and one beside it that says whose they are, one where they come in from
+// the tunnel, one where they leave through a segment port. docs/protocol/kernel.md has the layouts and the reasons; helpers of
 // Linux 6.1 only. One copy is loaded for each interface, with its constants folded in and its own gate.
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -19,6 +19,8 @@
 #include "toobig.h"
 
 #include "clamp.h"
+
+#include "choice.h"
 
 // deliver hands a frame from the tunnel to the ports here. It answers the verdict on the original.
 static __always_inline int deliver(struct __sk_buff *skb, struct peer *origin)
@@ -161,7 +163,24 @@ static __always_inline int flood_clamped(struct __sk_buff *skb, const struct hea
 	return flood(skb);
 }
 
-// from_port takes what a segment or guest port hears.
+// choose says which engine takes in a frame, and how much of it user space gets: what neighbours say to each other in any case.
+SEC("socket")
+int choose(struct __sk_buff *skb)
+{
+	__u64 *made = at(&choice, 0);
+	struct header h;
+
+	if (!made)
+		return 0;
+	if (!takes()) {
+		*made = BY_USER;
+		return kept() ? -1 : 0;
+	}
+	*made = BY_KERNEL;
+	return !load(skb, &h) && link_local(&h) ? -1 : 0;
+}
+
+// from_port takes what a segment or guest port hears, unless user space does.
 SEC("tc")
 int from_port(struct __sk_buff *skb)
 {
@@ -175,6 +194,8 @@ int from_port(struct __sk_buff *skb)
 	__u64 target;
 	int why;
 
+	if (!mine())
+		return TC_ACT_UNSPEC;
 	if (load(skb, &h))
 		return drop(SHORT);
 	why = admit(&h);

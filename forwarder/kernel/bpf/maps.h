@@ -142,6 +142,7 @@ MAP(local, BPF_MAP_TYPE_ARRAY, __u32, struct ports, 1);
 MAP(counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, COUNTS);
 
 MAP(life, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1);
+MAP(entry, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1); // nonzero: this engine takes in what ports hear; 0: user space does
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -159,6 +160,7 @@ struct {
 // Each port's own, as its gate is.
 MAP(traffic, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct traffic, 1);
 MAP(storm, BPF_MAP_TYPE_ARRAY, __u32, struct storm, 1);
+MAP(choice, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, 1);
 
 // Whatever lies on the stack is whole words of eight octets, and what a helper is to write into is zeroed before. Linux up to 6.12 refuses
 // each smaller store into a word that holds a number it keeps track of, as if that were a pointer, to whoever has no CAP_PERFMON
