@@ -1,20 +1,15 @@
 package appliance
 
 import (
-	"bufio"
 	"context"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
 	"github.com/drawbridge-net/drawbridge/ipam"
 )
 
@@ -22,7 +17,7 @@ import (
 // wrong way there.
 type nearby struct {
 	Prefix netip.Prefix `json:"prefix"`
-	What   string       `json:"what"` // "route", "neighbour", onMesh, inNetwork
+	What   string       `json:"what"` // hostnet.Route, hostnet.Neighbour, onMesh, inNetwork
 	On     string       `json:"on"`   // the interface
 	Peer   string       `json:"peer,omitempty"`
 }
@@ -50,21 +45,10 @@ const maxNearby = 4096
 // overlay itself.
 func (n *Node) surroundings() (out []nearby) {
 	own := n.ownInterfaces()
-	for _, source := range []struct {
-		path string
-		read func(io.Reader) []nearby
-	}{{"/proc/net/route", routes4}, {"/proc/net/ipv6_route", routes6}, {"/proc/net/arp", neighbours4}} {
-		f, err := os.Open(source.path)
-		if err != nil {
-			continue // a kernel without that family
+	for _, r := range hostnet.Reached() {
+		if !own[r.On] && len(out) < maxNearby {
+			out = append(out, nearby{Prefix: r.Prefix, What: r.What, On: r.On, Peer: string(n.creds.Name)})
 		}
-		for _, s := range source.read(f) {
-			if !own[s.On] && len(out) < maxNearby {
-				s.Peer = string(n.creds.Name)
-				out = append(out, s)
-			}
-		}
-		_ = f.Close()
 	}
 	return out
 }
@@ -79,72 +63,6 @@ func (n *Node) ownInterfaces() map[string]bool {
 		}
 	}
 	return own
-}
-
-// rows are the fields of the lines after the first skip ones.
-func rows(r io.Reader, skip int) (out [][]string) {
-	for lines := bufio.NewScanner(r); lines.Scan(); skip-- {
-		if skip <= 0 {
-			out = append(out, strings.Fields(lines.Text()))
-		}
-	}
-	return out
-}
-
-// routes4 reads /proc/net/route: interface, destination, gateway, five numbers, mask; addresses in the order of the host,
-// which is little endian on all that we run on.
-func routes4(r io.Reader) (out []nearby) {
-	for _, f := range rows(r, 1) {
-		if len(f) < 8 {
-			continue
-		}
-		to, err1 := hex.DecodeString(f[1])
-		mask, err2 := hex.DecodeString(f[7])
-		if err1 != nil || err2 != nil || len(to) != 4 || len(mask) != 4 {
-			continue
-		}
-		slices.Reverse(to)
-		slices.Reverse(mask)
-		length := 0
-		for length < 32 && mask[length/8]&(0x80>>(length%8)) != 0 {
-			length++
-		}
-		if length > 0 {
-			out = append(out, nearby{Prefix: netip.PrefixFrom(netip.AddrFrom4([4]byte(to)), length).Masked(), What: "route", On: f[0]})
-		}
-	}
-	return out
-}
-
-// routes6 reads /proc/net/ipv6_route: destination, its length in hexadecimal, seven more, interface.
-func routes6(r io.Reader) (out []nearby) {
-	for _, f := range rows(r, 0) {
-		if len(f) < 10 {
-			continue
-		}
-		to, err := hex.DecodeString(f[0])
-		length, err2 := strconv.ParseUint(f[1], 16, 8)
-		if err != nil || err2 != nil || len(to) != 16 || length == 0 || length > 128 {
-			continue
-		}
-		if a := netip.AddrFrom16([16]byte(to)); !a.IsLinkLocalUnicast() && !a.IsMulticast() {
-			out = append(out, nearby{Prefix: netip.PrefixFrom(a, int(length)).Masked(), What: "route", On: f[9]})
-		}
-	}
-	return out
-}
-
-// neighbours4 reads /proc/net/arp: address, type, flags, hardware address, mask, interface.
-func neighbours4(r io.Reader) (out []nearby) {
-	for _, f := range rows(r, 1) {
-		if len(f) < 6 || f[3] == "00:00:00:00:00:00" {
-			continue
-		}
-		if a, err := netip.ParseAddr(f[0]); err == nil && a.Is4() {
-			out = append(out, nearby{Prefix: netip.PrefixFrom(a, 32), What: "neighbour", On: f[5]})
-		}
-	}
-	return out
 }
 
 // everybodysSurroundings are those of all peers that answer in time, and the addresses that the mesh runs on.

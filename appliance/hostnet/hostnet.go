@@ -1,6 +1,6 @@
-// Package hostnet is what a node asks of its host's network: which interfaces there are and how they stand, a TAP
-// device, a bridge port, an MTU. It works in the network namespace of the calling thread. Every error names the
-// interface, and one that is missing names those that exist, because the name came from an operator's file.
+// Package hostnet is what a node asks of its host's network: which interfaces there are and how they stand, what is reached by them,
+// a TAP device, a bridge port, an MTU. It works in the network namespace of the calling thread. Every error names the interface, and
+// one that is missing names those that exist, because the name came from an operator's file.
 package hostnet
 
 import (
