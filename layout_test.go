@@ -64,6 +64,7 @@ var mayImport = map[string][]string{
 	"appliance/doctor":          {"", "appliance/config", "appliance/hostnet", "failover", "failover/gate", "forwarder/kernel", "forwarder/wireguard"},
 	"appliance/netconfig":       {"", "appliance/keypath"},
 	"appliance/slot":            {""},
+	"appliance/subnets":         {"", "appliance/netconfig", "ipam", "ipam/keeper", "web"}, // keeper in tests only
 	"appliance/disks":           {"", "appliance/slot"},
 	"appliance/fat":             {},
 	"appliance/installer":       {"", "appliance/disks", "appliance/fat", "appliance/slot"},

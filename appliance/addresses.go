@@ -15,6 +15,7 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/appliance/subnets"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
 	"github.com/drawbridge-net/drawbridge/ipam"
@@ -242,10 +243,10 @@ type addressQuestion struct {
 
 // addressReply is what it answers.
 type addressReply struct {
-	Decided ipam.Decided  `json:"decided,omitzero"`
-	Rows    []web.Address `json:"rows,omitempty"`
-	Address string        `json:"address,omitempty"` // opMoved
-	Nearby  []nearby      `json:"nearby,omitempty"`
+	Decided ipam.Decided     `json:"decided,omitzero"`
+	Rows    []web.Address    `json:"rows,omitempty"`
+	Address string           `json:"address,omitempty"` // opMoved
+	Nearby  []subnets.Nearby `json:"nearby,omitempty"`
 	// Refused answers opClaim.
 	Refused web.InvalidImport `json:"refused,omitempty"`
 	// Decision and Used answer opUnused.

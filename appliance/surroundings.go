@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -10,32 +9,24 @@ import (
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/hostnet"
+	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
+	"github.com/drawbridge-net/drawbridge/appliance/subnets"
 	"github.com/drawbridge-net/drawbridge/ipam"
+	"github.com/drawbridge-net/drawbridge/web"
 )
 
-// nearby is address space that a peer's host reaches without the mesh: a subnet with the same addresses would be reached the
-// wrong way there.
-type nearby struct {
-	Prefix netip.Prefix `json:"prefix"`
-	What   string       `json:"what"` // hostnet.Route, hostnet.Neighbour, onMesh, inNetwork
-	On     string       `json:"on"`   // the interface
-	Peer   string       `json:"peer,omitempty"`
+// checkSubnets reports what is wrong with the subnets of a document that only this network can know.
+func (n *Node) checkSubnets(ctx context.Context, d *netconfig.Document) error {
+	decided, err := decisions{n}.Known(ctx)
+	if err != nil {
+		n.log.Debug("subnets are checked without what is decided", "err", err)
+	}
+	return subnets.Check(d.Subnets, decided, func() []subnets.Nearby { return n.everybodysSurroundings(ctx) })
 }
 
-// What an address is that is not one of a host.
-const (
-	onMesh    = "mesh"   // the mesh runs on it
-	inNetwork = "subnet" // the network has the subnet already
-)
-
-func (s nearby) String() string {
-	switch s.What {
-	case onMesh:
-		return fmt.Sprintf("%s, by which the mesh reaches peer %s", s.Prefix.Addr(), s.Peer)
-	case inNetwork:
-		return fmt.Sprintf("%s, a subnet of the network already", s.Prefix)
-	}
-	return fmt.Sprintf("%s, a %s on %s of peer %s", s.Prefix, s.What, s.On, s.Peer)
+// SuggestSubnet implements web.Addresser.
+func (n *Node) SuggestSubnet(ctx context.Context, from []string) (web.SubnetSuggestion, error) {
+	return subnets.Suggest(from, configured(n.network.inForce()), n.everybodysSurroundings(ctx))
 }
 
 // maxNearby bounds what a peer tells: a host with a full table of the Internet's routes is no place to look for more.
@@ -43,11 +34,11 @@ const maxNearby = 4096
 
 // surroundings are the routes and neighbours of this host. What is behind the ports of the switch is left out: that is the
 // overlay itself.
-func (n *Node) surroundings() (out []nearby) {
+func (n *Node) surroundings() (out []subnets.Nearby) {
 	own := n.ownInterfaces()
 	for _, r := range hostnet.Reached() {
 		if !own[r.On] && len(out) < maxNearby {
-			out = append(out, nearby{Prefix: r.Prefix, What: r.What, On: r.On, Peer: string(n.creds.Name)})
+			out = append(out, subnets.Nearby{Prefix: r.Prefix, What: r.What, On: r.On, Peer: string(n.creds.Name)})
 		}
 	}
 	return out
@@ -66,7 +57,7 @@ func (n *Node) ownInterfaces() map[string]bool {
 }
 
 // everybodysSurroundings are those of all peers that answer in time, and the addresses that the mesh runs on.
-func (n *Node) everybodysSurroundings(ctx context.Context) []nearby {
+func (n *Node) everybodysSurroundings(ctx context.Context) []subnets.Nearby {
 	ctx, cancel := context.WithTimeout(ctx, wantedFor)
 	defer cancel()
 	out := append(n.underlay(), n.surroundings()...)
@@ -88,11 +79,11 @@ func (n *Node) everybodysSurroundings(ctx context.Context) []nearby {
 }
 
 // underlay is every address by which a peer is or may be reached.
-func (n *Node) underlay() (out []nearby) {
+func (n *Node) underlay() (out []subnets.Nearby) {
 	for _, p := range n.router.Peers() {
 		for _, e := range append(slices.Clone(p.Endpoints), p.Remote) {
 			if a := e.Addr().Unmap(); a.IsValid() && !a.IsUnspecified() {
-				out = append(out, nearby{Prefix: netip.PrefixFrom(a.WithZone(""), a.BitLen()), What: onMesh, Peer: string(p.Name)})
+				out = append(out, subnets.Nearby{Prefix: netip.PrefixFrom(a.WithZone(""), a.BitLen()), What: subnets.OnMesh, Peer: string(p.Name)})
 			}
 		}
 	}

@@ -1,7 +1,8 @@
-package appliance
+// Package subnets says which subnets a network may have: apart from each other and from what its hosts reach already, and never less
+// than what is given from.
+package subnets
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -12,25 +13,47 @@ import (
 	"github.com/drawbridge-net/drawbridge/web"
 )
 
-// checkSubnets reports what is wrong with the subnets of a document that only this network can know: one that shrinks while
-// it is given from, and one that is in use on a peer's host already. Subnets that are given from are not looked at again.
-func (n *Node) checkSubnets(ctx context.Context, d *netconfig.Document) error {
-	decided, err := decisions{n}.Known(ctx)
-	if err != nil {
-		n.log.Debug("subnets are checked without what is decided", "err", err)
+// Nearby is address space that a peer's host reaches without the mesh: a subnet with the same addresses would be reached the
+// wrong way there.
+type Nearby struct {
+	Prefix netip.Prefix `json:"prefix"`
+	What   string       `json:"what"` // "route", "neighbour", OnMesh, inNetwork
+	On     string       `json:"on"`   // the interface
+	Peer   string       `json:"peer,omitempty"`
+}
+
+// What an address is that is not one of a host.
+const (
+	OnMesh    = "mesh"   // the mesh runs on it
+	inNetwork = "subnet" // the network has the subnet already
+)
+
+func (s Nearby) String() string {
+	switch s.What {
+	case OnMesh:
+		return fmt.Sprintf("%s, by which the mesh reaches peer %s", s.Prefix.Addr(), s.Peer)
+	case inNetwork:
+		return fmt.Sprintf("%s, a subnet of the network already", s.Prefix)
 	}
-	var around []nearby // asked for when it is needed
+	return fmt.Sprintf("%s, a %s on %s of peer %s", s.Prefix, s.What, s.On, s.Peer)
+}
+
+// Check reports what is wrong with the subnets of a document that only their network can know: one that shrinks while it is given
+// from, and one that is in use on a peer's host already. Subnets that are given from are not looked at again; around is called when
+// there are others.
+func Check(all []netconfig.Subnet, decided ipam.Decided, around func() []Nearby) error {
+	var near []Nearby
 	var problems web.InvalidConfig
-	for i, s := range d.Subnets {
+	for i, s := range all {
 		p, err := netip.ParsePrefix(s.CIDR)
 		if err != nil {
 			continue // refused before
 		}
 		key := fmt.Sprintf("subnet[%d].cidr", i+1)
-		if slices.ContainsFunc(d.Subnets[:i], func(o netconfig.Subnet) bool { return o.CIDR == s.CIDR }) {
+		if slices.ContainsFunc(all[:i], func(o netconfig.Subnet) bool { return o.CIDR == s.CIDR }) {
 			continue // on another overlay as well; it is one space
 		}
-		for _, refused := range []error{ipam.CheckPrefix(p), crosses(d.Subnets[:i], p), shrinks(decided, p)} {
+		for _, refused := range []error{ipam.CheckPrefix(p), crosses(all[:i], p), shrinks(decided, p)} {
 			if refused != nil {
 				problems = append(problems, web.ConfigProblem{Setting: key, Text: refused.Error()})
 			}
@@ -38,10 +61,10 @@ func (n *Node) checkSubnets(ctx context.Context, d *netconfig.Document) error {
 		if slices.ContainsFunc(decided.Grounds, func(g ipam.Ground) bool { return g.Prefix == p }) {
 			continue
 		}
-		if around == nil {
-			around = n.everybodysSurroundings(ctx)
+		if near == nil {
+			near = around()
 		}
-		if why := inUse(around, p); why != "" {
+		if why := inUse(near, p); why != "" {
 			problems = append(problems, web.ConfigProblem{Setting: key, Text: fmt.Sprintf("%s overlaps %s: choose another, for instance with drawbridge ipam suggest", p, why)})
 		}
 	}
@@ -79,7 +102,7 @@ func shrinks(d ipam.Decided, p netip.Prefix) error {
 }
 
 // inUse is the first of what is around that a subnet would cover or be covered by; default routes cover everything.
-func inUse(around []nearby, p netip.Prefix) string {
+func inUse(around []Nearby, p netip.Prefix) string {
 	for _, a := range around {
 		if a.Prefix.Bits() > 0 && a.Prefix.Overlaps(p) {
 			return a.String()
@@ -94,14 +117,14 @@ var candidates = []string{
 	"10.43.0.0/16", "10.87.0.0/16", "10.187.0.0/16", "172.29.0.0/16", "172.22.0.0/16", "192.168.187.0/24", "192.168.243.0/24", "fd4d:db53:7:1::/64",
 }
 
-// SuggestSubnet implements web.Addresser.
-func (n *Node) SuggestSubnet(ctx context.Context, from []string) (web.SubnetSuggestion, error) {
+// Suggest is the first of some candidates that a network with some subnets can have; without any named, of ours.
+func Suggest(from []string, own []netip.Prefix, around []Nearby) (web.SubnetSuggestion, error) {
 	if len(from) == 0 {
 		from = candidates
 	}
-	around := n.everybodysSurroundings(ctx)
-	for _, p := range configured(n.network.inForce()) {
-		around = append(around, nearby{Prefix: p, What: inNetwork})
+	around = slices.Clone(around)
+	for _, p := range own {
+		around = append(around, Nearby{Prefix: p, What: inNetwork})
 	}
 	var out web.SubnetSuggestion
 	for _, text := range from {
