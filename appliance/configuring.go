@@ -20,14 +20,9 @@ import (
 
 // decideConfig answers a question at a voter.
 func (n *Node) decideConfig(ctx context.Context, q configQuestion) (configReply, error) {
-	state, _ := n.voter.group.State()
 	switch q.Op {
-	case opGet:
-		return getConfig(&state, q.Number)
-	case opList:
-		return listConfigs(&state, q.Number, q.Limit), nil
-	case opEngines:
-		return configReply{Engines: &state.Engines}, nil
+	case opGet, opList, opEngines:
+		return n.tellConfig(ctx, q)
 	case opPut:
 		return n.insist(ctx, q.Proposal, n.putConfig)
 	case opRollback:
@@ -39,10 +34,34 @@ func (n *Node) decideConfig(ctx context.Context, q configQuestion) (configReply,
 			return configReply{}, decision(err)
 		}
 		n.caughtUp(ctx, index)
-		state, _ = n.voter.group.State()
+		state, _ := n.voter.group.State()
 		return getConfig(&state, q.Number)
 	}
 	return configReply{}, fmt.Errorf("%w: operation %q of the configuration; update this peer", web.ErrInvalid, q.Op)
+}
+
+// tellConfig tells what was decided. A voter that has just started knows nothing of that, or what its snapshot has, until the others have told
+// it: that is waited for, and nobody is told that there is nothing. What a snapshot has is better than nothing where no majority answers.
+func (n *Node) tellConfig(ctx context.Context, q configQuestion) (configReply, error) {
+	current := true
+	select {
+	case <-n.voter.current:
+	case <-ctx.Done():
+		current = false
+	case <-time.After(awaitReach):
+		current = false
+	}
+	state, _ := n.voter.group.State()
+	if len(state.Versions) == 0 && !current {
+		return configReply{}, fmt.Errorf("%w: voter %s has started and no majority of the voters has told it yet what was decided: look at drawbridge voters", web.ErrUnavailable, n.creds.Name)
+	}
+	switch q.Op {
+	case opGet:
+		return getConfig(&state, q.Number)
+	case opList:
+		return listConfigs(&state, q.Number, q.Limit), nil
+	}
+	return configReply{Engines: &state.Engines}, nil
 }
 
 // insist asks again for a change of whatever is the newest version, when this voter had not heard of the newest yet.

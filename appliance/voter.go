@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
@@ -36,6 +37,8 @@ type voter struct {
 	steward *steward.Steward
 	agent   *warden.Warden
 	changes chan warden.Change // of tenures here
+	current chan struct{}      // closed when it knows all that had been decided before this run began
+	catchUp func()             // closes current
 }
 
 // votersPort is beside the port of the mesh: 6631 when that is 6630.
@@ -78,7 +81,8 @@ func (n *Node) openVoter() (*voter, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
-	v := &voter{group: g, agent: a, changes: make(chan warden.Change, 1024)}
+	v := &voter{group: g, agent: a, changes: make(chan warden.Change, 1024), current: make(chan struct{})}
+	v.catchUp = sync.OnceFunc(func() { close(v.current) })
 	v.steward = steward.New(steward.Config{Self: n.creds.Name, Group: g, View: n.stewardView, Log: n.log})
 	return v, nil
 }

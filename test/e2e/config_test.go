@@ -136,6 +136,35 @@ func TestNoChangeIsLostWithItsLeader(t *testing.T) {
 	b.agree(t, all, acknowledged)
 }
 
+// TestAVoterThatHasJustStartedTellsNothingOld: until the others have told it what was decided it has nothing to tell, and says so or waits, to
+// people and to peers that ask it.
+func TestAVoterThatHasJustStartedTellsNothingOld(t *testing.T) {
+	b := up(t, "default")
+	var v web.ConfigVersion
+	eventually(t, reachLimit, "the configuration is changed", func() (ok bool) {
+		var err error
+		v, err = b.api("x").PutConfig(within(t, reachLimit), "*", "", web.ConfigChange{Text: limited(1000)})
+		return err == nil
+	})
+	for _, voter := range []string{"w", "b", "w", "b"} {
+		must(t, lab.Kill(b.Name, voter))
+		must(t, lab.Start(t.Context(), b.Name, voter))
+		told := false
+		for end := time.Now().Add(time.Second); time.Now().Before(end); {
+			for _, node := range []string{voter, "x"} {
+				now, err := b.api(node).Config(within(t, reachLimit), 0)
+				if err == nil && now.Version < v.Version {
+					t.Fatalf("%s says after the start of %s that the newest version is %d, not %d", node, voter, now.Version, v.Version)
+				}
+				told = told || err == nil && node == voter
+			}
+		}
+		if !told {
+			t.Errorf("%s has told nothing", voter)
+		}
+	}
+}
+
 // leader is the voter through which decisions go.
 func (b *bed) leader(t *testing.T) (name string) {
 	t.Helper()
