@@ -182,4 +182,5 @@ type Header struct {
 	VNI     VNI       // the overlay it belongs to
 	Segment SegmentID // the segment it was captured on; 0 when it came from a guest port
 	Epoch   Epoch     // the tenure under which it was captured; 0 when Segment is
+	Arrived int64     // of one for every peer that the mesh delivers: CLOCK_BOOTTIME in ns when it reached this host; 0: unknown
 }

@@ -32,10 +32,9 @@ const Forever = Boottime(1 << 62)
 //	32  refused   frames that the kernel stopped
 //	40  last      CLOCK_BOOTTIME ns of the last frame let through
 //	48  hold      CLOCK_BOOTTIME ns until which frames may be read although the gate is shut; 0: they may not
-//	56  reserved  one word, zero
+//	56  since     CLOCK_BOOTTIME ns at which it was opened last; renewals do not move it
 type Cell struct {
-	Until, Epoch, Fence, Passed, Refused, Last, Hold atomic.Uint64
-	_                                                uint64
+	Until, Epoch, Fence, Passed, Refused, Last, Hold, Since atomic.Uint64
 }
 
 // Gate is the door of one segment port. Any goroutine may use it; only the failover controller opens it.
@@ -71,13 +70,17 @@ func (g *Gate) Permit() (drawbridge.Epoch, bool) {
 // Open lets frames pass under epoch until the given time, or renews that. It refuses, and stays shut, when a
 // higher epoch has been heard or the time has passed.
 func (g *Gate) Open(epoch drawbridge.Epoch, until Boottime) bool {
-	if until <= g.now() || uint64(epoch) < g.cell.Fence.Load() {
+	now := g.now()
+	if until <= now || uint64(epoch) < g.cell.Fence.Load() {
 		g.Shut()
 		return false
 	}
 	if g.cell.Epoch.Load() != uint64(epoch) {
 		g.cell.Until.Store(0) // shut while epoch and deadline disagree
 		g.cell.Epoch.Store(uint64(epoch))
+	}
+	if now >= g.Deadline() {
+		g.cell.Since.Store(uint64(now))
 	}
 	g.cell.Until.Store(uint64(until))
 	return true
@@ -89,6 +92,12 @@ func (g *Gate) Shut() { g.cell.Until.Store(0) }
 
 // Deadline is when the gate shuts by the clock, or has shut; 0: it was shut before that.
 func (g *Gate) Deadline() Boottime { return Boottime(g.cell.Until.Load()) }
+
+// Since is when the gate was opened last. Asked after Permit has let a frame pass, it tells whether the frame came to an open gate.
+func (g *Gate) Since() Boottime { return Boottime(g.cell.Since.Load()) }
+
+// Now reads the clock that the gate goes by.
+func (g *Gate) Now() Boottime { return g.now() }
 
 // Hold lets frames be read from the segment until the given time although the gate is shut, for a handover to keep
 // them in memory; 0: no longer. Whether they may go on is still for Permit to say, and nothing is written.

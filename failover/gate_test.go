@@ -77,6 +77,34 @@ func TestAHigherEpochHeardShutsTheGate(t *testing.T) {
 	}
 }
 
+// TestAGateTellsSinceWhenItIsOpen: renewals do not move it, and each new opening does, whether the gate was shut, ran out or is another tenure's.
+func TestAGateTellsSinceWhenItIsOpen(t *testing.T) {
+	c := clock(1000)
+	g := NewGate(nil, c.now)
+	for _, step := range []struct {
+		at          clock
+		epoch       drawbridge.Epoch
+		until, want Boottime
+		shut        bool
+	}{
+		{at: 1000, epoch: 3, until: 2000, want: 1000},
+		{at: 1999, epoch: 3, until: 3000, want: 1000},
+		{at: 3000, epoch: 3, until: 4000, want: 3000},
+		{at: 3100, epoch: 3, until: 4000, want: 3100, shut: true},
+		{at: 3200, epoch: 4, until: 4000, want: 3200},
+		{at: 3300, epoch: 4, until: 3300, want: 3200}, // refused
+	} {
+		c = step.at
+		if step.shut {
+			g.Shut()
+		}
+		g.Open(step.epoch, step.until)
+		if g.Since() != step.want {
+			t.Errorf("opened at %d under %v: since %d, want %d", step.at, step.epoch, g.Since(), step.want)
+		}
+	}
+}
+
 func TestGateStateTellsWhatIsLeft(t *testing.T) {
 	c := clock(1000)
 	g := NewGate(nil, c.now)

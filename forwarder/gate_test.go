@@ -137,7 +137,7 @@ func TestTheGateIsAskedAfterOthersHaveWritten(t *testing.T) {
 	o.a.Attached.cfg.Port = b
 	done := make(chan struct{})
 	write := func(note int) {
-		o.a.write([]drawbridge.Packet{{Frame: frame(o.host.mac, o.guest.mac, note)}}, nil)
+		o.a.write(queueOf([]drawbridge.Packet{{Frame: frame(o.host.mac, o.guest.mac, note)}}))
 		done <- struct{}{}
 	}
 	go write(1)

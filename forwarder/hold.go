@@ -4,6 +4,7 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
 )
 
 // Holder sees the frames of a segment port while its segment is being moved from one gateway to another, and may
@@ -21,15 +22,32 @@ type Holder interface {
 }
 
 // holding is a holder that was set.
-type holding struct{ Holder }
+type holding struct {
+	Holder
+	since failover.Boottime // floods that came before that are not shown to it
+}
 
-// SetHolder has h see the port's frames from now on; nil: nobody.
+// SetHolder has h see the port's frames from now on; nil: nobody. It is not shown floods that have waited in a socket since before the
+// gate was opened or, if it is shut, since before now.
 func (a *Attached) SetHolder(h Holder) {
 	if h == nil {
 		a.holder.Store(nil)
 		return
 	}
-	a.holder.Store(&holding{h})
+	a.holder.Store(&holding{h, a.takes()})
+}
+
+// takes is since when the port takes floods of the mesh, if it does from now on.
+func (a *Attached) takes() failover.Boottime {
+	g := a.cfg.Gate
+	if g == nil {
+		return 0
+	}
+	now := g.Now()
+	if _, open := g.Permit(); open {
+		return g.Since()
+	}
+	return now
 }
 
 // Quiesce returns when everything has been written and forwarded that was taken in before.
@@ -47,7 +65,7 @@ func (a *Attached) InjectHeld(ps []drawbridge.Packet) {
 	}
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	a.inject(ps)
+	a.inject(queueOf(ps))
 }
 
 // Releaser forwards captured frames that were kept. It belongs to one goroutine.

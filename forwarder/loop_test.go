@@ -148,7 +148,7 @@ func TestEchoesAreRemembered(t *testing.T) {
 	}
 	wrote := func(note int) int {
 		before := late.txFrames.Load()
-		late.write([]drawbridge.Packet{{Frame: frame(drawbridge.Broadcast, on.mac, note)}}, nil)
+		late.write(queueOf([]drawbridge.Packet{{Frame: frame(drawbridge.Broadcast, on.mac, note)}}))
 		return int(late.txFrames.Load() - before)
 	}
 	if wrote(0) != 0 || wrote(1) != 0 || wrote(2) != 1 {

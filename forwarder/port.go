@@ -125,32 +125,39 @@ func (a *Attached) permit() (drawbridge.Epoch, bool) {
 }
 
 // write sends a batch to the port, if its gate is open. The gate is asked once more for each batch, and after
-// everybody else has written: it may have shut since the frames were taken in. floods says of each frame whether
-// other gateways of the segment have it, too.
-func (a *Attached) write(ps []drawbridge.Packet, floods []bool) {
+// everybody else has written: it may have shut since the frames were taken in. A flood must have come to a gate that was open or held
+// already: if it has only waited here since, the gateway before has written it (docs/protocol/handover.md, "Backlog").
+func (a *Attached) write(q *queue) {
 	a.writing.Lock()
 	defer a.writing.Unlock()
-	a.show(&a.before, Outbound, ps)
+	a.show(&a.before, Outbound, q.ps)
 	if h := a.holder.Load(); h != nil {
-		if ps = h.Injected(ps, floods); len(ps) == 0 {
-			return
+		a.dropEarlier(q, h.since)
+		if rest := h.Injected(q.ps, q.floods); len(rest) > 0 {
+			a.inject(queueOf(rest))
 		}
+		return
 	}
-	a.inject(ps)
+	a.inject(q)
 }
 
 // inject is write without the holder. The caller holds writing.
-func (a *Attached) inject(ps []drawbridge.Packet) {
+func (a *Attached) inject(q *queue) {
 	if why, ok := a.mayWrite(); !ok {
-		a.drops.add(why, len(ps))
+		a.drops.add(why, len(q.ps))
 		return
 	}
+	if a.cfg.Gate != nil { // it is open, so that is when this tenure opened it
+		a.dropEarlier(q, a.cfg.Gate.Since())
+	}
+	ps := q.ps
 	if a.echoes.recent(a.sw.now) {
 		var heard int
 		ps, heard = a.echoes.remove(ps, a.sw.now())
-		if a.drops.add(dropEcho, heard); len(ps) == 0 {
-			return
-		}
+		a.drops.add(dropEcho, heard)
+	}
+	if len(ps) == 0 {
+		return
 	}
 	a.show(&a.after, Outbound, ps)
 	n, err := a.cfg.Port.WriteBatch(ps)
@@ -159,6 +166,13 @@ func (a *Attached) inject(ps []drawbridge.Packet) {
 	}
 	a.txFrames.Add(uint64(n))
 	a.txBytes.Add(bytesOf(ps, n))
+}
+
+// dropEarlier drops floods that came before a moment.
+func (a *Attached) dropEarlier(q *queue, moment failover.Boottime) {
+	if q.earliest < moment {
+		a.drops.add(dropGateShut, q.since(moment))
+	}
 }
 
 // mayWrite asks the gate, and whether another tenure was heard of that is newer or claims the same number: then

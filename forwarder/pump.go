@@ -10,6 +10,7 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
 )
 
 // downAgain is how long a port that says its interface is down is left alone before it is read again.
@@ -201,7 +202,7 @@ func (u *pump) unicast(p *drawbridge.Packet, to *place) {
 			a.drops.add(dropSplitHorizon, 1)
 			return
 		}
-		u.local.add(to.port, p, false)
+		u.local.add(to.port, p, false, always)
 		return
 	case to.segment.refuses(a.cfg.Segment): // both ends are on the segment
 		a.drops.add(dropSplitHorizon, 1)
@@ -216,7 +217,7 @@ func (u *pump) unicast(p *drawbridge.Packet, to *place) {
 			u.turn(to.segment, by)
 		}
 		if own != nil {
-			u.local.add(own, p, false)
+			u.local.add(own, p, false, always)
 			return
 		}
 		if gateway == 0 {
@@ -253,7 +254,7 @@ func (u *pump) flood(p *drawbridge.Packet) {
 		if mine.Frame == nil {
 			mine.Frame = u.kept.keep(p.Frame)
 		}
-		u.local.add(to, &mine, true)
+		u.local.add(to, &mine, true, always)
 	}
 	u.header.Dest = 0
 	u.out.Send(&u.header, p)
@@ -274,37 +275,70 @@ type queues struct {
 	of []queue
 }
 
+// queue is frames for one port.
 type queue struct {
-	port   *Attached
-	ps     []drawbridge.Packet
-	floods []bool // of each frame, whether everybody was sent it
+	port     *Attached
+	ps       []drawbridge.Packet
+	floods   []bool              // of each frame, whether everybody was sent it
+	arrived  []failover.Boottime // of each, when it reached this host
+	earliest failover.Boottime   // of those
 }
 
-func (q *queues) add(to *Attached, p *drawbridge.Packet, flood bool) {
+// always stands for the arrival of a frame that is written whenever the gate is open: nobody else has been sent it yet, or nobody knows
+// when it came.
+const always = failover.Forever
+
+// queueOf is frames that are written without a queue.
+func queueOf(ps []drawbridge.Packet) *queue { return &queue{ps: ps, earliest: always} }
+
+func (q *queues) add(to *Attached, p *drawbridge.Packet, flood bool, arrived failover.Boottime) {
 	for i := range q.of {
 		if e := &q.of[i]; e.port == to {
-			e.ps, e.floods = append(e.ps, *p), append(e.floods, flood)
+			e.ps, e.floods, e.arrived = append(e.ps, *p), append(e.floods, flood), append(e.arrived, arrived)
+			e.earliest = min(e.earliest, arrived)
 			return
 		}
 	}
-	q.of = append(q.of, queue{to, append(make([]drawbridge.Packet, 0, 64), *p), append(make([]bool, 0, 64), flood)})
+	q.of = append(q.of, queue{to, make([]drawbridge.Packet, 0, 64), make([]bool, 0, 64), make([]failover.Boottime, 0, 64), always})
+	q.add(to, p, flood, arrived)
+}
+
+// since takes floods out that arrived before a moment, and answers how many.
+func (q *queue) since(moment failover.Boottime) (dropped int) {
+	kept := 0
+	for i := range q.ps {
+		if q.floods[i] && q.arrived[i] < moment {
+			continue
+		}
+		q.ps[kept], q.floods[kept] = q.ps[i], q.floods[i]
+		kept++
+	}
+	dropped = len(q.ps) - kept
+	clear(q.ps[kept:])
+	q.ps, q.floods = q.ps[:kept], q.floods[:kept]
+	return dropped
+}
+
+// empty makes room for the next batch.
+func (q *queue) empty() {
+	clear(q.ps)
+	q.ps, q.floods, q.arrived, q.earliest = q.ps[:0], q.floods[:0], q.arrived[:0], always
 }
 
 // flush writes what was collected. Ports that were detached are forgotten.
 func (q *queues) flush() {
 	kept := q.of[:0]
 	for i := range q.of {
-		e := q.of[i]
+		e := &q.of[i]
 		if e.port.detached.Load() {
 			e.port.drops.add(dropPort, len(e.ps))
 			continue
 		}
 		if len(e.ps) > 0 {
-			e.port.write(e.ps, e.floods)
-			clear(e.ps)
-			e.ps, e.floods = e.ps[:0], e.floods[:0]
+			e.port.write(e)
+			e.empty()
 		}
-		kept = append(kept, e)
+		kept = append(kept, *e)
 	}
 	clear(q.of[len(kept):])
 	q.of = kept

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+	"github.com/drawbridge-net/drawbridge/failover"
 )
 
 // Receiver takes frames from the mesh into the switch. It belongs to one goroutine of the mesh.
@@ -139,7 +140,7 @@ func (r *Receiver) unicast(h *drawbridge.Header, p *drawbridge.Packet) {
 	}
 	switch {
 	case port != nil:
-		r.local.add(port, p, h.Dest == 0)
+		r.local.add(port, p, h.Dest == 0, arrival(h))
 	case h.Dest == 0:
 		r.flood(h, p)
 	default:
@@ -154,8 +155,16 @@ func (r *Receiver) flood(h *drawbridge.Header, p *drawbridge.Packet) {
 			to.drops.add(dropSplitHorizon, 1)
 			continue
 		}
-		r.local.add(to, p, h.Dest == 0)
+		r.local.add(to, p, h.Dest == 0, arrival(h))
 	}
+}
+
+// arrival is when a frame reached this host.
+func arrival(h *drawbridge.Header) failover.Boottime {
+	if h.Arrived == 0 {
+		return always
+	}
+	return failover.Boottime(h.Arrived)
 }
 
 // Flush hands the batch to the ports.

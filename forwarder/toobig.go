@@ -45,7 +45,7 @@ func (u *pump) tooBig(p *drawbridge.Packet, mtu int) bool {
 	}
 	u.from.drops.add(dropTooBig, 1)
 	if u.from.answers.take(u.now, answerRate, answerBurst) {
-		u.from.write([]drawbridge.Packet{{Frame: answer}}, nil)
+		u.from.write(queueOf([]drawbridge.Packet{{Frame: answer}}))
 	}
 	return true
 }

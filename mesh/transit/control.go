@@ -51,7 +51,7 @@ func (p *Plane) takeControlFrame(l *Link, plain []byte) {
 
 // runControl handles frames of control links as a reader handles those of a socket.
 func (p *Plane) runControl(ctx context.Context) {
-	r := &reader{plane: p, conn: -1, recv: p.cfg.Receiver(), relay: p.Sender(), arena: make([]byte, arenaLen), scratch: make([]byte, 1<<16)}
+	r := &reader{plane: p, conn: -1, message: -1, recv: p.cfg.Receiver(), relay: p.Sender(), arena: make([]byte, arenaLen), scratch: make([]byte, 1<<16)}
 	for {
 		select {
 		case <-ctx.Done():

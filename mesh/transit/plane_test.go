@@ -13,6 +13,8 @@ import (
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMain lets more tests run side by side than there are processors: those with real sockets mostly wait.
@@ -270,6 +272,50 @@ func TestFramesArriveAsSent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFloodsTellWhenTheyArrived has a reader stand still while floods come, in every shape: they arrived before it went on.
+func TestFloodsTellWhenTheyArrived(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{PathUDP, PathTCP} {
+		a, b := start(t, 1), start(t, 2)
+		connect(t, a, b, path == PathUDP)
+		up(t, path, a, b)
+		a.SetRoutes(&Routes{Children: map[drawbridge.PeerID][]drawbridge.PeerID{1: {2}}})
+		s := a.Sender()
+		floods := []drawbridge.Packet{{Frame: frameOf(60)}, {Frame: frameOf(9014)}, {Frame: frameOf(30000)}, tcpFrame(65000, 1448)}
+		b.mu.Lock()
+		send(s, drawbridge.Header{Dest: 2, VNI: 7}, floods[0])
+		for _, p := range floods {
+			send(s, drawbridge.Header{VNI: 7}, p)
+		}
+		came := boottime(t)
+		b.mu.Unlock()
+		var all []got
+		eventually(t, "arrival of all floods", func() bool {
+			all = append(all, b.take()...)
+			return len(all) >= 1+len(floods)
+		})
+		for _, g := range all {
+			switch h := g.header; {
+			case h.Dest == 0 && path == PathUDP && (h.Arrived > came || h.Arrived < came-int64(time.Hour)):
+				t.Errorf("a flood arrived %d ns after it was sent", h.Arrived-came)
+			case (h.Dest != 0 || path == PathTCP) && h.Arrived != 0:
+				t.Errorf("%s: %+v tells when it arrived", path, h)
+			}
+		}
+		a.end()
+		b.end()
+	}
+}
+
+func boottime(t *testing.T) int64 {
+	t.Helper()
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		t.Fatal(err)
+	}
+	return ts.Nano()
 }
 
 // checkRuns checks that the runs of a broken-up super-frame are good TCP and make up the whole.

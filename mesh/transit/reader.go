@@ -40,6 +40,7 @@ type reader struct {
 	header  drawbridge.Header
 	packet  drawbridge.Packet
 	now     time.Duration
+	message int // of the batch, that is being opened; -1: none
 }
 
 // assembly is the run of slices of one frame that arrived in order so far. It lies in the arena, headers
@@ -52,6 +53,7 @@ type assembly struct {
 	slice      int  // payload of the first slice: of all but the last of the frame
 	next       uint8
 	nextSeq    uint32
+	message    int // of the batch, that the first slice came in
 }
 
 func newReader(p *Plane, c *udp.Conn) *reader {
@@ -76,7 +78,7 @@ func (r *reader) run() error {
 		}
 		r.now = r.plane.now()
 		for i := range n {
-			r.message(i)
+			r.take(i)
 		}
 		r.finish()
 	}
@@ -92,8 +94,8 @@ func (r *reader) finish() {
 	r.head = 0
 }
 
-// message opens the datagrams of one message.
-func (r *reader) message(i int) {
+// take opens the datagrams of one message.
+func (r *reader) take(i int) {
 	data, segment := r.in.Message(i)
 	if data == nil {
 		r.plane.drops.add(dropTruncated, 1)
@@ -110,6 +112,7 @@ func (r *reader) message(i int) {
 }
 
 func (r *reader) datagram(d []byte, i int) {
+	r.message = i
 	if len(d) < clearLen+secure.TagLen {
 		r.plane.drops.add(dropShort, 1)
 		return
@@ -129,7 +132,7 @@ func (r *reader) datagram(d []byte, i int) {
 	case kindBundle:
 		r.bundle(d, k)
 	case kindHeartbeat:
-		r.heartbeat(d, k, i)
+		r.heartbeat(d, k)
 	default:
 		r.plane.drops.add(dropVersion, 1)
 	}
@@ -159,14 +162,14 @@ func (r *reader) open(dst, d []byte, k *rxKey) []byte {
 	return plain
 }
 
-func (r *reader) heartbeat(d []byte, k *rxKey, i int) {
+func (r *reader) heartbeat(d []byte, k *rxKey) {
 	plain := r.open(r.scratch[:0], d, k)
 	if plain == nil {
 		return
 	}
 	from := netip.AddrPort{}
-	if i >= 0 {
-		from = r.in.From(i)
+	if r.message >= 0 {
+		from = r.in.From(r.message)
 	}
 	if k.link.takeHeartbeat(plain, from, r.conn, len(d), r.now) {
 		r.relay.heartbeat(k.link, 0, false)
@@ -276,16 +279,19 @@ func (r *reader) spill(payload []byte, l *Link) {
 func (r *reader) deliverWhole(f []byte) {
 	r.packet.Frame = f[:len(f):len(f)]
 	r.meta.getOffload(&r.packet.Offload)
-	r.deliver(&r.meta, r.packet.Offload.GSO == drawbridge.GSONone)
+	r.deliver(&r.meta, r.message, r.packet.Offload.GSO == drawbridge.GSONone)
 }
 
-// deliver hands the packet on, of which m tells, if it is what it was described as, and sound.
-func (r *reader) deliver(m *meta, described bool) {
+// deliver hands the packet on, of which m tells and which came in that message, if it is what it was described as, and sound.
+func (r *reader) deliver(m *meta, message int, described bool) {
 	if !described || !sound(&r.packet) {
 		r.plane.drops.add(dropMalformed, 1)
 		return
 	}
 	m.header(r.plane.self, &r.header)
+	if r.header.Dest == 0 && message >= 0 {
+		r.header.Arrived = r.in.Arrived(message)
+	}
 	r.recv.Deliver(&r.header, &r.packet)
 }
 
@@ -323,7 +329,7 @@ func (r *reader) beginRun(payload []byte, at int, l *Link) {
 	}
 	copy(r.arena[at-int(m.headerLen):at], payload[n:])
 	a := r.newAssembly()
-	*a = assembly{link: l, meta: *m, start: at, end: at + n, slice: n, next: m.index + 1, nextSeq: m.seq + 1}
+	*a = assembly{link: l, meta: *m, start: at, end: at + n, slice: n, next: m.index + 1, nextSeq: m.seq + 1, message: r.message}
 	a.limit = min(at+left+backRoom+clearLen+secure.TagLen, len(r.arena))
 	r.head = a.limit
 	if a.next == a.meta.total {
@@ -378,7 +384,7 @@ func (r *reader) close(a *assembly) {
 		return
 	}
 	r.packet.Frame = r.arena[a.start-int(a.meta.headerLen) : a.end : a.limit]
-	r.deliver(&a.meta, a.describe(&r.packet))
+	r.deliver(&a.meta, a.message, a.describe(&r.packet))
 }
 
 // describe makes headers and offload of p true for the run, if they can be.
@@ -445,7 +451,7 @@ func (r *reader) closeFragments(a *assembly) {
 		n, _ := headerLen(&r.packet)
 		o.SegmentSize, o.HeaderLen = m.mss, uint16(n)
 	}
-	r.deliver(m, true)
+	r.deliver(m, a.message, true)
 }
 
 func (m *meta) String() string {

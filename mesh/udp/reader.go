@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,8 @@ type Reader struct {
 	raw  [][nameLen]byte
 	ctl  []control
 	n    int
+
+	clock clock // as it stood when somebody asked after the last Read
 }
 
 // Reader makes a reader with buffers of its own: 64 KiB for each message of a batch when the kernel joins
@@ -53,7 +56,7 @@ func (r *Reader) Read() (n int, err error) {
 			r.reset(i)
 		}
 	}
-	r.n = 0
+	r.n, r.clock = 0, clock{}
 	if r.conn.closed.Load() {
 		return 0, ErrClosed
 	}
@@ -89,16 +92,50 @@ func (r *Reader) Message(i int) (data []byte, segment int) {
 	return data, segment
 }
 
-// segment reads the control message UDP_GRO, the only one that this socket asks for.
+// segment is what the control message UDP_GRO says; 0: there is none.
 func (r *Reader) segment(i int) int {
-	if int(r.hdrs[i].hdr.Controllen) < unix.CmsgLen(4) {
+	if v := r.control(i, unix.IPPROTO_UDP, unix.UDP_GRO, 4); v != nil {
+		return int(binary.NativeEndian.Uint32(v))
+	}
+	return 0
+}
+
+// control finds a control message of the i-th message, and answers the n bytes of its value; nil: there is none.
+func (r *Reader) control(i int, level, kind int32, n int) []byte {
+	for rest := r.ctl[i][:min(int(r.hdrs[i].hdr.Controllen), len(control{}))]; len(rest) >= unix.CmsgLen(n); {
+		h := (*unix.Cmsghdr)(unsafe.Pointer(&rest[0]))
+		if h.Level == level && h.Type == kind {
+			return rest[unix.CmsgLen(0):unix.CmsgLen(n)]
+		}
+		rest = rest[min(unix.CmsgSpace(int(h.Len)-unix.CmsgLen(0)), len(rest)):]
+	}
+	return nil
+}
+
+// clock is one moment by two clocks.
+type clock struct{ boot, wall int64 }
+
+// Arrived is when the i-th message reached this host, however long it then waited in the socket: CLOCK_BOOTTIME in nanoseconds; 0: the
+// kernel does not say. The kernel notes it by the wall clock, so a message that waits while that is set has a wrong one.
+func (r *Reader) Arrived(i int) int64 {
+	at := r.control(i, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 16)
+	if at == nil {
 		return 0
 	}
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&r.ctl[i]))
-	if h.Level != unix.IPPROTO_UDP || h.Type != unix.UDP_GRO {
-		return 0
+	if r.clock.boot == 0 {
+		r.clock = readClocks()
 	}
-	return int(binary.NativeEndian.Uint32(r.ctl[i][unix.CmsgLen(0):]))
+	wall := int64(binary.NativeEndian.Uint64(at))*1e9 + int64(binary.NativeEndian.Uint64(at[8:]))
+	return r.clock.boot - max(r.clock.wall-wall, 0)
+}
+
+// readClocks reads the wall clock last: a thread that is held up in between takes messages for older than they are, not for newer.
+func readClocks() (c clock) {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) // every kernel has it
+	c.boot = ts.Nano()
+	c.wall = time.Now().UnixNano()
+	return c
 }
 
 // From is where the i-th message came from.

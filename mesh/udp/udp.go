@@ -93,6 +93,8 @@ func (c *Conn) setUp(addr netip.AddrPort, o Options) error {
 		return err
 	}
 	c.addr = addrPort(bound)
+	// Without it, which Linux before 5.1 does not know, nobody is told when datagrams arrived.
+	_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS_NEW, 1)
 	if !o.NoOffload {
 		c.gro = unix.SetsockoptInt(c.fd, unix.IPPROTO_UDP, unix.UDP_GRO, 1) == nil
 		_, err := unix.GetsockoptInt(c.fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
@@ -178,8 +180,8 @@ type mmsghdr struct {
 // nameLen holds a sockaddr_in6, the larger of the two.
 const nameLen = unix.SizeofSockaddrInet6
 
-// control holds one control message with a 32-bit value, aligned.
-type control [32]byte
+// control holds the control messages of one message, aligned: the time of arrival and the length of segments.
+type control [64]byte
 
 // Pending reports whether something has arrived that no Reader has taken yet.
 func (c *Conn) Pending() bool {

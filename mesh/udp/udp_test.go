@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -156,6 +157,7 @@ func TestNothingIsAllocated(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		w.Send(ms)
 		_, _ = r.Read()
+		r.Arrived(0)
 	}); n != 0 {
 		t.Errorf("%v allocations a batch", n)
 	}
@@ -211,6 +213,34 @@ func TestWhoCutsAfterAFailure(t *testing.T) {
 			}
 			if tc.want == nil && len(receive(t, b.Reader(), 3)) != 3 {
 				t.Error("the message that was refused did not arrive")
+			}
+		})
+	}
+}
+
+// TestArrivalIsBeforeTheWait: a message that waits in the socket is not younger for it.
+func TestArrivalIsBeforeTheWait(t *testing.T) {
+	for name, o := range map[string]Options{"offload": {}, "plain": {NoOffload: true}} {
+		t.Run(name, func(t *testing.T) {
+			a, b := pair(t, o)
+			to, _ := a.Dest(b.Addr())
+			w, r := a.Writer(), b.Reader()
+			for batch := range 2 {
+				before := readClocks().boot
+				w.Send([]Message{{To: to, Data: []byte("waits")}})
+				came := readClocks().boot
+				w.Send([]Message{{To: to, Data: bytes.Repeat([]byte("later"), 10), Segment: 5}})
+				n := 0
+				for n == 0 {
+					n, _ = r.Read()
+				}
+				first, second := r.Arrived(0), r.Arrived(n-1)
+				if minute := int64(time.Minute); first > came || first < before-minute || n < 2 || second <= first {
+					t.Errorf("batch %d of %d: arrived at %d and %d, sent between %d and %d", batch, n, first, second, before, came)
+				}
+				if data, segment := r.Message(1); o.NoOffload != (segment == len(data)) || segment != 5 {
+					t.Errorf("segments of %d in %d", segment, len(data))
+				}
 			}
 		})
 	}

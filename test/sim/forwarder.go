@@ -59,7 +59,8 @@ type header struct {
 	epoch        drawbridge.Epoch
 	sequence     uint32
 	mark         bool
-	waited       bool // for a busy peer
+	waited       bool  // on the way: for a busy peer, or in one that stood still
+	arrived      int64 // clock of the peer that it came to last; 0: from a port of its own
 	hops         int
 }
 
@@ -291,9 +292,24 @@ func (s *forwarder) tell(id drawbridge.SegmentID, active drawbridge.PeerID, e dr
 
 // write puts a frame out by a port: the gate is asked again, and what the port heard as an echo is not written.
 func (p *port) write(h *header, f *frame) {
+	if p.missed(h) {
+		return
+	}
 	if p.keeper == nil || f.kind == announce || p.keeper.injected(h, f) {
 		p.inject(h, f)
 	}
+}
+
+// missed reports whether a flood came before the gate was opened or held, and has waited here since.
+func (p *port) missed(h *header) bool {
+	if p.segment == nil || p.forced || h.dest != 0 || h.arrived == 0 || p.n.w.plan.Without.Arrival {
+		return false
+	}
+	since := int64(p.gate.Since())
+	if p.keeper != nil {
+		since = p.keeper.since
+	}
+	return h.arrived < since
 }
 
 func (p *port) inject(h *header, f *frame) {

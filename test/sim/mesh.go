@@ -250,16 +250,22 @@ func (n *node) relay(h header, f *frame, from drawbridge.PeerID) {
 func (n *node) carry(to *node, h header, f *frame) {
 	origin := h.origin
 	h.waited = h.waited || n.w.links[n.index][to.index].busy > 0
-	n.w.transmit(n, to, overlay, func() {
-		switch {
-		case origin == to.id:
-		case h.dest == to.id:
-			to.sw.delivered(&h, f)
-		case h.dest != 0:
-			to.forward(&h, f)
-		case to.mesh.windows[origin-1].first(h.sequence, to.read()):
-			to.sw.delivered(&h, f)
-			to.relay(h, f, n.id)
-		}
+	n.w.send(n, to, overlay, func() {
+		at := n.w.now
+		h.arrived = to.read()
+		to.enter(overlay, func() {
+			onwards := h
+			onwards.waited = h.waited || n.w.now > at // in the socket of a peer that stands still
+			switch {
+			case origin == to.id:
+			case h.dest == to.id:
+				to.sw.delivered(&h, f)
+			case h.dest != 0:
+				to.forward(&onwards, f)
+			case to.mesh.windows[origin-1].first(h.sequence, to.read()):
+				to.sw.delivered(&h, f)
+				to.relay(onwards, f, n.id)
+			}
+		})
 	})
 }

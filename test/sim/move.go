@@ -28,6 +28,7 @@ type keeper struct {
 	giving  bool
 	listing bool
 	holding bool
+	since   int64 // clock: floods that came before are not shown to it
 	narrow  bool
 	lists   [2]handover.List
 	echoes  handover.List
@@ -132,7 +133,7 @@ func (m *move) give(do []handover.Do) {
 	for _, d := range do {
 		switch d {
 		case handover.DoList:
-			k.port.keeper, k.listing = k, true
+			k.port.keeper, k.listing, k.since = k, true, int64(k.port.gate.Since())
 		case handover.DoPrepare:
 			stations := n.sw.table
 			m.say(m.taker, func() { m.prepare(stations) })
@@ -185,7 +186,7 @@ func (m *move) take(do []handover.Do) {
 	for _, d := range do {
 		switch d {
 		case handover.DoHold:
-			k.port.keeper, k.holding = k, true
+			k.port.keeper, k.holding, k.since = k, true, n.read()
 		case handover.DoReady:
 			m.say(m.giver, func() { m.give(m.g.Ready(m.giver.port.n.since())) })
 		case handover.DoRefuse, handover.DoAbort:

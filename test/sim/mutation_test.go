@@ -87,6 +87,18 @@ func overtaken(w *world) {
 	}
 }
 
+// backlog gives a segment to a gateway whose reader of the mesh has stood still, and goes on when the gate is open.
+func backlog(w *world) {
+	a := w.segments[0].open()[0].n
+	b := w.nodes[2-a.id]
+	b.freeze(false, overlay)
+	w.run(50 * ms)
+	a.ports[0].yield(b.id)
+	w.run(20 * ms)
+	b.thaw()
+	w.run(100 * ms)
+}
+
 // turnedAgain gives a segment away and takes it back before the first frame of the gateway between has come to the peers, by a
 // planned move and without.
 func turnedAgain(w *world) {
@@ -196,6 +208,7 @@ var mutants = map[string]mutant{
 	"frames of any tenure are late":  {without: Rules{LateOrder: true}, schedule: overtaken},
 	"floods may be late":             {without: Rules{LateAlone: true}, schedule: overtaken},
 	"echoes are believed":            {without: Rules{Echo: true, Veto: true}, schedule: random("guests cabled to the VLAN")},
+	"a backlog is written":           {without: Rules{Arrival: true}, schedule: backlog},
 	"an old hail is followed":        {without: Rules{HailOrder: true}, schedule: turnedAgain},
 	"a hail before the gate is open": {without: Rules{HailGate: true}, schedule: promised},
 	"the giver's list is forgotten":  {without: Rules{List: true}, schedule: random("moved", "busy")},

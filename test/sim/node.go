@@ -265,9 +265,6 @@ func (n *node) thaw() {
 	if n.w.excuse.standing > 0 {
 		n.w.excuse.loose = n.w.now + noticed // a cable may have been plugged in while nobody said hello
 	}
-	if n.w.overlapping {
-		n.w.excused(thawed) // floods that waited in its sockets reach gateways that have not seen them
-	}
 	n.w.note("%s goes on", n.name)
 	for t := range threads {
 		if n.asleep[t] {

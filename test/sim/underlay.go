@@ -20,8 +20,13 @@ func (w *world) layLinks() {
 	}
 }
 
-// transmit sends a datagram.
+// transmit sends a datagram, which a thread of the far end hears.
 func (w *world) transmit(from, to *node, t thread, hear func()) {
+	w.send(from, to, t, func() { to.enter(t, hear) })
+}
+
+// send sends a datagram for a thread, and tells when it has arrived, whether the thread runs or not.
+func (w *world) send(from, to *node, t thread, arrived func()) {
 	l := &w.links[from.index][to.index]
 	if l.cut || l.dark && t != leases || l.loss > 0 && w.rnd.Float64() < l.loss {
 		return
@@ -33,7 +38,7 @@ func (w *world) transmit(from, to *node, t thread, hear func()) {
 	if t == leases && l.slow > 0 && w.rnd.Float64() < l.slow {
 		delay = w.rnd.Int64N(100 * ms)
 	}
-	w.queue.push(w.now+delay, func() { to.enter(t, hear) })
+	w.queue.push(w.now+delay, arrived)
 }
 
 // busy lets the frames of a node wait at every other peer for that long.

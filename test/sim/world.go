@@ -57,6 +57,7 @@ type Rules struct {
 	HailOrder      bool // a peer follows the first frame of a gateway, whatever it knows of later ones
 	List           bool // a taker forwards whatever it has kept, also what the giver had forwarded
 	Patience       bool // nobody is told that leases last for longer than by default
+	Arrival        bool // a flood that waited in a socket is written, whoever was the gateway when it came
 	HailGate       bool // a gateway sends its first frame when it has the lease, whatever keeps its gate shut
 }
 
