@@ -34,7 +34,7 @@ var failures = []failure{
 	},
 	{
 		name: "daemon of the active gateway is frozen, later thawed", layer: "agent", active: "B",
-		strike: func(f *field) { f.do(lab.Freeze(f.Name, f.a)) }, mend: func(f *field) { f.do(lab.Thaw(f.Name, f.a)) },
+		strike: func(f *field) { f.freeze("A") }, mend: func(f *field) { f.thaw("A") },
 		signals: []signal{{"B", "gate_open", "lease"}}, after: []signal{{"A", "gate_shut", "the daemon is stopped"}},
 	},
 	{

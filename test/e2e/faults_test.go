@@ -76,8 +76,30 @@ func (f *field) powerOff(who string) {
 	})
 }
 
-func (f *field) freezeWhole(who string) { f.t.Helper(); f.signalWhole(who, syscall.SIGSTOP) }
-func (f *field) thawWhole(who string)   { f.t.Helper(); f.signalWhole(who, syscall.SIGCONT) }
+// freeze stops a daemon, freezeWhole its lease agent, too.
+func (f *field) freeze(who string) {
+	f.t.Helper()
+	f.do(lab.Freeze(f.Name, f.node(who)))
+	f.j.note(f.node(who), "frozen")
+}
+
+func (f *field) freezeWhole(who string) {
+	f.t.Helper()
+	f.signalWhole(who, syscall.SIGSTOP)
+	f.j.note(f.node(who), "frozen")
+}
+
+func (f *field) thaw(who string) {
+	f.t.Helper()
+	f.j.note(f.node(who), "thawed")
+	f.do(lab.Thaw(f.Name, f.node(who)))
+}
+
+func (f *field) thawWhole(who string) {
+	f.t.Helper()
+	f.j.note(f.node(who), "thawed")
+	f.signalWhole(who, syscall.SIGCONT)
+}
 
 // signalAgent hits the lease agent alone.
 func (f *field) signalAgent(who string, s os.Signal) {

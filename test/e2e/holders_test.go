@@ -14,9 +14,14 @@ import (
 // died notes that a node's processes are about to be killed: they tell no more what became of their gates, and hold nothing.
 func (j *journals) died(node string) {
 	j.ask(node, j.b.socket(node))
+	j.note(node, "killed")
+}
+
+// note adds what the test does to a node's processes.
+func (j *journals) note(node, kind string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.all = append(j.all, happening{node, web.Event{Kind: "killed", Time: time.Now(), Text: "by the test"}})
+	j.all = append(j.all, happening{node, web.Event{Kind: kind, Time: time.Now(), Text: "by the test"}})
 }
 
 // since are the events from a moment on, in their order.
@@ -28,19 +33,47 @@ func since(all []happening, from time.Time) []happening {
 	return all[i:]
 }
 
+// speechless is how long a process that goes on may take to tell what became of its gate meanwhile.
+const speechless = time.Second
+
+// silence is a time in which a node cannot tell when its gate shut: it stands still, or has just gone on.
+type silence struct {
+	thawed time.Time // zero: it stands still
+	found  []string  // overlaps that may be none: the gate may have been shut before
+}
+
 // overlaps goes through the events of all nodes in the order of their instants, and names each moment at which a gate
-// opened while another of the same segment was open. Events have the time at which the gate moved, not that of the telling.
+// opened while another of the same segment was open. Events have the time at which the gate moved, not that of the telling. Of a node
+// that was frozen and then killed before it said a word of its gate nobody knows how long that was open.
 func overlaps(all []happening) (found []string) {
 	open := map[string]map[string]happening{} // by segment, then node
+	silent := map[string]*silence{}           // by node
 	for _, h := range all {
+		if s := silent[h.node]; s != nil {
+			switch h.Kind {
+			case "thawed":
+				s.thawed = h.Time
+			case "killed", "gate_open", "gate_shut", "regent", "started":
+				if h.Kind != "killed" || !s.thawed.IsZero() && h.Time.Sub(s.thawed) > speechless {
+					found = append(found, s.found...)
+				}
+				delete(silent, h.node)
+			}
+		}
 		if h.Segment != "" && open[h.Segment] == nil {
 			open[h.Segment] = map[string]happening{}
 		}
 		switch h.Kind {
 		case "gate_open", "regent":
 			for node, other := range open[h.Segment] {
-				if node != h.node {
-					found = append(found, fmt.Sprintf("%v\n  while open: %v", h, other))
+				if node == h.node {
+					continue
+				}
+				overlap := fmt.Sprintf("%v\n  while open: %v", h, other)
+				if s := silent[node]; s != nil {
+					s.found = append(s.found, overlap)
+				} else {
+					found = append(found, overlap)
 				}
 			}
 			open[h.Segment][h.node] = h
@@ -48,11 +81,16 @@ func overlaps(all []happening) (found []string) {
 			if was, ok := open[h.Segment][h.node]; ok && was.Epoch == h.Epoch {
 				delete(open[h.Segment], h.node)
 			}
+		case "frozen":
+			silent[h.node] = &silence{}
 		case "killed", "started":
 			for _, holders := range open {
 				delete(holders, h.node)
 			}
 		}
+	}
+	for _, s := range silent {
+		found = append(found, s.found...)
 	}
 	return found
 }
@@ -133,6 +171,9 @@ func TestOverlapsAreFound(t *testing.T) {
 	at := func(ms int, node, kind, epoch string) happening {
 		return happening{node, web.Event{Time: time.UnixMilli(int64(ms)), Kind: kind, Segment: "office", Epoch: epoch}}
 	}
+	done := func(ms int, kind string) happening { // by the test, to a
+		return happening{"a", web.Event{Time: time.UnixMilli(int64(ms)), Kind: kind}}
+	}
 	for name, c := range map[string]struct {
 		all  []happening
 		want int
@@ -141,7 +182,22 @@ func TestOverlapsAreFound(t *testing.T) {
 		"both":                    {[]happening{at(1, "a", "gate_open", "1.1"), at(2, "b", "gate_open", "1.2"), at(3, "a", "gate_shut", "1.1")}, 1},
 		"a regent beside a lease": {[]happening{at(1, "a", "regent", "1.1"), at(2, "b", "gate_open", "1.2")}, 1},
 		"another tenure's end":    {[]happening{at(1, "a", "gate_open", "1.2"), at(2, "a", "gate_shut", "1.1"), at(3, "b", "gate_open", "1.3")}, 1},
-		"killed":                  {[]happening{at(1, "a", "gate_open", "1.1"), {"a", web.Event{Time: time.UnixMilli(2), Kind: "killed"}}, at(3, "b", "gate_open", "1.2")}, 0},
+		"killed":                  {[]happening{at(1, "a", "gate_open", "1.1"), done(2, "killed"), at(3, "b", "gate_open", "1.2")}, 0},
+		"frozen, killed":          {[]happening{at(1, "a", "gate_open", "1.1"), done(2, "frozen"), at(3, "b", "gate_open", "1.2"), done(4, "killed")}, 0},
+		"frozen, thawed, killed at once": {
+			[]happening{at(1, "a", "gate_open", "1.1"), done(2, "frozen"), at(3, "b", "gate_open", "1.2"), done(700, "thawed"), done(709, "killed")}, 0,
+		},
+		"frozen, thawed, killed when it could have told": {
+			[]happening{at(1, "a", "gate_open", "1.1"), done(2, "frozen"), at(3, "b", "gate_open", "1.2"), done(700, "thawed"), done(1701, "killed")}, 1,
+		},
+		"frozen, and it told that it was shut too late": {
+			[]happening{at(1, "a", "gate_open", "1.1"), done(2, "frozen"), at(3, "b", "gate_open", "1.2"), at(4, "a", "gate_shut", "1.1"), done(5, "killed")}, 1,
+		},
+		"frozen, and it never told":         {[]happening{at(1, "a", "gate_open", "1.1"), done(2, "frozen"), at(3, "b", "gate_open", "1.2"), done(4, "thawed")}, 1},
+		"open before it was frozen":         {[]happening{at(1, "a", "gate_open", "1.1"), at(2, "b", "gate_open", "1.2"), done(3, "frozen"), done(4, "killed")}, 1},
+		"frozen before its next tenure":     {[]happening{done(1, "frozen"), at(2, "a", "gate_open", "1.1"), at(3, "b", "gate_open", "1.2"), done(4, "killed")}, 1},
+		"another one was frozen":            {[]happening{at(1, "b", "gate_open", "1.1"), done(2, "frozen"), at(3, "c", "gate_open", "1.2"), done(4, "killed")}, 1},
+		"opened by the one that was frozen": {[]happening{at(1, "b", "gate_open", "1.1"), done(2, "frozen"), at(3, "a", "gate_open", "1.2"), done(4, "killed")}, 1},
 	} {
 		if got := overlaps(c.all); len(got) != c.want {
 			t.Errorf("%s: %d found, want %d: %v", name, len(got), c.want, got)

@@ -34,7 +34,7 @@ var (
 		{"machine dies", func(f *field, who, _ string) { f.powerOff(who) }, func(f *field, who, _ string) { f.start(who) }},
 		{"daemon is killed", func(f *field, who, _ string) { f.kill(who) }, func(f *field, who, _ string) { f.start(who) }},
 		{"agent is killed", func(f *field, who, _ string) { f.signalAgent(who, os.Kill) }, func(*field, string, string) {}},
-		{"daemon is frozen", func(f *field, who, _ string) { f.do(lab.Freeze(f.Name, who)) }, func(f *field, who, _ string) { f.do(lab.Thaw(f.Name, who)) }},
+		{"daemon is frozen", func(f *field, who, _ string) { f.freeze(who) }, func(f *field, who, _ string) { f.thaw(who) }},
 		{"machine is frozen", func(f *field, who, _ string) { f.freezeWhole(who) }, func(f *field, who, _ string) { f.thawWhole(who) }},
 		{"segment is moved", (*field).move, func(*field, string, string) {}},
 		{"gates are forced open", func(f *field, _, _ string) {
