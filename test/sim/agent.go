@@ -18,7 +18,8 @@ const (
 	lookEvery = 100 * ms
 	// reopenAfter is how often an interface without carrier is tried; as in appliance.
 	reopenAfter = 500 * ms
-	// stuckFor is how long the data path may stand still, guardEvery how often it is looked at; as in failover/lease/agent.
+	// stuckFor is how long the data path may stand still, guardEvery how often it is looked at. Stuck of failover/lease/agent is four times
+	// that: faults of random schedules last for 0.6 s at most, and none would ever be noticed so.
 	stuckFor   = 500 * time.Millisecond
 	guardEvery = 10 * ms
 	// lateShut is how late the mutation of Rules.ShutFirst shuts the gate: longer than d and a round trip.
