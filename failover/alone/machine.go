@@ -18,12 +18,8 @@ type Timers struct {
 	Lease       time.Duration // longest time that a gate waits for the holder of an older epoch to fall silent
 }
 
-// Default, Fast and Wide are the three sets of the table.
-var (
-	Default = Timers{10 * time.Millisecond, 50 * time.Millisecond, time.Second, 35 * time.Second, time.Second, 40 * time.Millisecond}
-	Fast    = Timers{5 * time.Millisecond, 20 * time.Millisecond, time.Second, 35 * time.Second, time.Second, 20 * time.Millisecond}
-	Wide    = Timers{50 * time.Millisecond, 200 * time.Millisecond, 3 * time.Second, 35 * time.Second, 2 * time.Second, 250 * time.Millisecond}
-)
+// Default is what every gateway goes by.
+var Default = Timers{10 * time.Millisecond, 50 * time.Millisecond, time.Second, 35 * time.Second, time.Second, 40 * time.Millisecond}
 
 const (
 	// initHellos and initEvery: a port that comes up introduces itself ten times, so that one lost hello hides nobody.
