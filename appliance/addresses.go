@@ -163,8 +163,7 @@ func (d decisions) Changed() <-chan struct{} { return d.n.addresses.decided.watc
 // Known implements addresskeeper.Decisions.
 func (d decisions) Known(ctx context.Context) (ipam.Decided, error) {
 	if d.n.voter != nil {
-		state, _ := d.n.voter.group.State()
-		return readDecided(state.IPAM)
+		return d.n.knownAddresses(ctx)
 	}
 	return d.ask(ctx, addressQuestion{Op: opKnown})
 }
@@ -201,6 +200,16 @@ func (d decisions) ask(ctx context.Context, q addressQuestion) (ipam.Decided, er
 		failed = fmt.Errorf("%s: %w", p.Name, err)
 	}
 	return ipam.Decided{}, failed
+}
+
+// knownAddresses is what this voter knows of the decisions. What a snapshot has is better than nothing where no majority answers.
+func (n *Node) knownAddresses(ctx context.Context) (ipam.Decided, error) {
+	current := n.voter.current(ctx)
+	state, _ := n.voter.group.State()
+	if state.IPAM.Number == 0 && !current {
+		return ipam.Decided{}, n.unknowing()
+	}
+	return readDecided(state.IPAM)
 }
 
 func readDecided(s raftgroup.IPAM) (d ipam.Decided, err error) {
@@ -302,8 +311,7 @@ func (n *Node) decideAddress(ctx context.Context, from drawbridge.PeerID, q addr
 	}
 	switch q.Op {
 	case opKnown:
-		state, _ := n.voter.group.State()
-		r.Decided, err = readDecided(state.IPAM)
+		r.Decided, err = n.knownAddresses(ctx)
 	case opConfirmed:
 		var state raftgroup.State
 		if state, err = n.voter.group.Confirmed(ctx, string(n.nameOfPeer(from))); err == nil {

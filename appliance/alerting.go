@@ -297,7 +297,7 @@ func (o *outcomes) look() {
 
 // lookForReverts is for voters, who have the history; each tells, under one key.
 func (o *outcomes) lookForReverts() {
-	if o.node.voter == nil {
+	if o.node.voter == nil || !o.node.voter.isCurrent() {
 		return
 	}
 	state, _ := o.node.voter.group.State()

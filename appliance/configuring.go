@@ -40,20 +40,13 @@ func (n *Node) decideConfig(ctx context.Context, q configQuestion) (configReply,
 	return configReply{}, fmt.Errorf("%w: operation %q of the configuration; update this peer", web.ErrInvalid, q.Op)
 }
 
-// tellConfig tells what was decided. A voter that has just started knows nothing of that, or what its snapshot has, until the others have told
-// it: that is waited for, and nobody is told that there is nothing. What a snapshot has is better than nothing where no majority answers.
+// tellConfig tells what was decided; nobody is told that there is nothing before this voter knows. What a snapshot has is better than nothing
+// where no majority answers.
 func (n *Node) tellConfig(ctx context.Context, q configQuestion) (configReply, error) {
-	current := true
-	select {
-	case <-n.voter.current:
-	case <-ctx.Done():
-		current = false
-	case <-time.After(awaitReach):
-		current = false
-	}
+	current := n.voter.current(ctx)
 	state, _ := n.voter.group.State()
 	if len(state.Versions) == 0 && !current {
-		return configReply{}, fmt.Errorf("%w: voter %s has started and no majority of the voters has told it yet what was decided: look at drawbridge voters", web.ErrUnavailable, n.creds.Name)
+		return configReply{}, n.unknowing()
 	}
 	switch q.Op {
 	case opGet:
@@ -66,6 +59,9 @@ func (n *Node) tellConfig(ctx context.Context, q configQuestion) (configReply, e
 
 // insist asks again for a change of whatever is the newest version, when this voter had not heard of the newest yet.
 func (n *Node) insist(ctx context.Context, p web.ConfigProposal, do func(context.Context, web.ConfigProposal) (configReply, error)) (configReply, error) {
+	if !n.voter.current(ctx) {
+		return configReply{}, n.unknowing()
+	}
 	for {
 		_, changed := n.voter.group.State()
 		r, err := do(ctx, p)
@@ -151,7 +147,10 @@ func (n *Node) putConfig(ctx context.Context, p web.ConfigProposal) (configReply
 	if err := n.checkSubnets(ctx, d); err != nil {
 		return configReply{}, err
 	}
-	state, _ := n.voter.group.State()
+	state, err := n.knowing(ctx, p)
+	if err != nil {
+		return configReply{}, err
+	}
 	if err := keepUsers(&state, d); err != nil {
 		return configReply{}, err
 	}
@@ -171,6 +170,16 @@ func (n *Node) putConfig(ctx context.Context, p web.ConfigProposal) (configReply
 	return n.propose(ctx, p, base, raftgroup.Command{PutConfig: &raftgroup.PutConfig{
 		Base: base, Comment: p.Comment, Document: document, Within: p.Within, Follows: follows(d),
 	}})
+}
+
+// knowing is what was decided, with the version that a change begins with: who asks may have heard of it from another voter, before this one.
+func (n *Node) knowing(ctx context.Context, p web.ConfigProposal) (raftgroup.State, error) {
+	state, _ := n.voter.group.State()
+	if p.Any || p.Base <= state.LastVersion {
+		return state, nil
+	}
+	state, err := n.voter.group.Confirmed(ctx, p.By)
+	return state, decision(err)
 }
 
 // keepUsers leaves the users as they are when a document says nothing of them: not everybody who changes a timer may see
@@ -249,7 +258,10 @@ func canonical(document []byte) []byte {
 }
 
 func (n *Node) rollbackConfig(ctx context.Context, p web.ConfigProposal) (configReply, error) {
-	state, _ := n.voter.group.State()
+	state, err := n.knowing(ctx, p)
+	if err != nil {
+		return configReply{}, err
+	}
 	base := n.base(&state, p)
 	c, err := goBack(&state, p, base)
 	if err != nil {

@@ -73,16 +73,22 @@ func (n *Node) inKernel() (all []drawbridge.VNI) {
 func (n *Node) followEngines(ctx context.Context) error {
 	e := n.engines
 	defer e.leave()
+	var current <-chan struct{} // until it is closed: what a snapshot has may have been over for long
+	if n.voter != nil {
+		current = n.voter.group.Current()
+	}
 	for ctx.Err() == nil {
 		watch := n.changed.watch()
-		if n.voter != nil {
+		if n.voter != nil && n.voter.isCurrent() {
 			state, _ := n.voter.group.State()
 			e.take(state.Engines)
+			current = nil
 		}
 		timer := time.NewTimer(e.reconcile(time.Now()))
 		select {
 		case <-ctx.Done():
 		case <-watch:
+		case <-current:
 		case <-timer.C:
 		}
 		timer.Stop()

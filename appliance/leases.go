@@ -173,7 +173,6 @@ func (n *Node) beBorn(ctx context.Context) (before uint32, err error) {
 		if !n.advance(ctx, before) {
 			break
 		}
-		n.voter.catchUp()
 	}
 	return before, nil
 }

@@ -242,7 +242,7 @@ func (n *Node) policyProblems() (all []web.Problem) {
 				Summary: fmt.Sprintf("UNSAFE: segment %s has quorum_loss = \"segment\": two gateways are active when the wire between them is cut", p.segment.Name),
 				Remedy:  "add a witness (a third voter), and set quorum_loss = \"close\" in the network configuration",
 			})
-		case policy == alone.BySegment:
+		case policy == alone.BySegment && n.voter.isCurrent():
 			all = append(all, web.Problem{
 				Summary: fmt.Sprintf("quorum_loss = \"segment\" of segment %s is not acted on: it is for two gateways that are the only voters; without a majority the gate shuts", p.segment.Name),
 				Remedy:  "set quorum_loss = \"close\" in the network configuration",

@@ -142,9 +142,11 @@ func (n *Node) unseat(ctx context.Context, name drawbridge.PeerName) error {
 // takeVote has the voters decide that a peer is none of them, and waits until the steward beside the leader has acted on it.
 func (n *Node) takeVote(ctx context.Context, name drawbridge.PeerName, id drawbridge.PeerID) error {
 	c := raftgroup.Command{By: string(n.creds.Name), Time: time.Now(), Remove: &raftgroup.Remove{Peer: name, ID: id}}
-	if _, err := n.voter.group.Propose(ctx, c); err != nil {
+	index, err := n.voter.group.Propose(ctx, c)
+	if err != nil {
 		return err
 	}
+	n.caughtUp(ctx, index)
 	look := time.NewTicker(unseatLook)
 	defer look.Stop()
 	for {

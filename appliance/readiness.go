@@ -81,8 +81,12 @@ func (c *checklist) check(name string, ok bool, value, need string) {
 
 // checkDecisions looks at what was decided about this gateway.
 func (n *Node) checkDecisions(c *checklist, p *port, state *raftgroup.State) {
-	c.check("voter", slices.Contains(state.Sets.Present, n.creds.ID()),
-		fmt.Sprintf("generation %d, %s", state.Generation, drawbridge.Counted(len(state.Sets.Present), "voter")), "this gateway among the voters")
+	if !n.voter.isCurrent() {
+		c.bad("voter", "has started, and no majority of the voters has told it yet what was decided", "a majority of the voters")
+	} else {
+		c.check("voter", slices.Contains(state.Sets.Present, n.creds.ID()),
+			fmt.Sprintf("generation %d, %s", state.Generation, drawbridge.Counted(len(state.Sets.Present), "voter")), "this gateway among the voters")
+	}
 	if n.departure.begun.Load() {
 		c.bad("stopping", departingReason, "a peer that goes on running")
 	}
@@ -287,6 +291,9 @@ func (n *Node) takeoverProblems() (all []web.Problem) {
 
 // tellTakeovers tells everybody how ready this gateway is, now and then.
 func (n *Node) tellTakeovers(ctx context.Context) error {
+	if n.voter != nil {
+		n.voter.current(ctx) // what is told before is not good enough for two seconds
+	}
 	tick := time.NewTicker(tellReadiness)
 	defer tick.Stop()
 	for {

@@ -20,6 +20,9 @@ import (
 // changeAddresses has the voters replace their decisions by what f makes of them, again and again while another change
 // comes first. It returns those that are then in force, as far as this voter knows.
 func (n *Node) changeAddresses(ctx context.Context, f func(ipam.Decided) (ipam.Decided, bool, error)) (ipam.Decided, error) {
+	if !n.voter.current(ctx) {
+		return ipam.Decided{}, n.unknowing()
+	}
 	state, _ := n.voter.group.State()
 	for {
 		d, err := readDecided(state.IPAM)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/failover/gate"
@@ -19,6 +18,7 @@ import (
 	"github.com/drawbridge-net/drawbridge/mesh"
 	"github.com/drawbridge-net/drawbridge/mesh/secure"
 	"github.com/drawbridge-net/drawbridge/mesh/wire"
+	"github.com/drawbridge-net/drawbridge/web"
 )
 
 // FounderFile in the state directory says that this peer founded the network, and has yet to found the group
@@ -37,8 +37,6 @@ type voter struct {
 	steward *steward.Steward
 	agent   *warden.Warden
 	changes chan warden.Change // of tenures here
-	current chan struct{}      // closed when it knows all that had been decided before this run began
-	catchUp func()             // closes current
 }
 
 // votersPort is beside the port of the mesh: 6631 when that is 6630.
@@ -81,10 +79,37 @@ func (n *Node) openVoter() (*voter, error) {
 	if err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
-	v := &voter{group: g, agent: a, changes: make(chan warden.Change, 1024), current: make(chan struct{})}
-	v.catchUp = sync.OnceFunc(func() { close(v.current) })
+	v := &voter{group: g, agent: a, changes: make(chan warden.Change, 1024)}
 	v.steward = steward.New(steward.Config{Self: n.creds.Name, Group: g, View: n.stewardView, Log: n.log})
 	return v, nil
+}
+
+// current waits until this voter knows all that was decided before it started, for so long as who asks it something would. A voter that
+// has just started knows nothing of that for a tenth of a second, or what its snapshot has; false: no majority has told it yet.
+func (v *voter) current(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, awaitReach)
+	defer cancel()
+	select {
+	case <-v.group.Current():
+		return true
+	case <-ctx.Done():
+		return v.isCurrent()
+	}
+}
+
+// isCurrent does not wait.
+func (v *voter) isCurrent() bool {
+	select {
+	case <-v.group.Current():
+		return true
+	default:
+		return false
+	}
+}
+
+// unknowing is the answer of a voter to what it cannot know before it is current. Who asks may ask another one, or again.
+func (n *Node) unknowing() error {
+	return fmt.Errorf("%w: voter %s has started and no majority of the voters has told it yet what was decided: look at drawbridge voters", web.ErrUnavailable, n.creds.Name)
 }
 
 // foundVoters founds the group if this peer founded the network and has not done so yet.

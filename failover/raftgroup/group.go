@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -70,7 +71,9 @@ type Group struct {
 	machine   *machine
 	changing  chan struct{} // holds one: whoever changes the voters
 	ended     chan struct{}
-	replayed  uint64 // newest entry that was on the disk at the start
+	current   chan struct{} // closed when State has all that was decided before Open
+	catchUp   func()        // closes current
+	replayed  uint64        // newest entry that was on the disk at the start
 }
 
 // Open opens the stores and starts taking part, if the group was founded or this voter was added to it. The caller
@@ -79,13 +82,12 @@ func Open(cfg Config) (*Group, error) {
 	if err := cfg.valid(); err != nil {
 		return nil, err
 	}
-	g := &Group{cfg: cfg, transport: newTransport(cfg), changing: make(chan struct{}, 1), ended: make(chan struct{})}
+	g := &Group{cfg: cfg, transport: newTransport(cfg), changing: make(chan struct{}, 1), ended: make(chan struct{}), current: make(chan struct{})}
+	g.catchUp = sync.OnceFunc(func() { close(g.current) })
 	if err := g.start(); err != nil {
 		return nil, errors.Join(err, g.stop())
 	}
-	if g.mute.on.Load() {
-		g.transport.serving.Go(func() { g.recall(g.transport.ctx) })
-	}
+	g.transport.serving.Go(func() { g.recall(g.transport.ctx) })
 	go func() {
 		defer close(g.ended)
 		g.transport.run()
@@ -184,8 +186,12 @@ func (g *Group) Found() error {
 }
 
 // State returns what is decided as far as this voter knows, and a channel that is closed when it knows more. After a
-// restart it begins with the newest snapshot, and comes up to date when a leader is heard.
+// restart it begins with the newest snapshot, or with nothing, and comes up to date when a leader is heard: see Current.
 func (g *Group) State() (State, <-chan struct{}) { return g.machine.get() }
+
+// Current returns a channel that is closed when State has everything that was decided before Open. It never is while no
+// majority can be reached.
+func (g *Group) Current() <-chan struct{} { return g.current }
 
 // Longest bounds the length of every lease that this voter may have promised before it was stopped, or since. It is
 // right from the start, before State is up to date.

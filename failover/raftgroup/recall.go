@@ -108,8 +108,8 @@ func keepNote(dir, path string) error {
 	return errors.Join(d.Sync(), d.Close()) // the file is its name alone
 }
 
-// recall waits for a decision that was asked for after the start to arrive here: by then everything has that was decided
-// before, whoever acknowledged it.
+// recall waits, after every start, for a decision that was asked for after it to arrive here: by then everything has that was
+// decided before, whoever acknowledged it.
 func (g *Group) recall(ctx context.Context) {
 	for ctx.Err() == nil {
 		asked, cancel := context.WithTimeout(ctx, exchangeTimeout)
@@ -125,8 +125,9 @@ func (g *Group) recall(ctx context.Context) {
 	}
 }
 
-// recalled lets this voter vote.
+// recalled says that this voter knows what was decided before its start, and lets it vote.
 func (g *Group) recalled() error {
+	g.catchUp()
 	if err := os.Remove(filepath.Join(g.cfg.Dir, forgotName)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

@@ -71,6 +71,37 @@ func TestHalfALogIsNotEnough(t *testing.T) {
 	}
 }
 
+// TestCurrentIsWhoKnowsAllOfBefore: not a voter that has only started, nor one that hears of nobody.
+func TestCurrentIsWhoKnowsAllOfBefore(t *testing.T) {
+	all := newCluster(t, "a", "b", "c")
+	for _, n := range all {
+		select {
+		case <-n.Current():
+		case <-time.After(patience):
+			t.Fatalf("%s is not current in a group that decides", n.cfg.Self)
+		}
+	}
+	b := all[1]
+	b.stop(t)
+	x := all.without(b)[0].decide(t, Command{SetSegment: &SetSegment{Name: "x", Segment: Segment{VNI: 7}}})
+	b.cut.Store(true)
+	b.start(t)
+	select {
+	case <-b.Current():
+		t.Error("b is current and has heard of nobody")
+	case <-time.After(2 * b.cfg.Heartbeat):
+	}
+	b.heal()
+	select {
+	case <-b.Current():
+	case <-time.After(patience):
+		t.Fatal("b hears the others and is not current")
+	}
+	if s, _ := b.State(); s.Index < x || s.Segments["x"].VNI != 7 {
+		t.Errorf("b is current and knows entry %d of %d, %v", s.Index, x, s.Segments)
+	}
+}
+
 // TestNewVotersVoteSoon: newcomers recall as they are added, and the group survives its founder.
 func TestNewVotersVoteSoon(t *testing.T) {
 	all := newCluster(t, "a", "b", "c")

@@ -14,6 +14,7 @@ import (
 // Group is the Raft group, as the steward needs it; *raftgroup.Group is one.
 type Group interface {
 	State() (raftgroup.State, <-chan struct{})
+	Current() <-chan struct{}
 	Leader() (name drawbridge.PeerName, here bool)
 	Voters() ([]raftgroup.Voter, error)
 	AddVoter(context.Context, raftgroup.Voter) error
@@ -50,7 +51,9 @@ type Steward struct {
 }
 
 // New prepares a steward; Run starts it.
-func New(cfg Config) *Steward { return &Steward{cfg: cfg, why: "not the leader"} }
+func New(cfg Config) *Steward {
+	return &Steward{cfg: cfg, why: "no majority has told this voter yet what was decided before it started"}
+}
 
 // Status is what the steward does or waits for, and why its last step failed.
 func (s *Steward) Status() (why string, err error) {
@@ -59,8 +62,13 @@ func (s *Steward) Status() (why string, err error) {
 	return s.why, s.err
 }
 
-// Run takes step after step until ctx ends.
+// Run takes step after step until ctx ends. Before this voter knows all that was decided earlier it takes none: a voter that leads
+// as soon as it has started would enter segments anew that are there, without what was decided about them.
 func (s *Steward) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+	case <-s.cfg.Group.Current():
+	}
 	for ctx.Err() == nil {
 		state, changed := s.cfg.Group.State()
 		wait := s.once(ctx, state)

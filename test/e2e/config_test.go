@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/drawbridge-net/drawbridge/appliance/lab"
 	"github.com/drawbridge-net/drawbridge/web"
+	"github.com/drawbridge-net/drawbridge/web/client"
 )
 
 // limited is a configuration of the default lab that says how much a port may flood: a number to tell versions by.
@@ -162,6 +165,44 @@ func TestAVoterThatHasJustStartedTellsNothingOld(t *testing.T) {
 		if !told {
 			t.Errorf("%s has told nothing", voter)
 		}
+	}
+}
+
+// TestAVoterThatHasJustStartedDecidesOnNothingOld: a change that is asked of it keeps the users that others know of, and what can be gone back
+// to is not unknown.
+func TestAVoterThatHasJustStartedDecidesOnNothingOld(t *testing.T) {
+	b := up(t, "default")
+	var v web.ConfigVersion
+	var err error
+	eventually(t, reachLimit, "the configuration is changed", func() bool {
+		v, err = b.api("x").PutConfig(within(t, reachLimit), "*", "", web.ConfigChange{Text: limited(1000)})
+		return err == nil
+	})
+	_, err = b.api("x").AddUser(within(t, reachLimit), web.UserRequest{Name: "ann", Role: "admin", Password: "a test's long password"})
+	must(t, err)
+	restarted := func(voter string) {
+		must(t, lab.Kill(b.Name, voter))
+		must(t, lab.Start(t.Context(), b.Name, voter))
+	}
+	for i, voter := range []string{"w", "b", "w", "b"} {
+		now, err := b.api("x").Config(within(t, reachLimit), 0)
+		must(t, err)
+		restarted(voter)
+		eventually(t, reachLimit, voter+" takes a change", func() bool {
+			_, err = b.api(voter).PutConfig(within(t, reachLimit), fmt.Sprint(now.Version), "", web.ConfigChange{Text: limited(1001 + i)})
+			return err == nil
+		})
+		if users, err := b.api("x").Users(within(t, reachLimit)); err != nil || len(users) != 1 {
+			t.Fatalf("after a change by %s, which had just started, the users are %+v: %v", voter, users, err)
+		}
+		restarted(voter)
+		eventually(t, reachLimit, voter+" goes back", func() bool {
+			_, err = b.api(voter).RollbackConfig(within(t, reachLimit), "*", "", web.ConfigRollback{To: v.Version})
+			if r, ok := errors.AsType[*client.Refusal](err); ok && r.Status == http.StatusNotFound {
+				t.Fatalf("%s, which has just started, does not know version %d: %v", voter, v.Version, err)
+			}
+			return err == nil
+		})
 	}
 }
 
