@@ -126,8 +126,7 @@ func (n *Node) askConfig(ctx context.Context, q configQuestion) (configReply, er
 	if n.voter != nil {
 		return n.decideConfig(ctx, q)
 	}
-	soon(ctx, awaitReach, n.votersNow)
-	return n.askVoters(ctx, q)
+	return n.askVoters(ctx, soon(ctx, awaitReach, n.votersNow), q)
 }
 
 // A peer that has just started, or stood still, reaches the others within a second: who asks it something then need not ask again.
@@ -156,9 +155,9 @@ func soon[T any](ctx context.Context, long time.Duration, look func() []T) []T {
 }
 
 // askVoters asks one voter after the other, until one answers. The id of a change makes that it happens once.
-func (n *Node) askVoters(ctx context.Context, q configQuestion) (configReply, error) {
+func (n *Node) askVoters(ctx context.Context, voters []mesh.PeerStatus, q configQuestion) (configReply, error) {
 	var failed error
-	for _, p := range n.votersNow() {
+	for _, p := range voters {
 		r, err := n.askVoter(ctx, p.ID, q)
 		if err == nil {
 			if err = r.err(); !errors.Is(err, web.ErrUnavailable) {

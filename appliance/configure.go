@@ -302,7 +302,7 @@ func (n *Node) fetchConfigs(ctx context.Context) error {
 }
 
 func (n *Node) fetchConfig(ctx context.Context) {
-	r, err := n.askVoters(ctx, configQuestion{Op: opGet})
+	r, err := n.askVoters(ctx, n.votersNow(), configQuestion{Op: opGet})
 	if err != nil {
 		n.log.Debug("no voter has told the network configuration yet", "err", err)
 		return

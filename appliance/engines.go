@@ -278,7 +278,7 @@ func (n *Node) fetchEngines(ctx context.Context) error {
 	for ctx.Err() == nil {
 		watch := n.changed.watch()
 		if n.engines.behind() {
-			r, err := n.askVoters(ctx, configQuestion{Op: opEngines})
+			r, err := n.askVoters(ctx, n.votersNow(), configQuestion{Op: opEngines})
 			if err != nil {
 				n.log.Debug("no voter has told yet which engines carry the overlays", "err", err)
 			} else if r.Engines != nil {
