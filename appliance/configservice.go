@@ -126,32 +126,39 @@ func (n *Node) askConfig(ctx context.Context, q configQuestion) (configReply, er
 	if n.voter != nil {
 		return n.decideConfig(ctx, q)
 	}
-	return n.askVoters(ctx, soon(ctx, awaitReach, n.votersNow), q)
+	return n.askVoters(ctx, n.votersWithin(ctx, awaitReach), q)
 }
 
-// A peer that has just started, or stood still, reaches the others within a second: who asks it something then need not ask again.
-const (
-	awaitReach = 2 * time.Second
-	lookReach  = 50 * time.Millisecond
-)
+// awaitReach is how long is waited for a voter: a peer that has just started, or stood still, reaches the others within a second, and who asks
+// it something then need not ask again.
+const awaitReach = 2 * time.Second
 
-// soon looks again and again until something is there, or for so long.
-func soon[T any](ctx context.Context, long time.Duration, look func() []T) []T {
+// lookSoon is how often soon looks at what nobody tells of.
+const lookSoon = 50 * time.Millisecond
+
+// soon looks again and again until something is so, or for so long.
+func soon(ctx context.Context, long time.Duration, is func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, long)
 	defer cancel()
-	again := time.NewTicker(lookReach)
+	again := time.NewTicker(lookSoon)
 	defer again.Stop()
-	for {
-		there := look()
-		if len(there) > 0 {
-			return there
-		}
+	for !is() {
 		select {
 		case <-ctx.Done():
-			return nil
+			return false
 		case <-again.C:
 		}
 	}
+	return true
+}
+
+// votersWithin are the voters that can be reached, as soon as there are any; none after so long.
+func (n *Node) votersWithin(ctx context.Context, long time.Duration) (voters []mesh.PeerStatus) {
+	soon(ctx, long, func() bool {
+		voters = n.votersNow()
+		return len(voters) > 0
+	})
+	return voters
 }
 
 // askVoters asks one voter after the other, until one answers. The id of a change makes that it happens once.

@@ -94,18 +94,13 @@ func TestTheLastGoodVersionStays(t *testing.T) {
 func TestWhatIsThereSoonIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		there := func() []int {
-			if time.Since(began) < 3*lookReach {
-				return nil
-			}
-			return []int{7}
-		}
-		if got := soon(t.Context(), awaitReach, there); len(got) != 1 || time.Since(began) != 3*lookReach {
-			t.Errorf("%v after %v", got, time.Since(began))
+		there := func() bool { return time.Since(began) >= 3*lookSoon }
+		if !soon(t.Context(), awaitReach, there) || time.Since(began) != 3*lookSoon {
+			t.Errorf("not there after %v", time.Since(began))
 		}
 		began = time.Now()
-		if got := soon(t.Context(), 2*lookReach, there); got != nil || time.Since(began) != 2*lookReach {
-			t.Errorf("%v after %v", got, time.Since(began))
+		if soon(t.Context(), 2*lookSoon, there) || time.Since(began) != 2*lookSoon {
+			t.Errorf("there after %v", time.Since(began))
 		}
 	})
 }

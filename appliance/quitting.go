@@ -21,12 +21,8 @@ import (
 // orderQuit asks another peer to remove from the network the one who asks: nobody can revoke itself.
 const orderQuit = "quit"
 
-// Times of a removal: how long the voters may take to decide it and to part with a voter, which on an idle machine are
-// 0.2 s, and how often that is looked at, since Raft's own members are not part of the state that tells of its changes.
-const (
-	unseatFor  = 20 * time.Second
-	unseatLook = 50 * time.Millisecond
-)
+// unseatFor is how long the voters may take to decide a removal and to part with a voter, which on an idle machine are 0.2 s.
+const unseatFor = 20 * time.Second
 
 // reachFor is how long who asks to leave waits for a voter.
 const reachFor = 10 * time.Second
@@ -72,7 +68,7 @@ func (n *Node) anotherVoter(ctx context.Context) (mesh.PeerStatus, error) {
 	if _, others := n.peers(); len(others) == 0 {
 		return mesh.PeerStatus{}, fmt.Errorf("%w: this peer is the only one of its network", web.ErrConflict)
 	}
-	voters := soon(ctx, reachFor, n.votersNow)
+	voters := n.votersWithin(ctx, reachFor)
 	if len(voters) == 0 {
 		return mesh.PeerStatus{}, fmt.Errorf("%w: no other voter is reached, and only they can remove a peer: start one, or mend the line to it", web.ErrUnavailable)
 	}
@@ -147,22 +143,24 @@ func (n *Node) takeVote(ctx context.Context, name drawbridge.PeerName, id drawbr
 		return err
 	}
 	n.caughtUp(ctx, index)
-	look := time.NewTicker(unseatLook)
-	defer look.Stop()
-	for {
-		voting, learning, err := n.voter.group.Members()
-		if err != nil {
-			return err
-		}
-		state, _ := n.voter.group.State()
-		still := slices.ContainsFunc(slices.Concat(voting, learning), func(v raftgroup.Voter) bool { return v.Name == name })
-		if !still && len(state.Sets.Former) == 0 && !slices.Contains(state.Sets.Present, id) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the voters have decided it, but still count on it: ask again: %w", ctx.Err())
-		case <-look.C:
-		}
+	gone := soon(ctx, unseatFor, func() bool { // Raft's own members are not part of the state that tells of its changes
+		var counted bool
+		counted, err = n.countedOn(name, id)
+		return !counted || err != nil
+	})
+	if !gone {
+		return fmt.Errorf("the voters have decided it, but still count on it: ask again: %w", ctx.Err())
 	}
+	return err
+}
+
+// countedOn reports whether a peer is among the voters, or the lease counts on it.
+func (n *Node) countedOn(name drawbridge.PeerName, id drawbridge.PeerID) (bool, error) {
+	voting, learning, err := n.voter.group.Members()
+	if err != nil {
+		return false, err
+	}
+	state, _ := n.voter.group.State()
+	votes := slices.ContainsFunc(slices.Concat(voting, learning), func(v raftgroup.Voter) bool { return v.Name == name })
+	return votes || len(state.Sets.Former) > 0 || slices.Contains(state.Sets.Present, id), nil
 }
