@@ -10,9 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	drawbridge "github.com/drawbridge-net/drawbridge"
 	"github.com/drawbridge-net/drawbridge/appliance/netconfig"
 	"github.com/drawbridge-net/drawbridge/failover/raftgroup"
 	"github.com/drawbridge-net/drawbridge/web"
@@ -323,7 +323,7 @@ func backAgain(p web.ConfigProposal, users bool) string {
 	if p.Comment != "" {
 		text += "; " + p.Comment
 	}
-	return strings.ToValidUTF8(text[:min(len(text), raftgroup.MaxText)], "")
+	return drawbridge.Cut(text, raftgroup.MaxText)
 }
 
 // propose has a change decided and answers with the version that it made.

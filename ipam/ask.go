@@ -142,10 +142,7 @@ func (p *Peer) refused(pl *pool, m *Message) {
 }
 
 func (p *Peer) refuse(pl *pool, m *Message, reason uint8, who drawbridge.PeerID, text string) {
-	if len(text) > maxText {
-		text = text[:maxText]
-	}
-	p.send(m.From, pl, &Message{Kind: Refuse, Number: m.Number, Reason: reason, Peer: who, Text: text})
+	p.send(m.From, pl, &Message{Kind: Refuse, Number: m.Number, Reason: reason, Peer: who, Text: drawbridge.Cut(text, maxText)})
 }
 
 // asked answers another peer that needs space.

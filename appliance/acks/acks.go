@@ -27,11 +27,12 @@ type Word struct {
 	Engines string            `json:"engines,omitempty"` // engine.Word as JSON; text, so that two can be compared
 }
 
-// Short bounds what is told to all peers of a problem.
+// Short bounds what is told to all peers of a problem. It leaves alone what it made, and what it made goes over the line as it is: a peer that
+// hears itself quoted otherwise says it again, above that.
 func Short(problem string) string {
-	const most = 512
+	const most, more = 512, "..."
 	if len(problem) > most {
-		problem = problem[:most] + "..."
+		problem = drawbridge.Cut(problem, most-len(more)) + more
 	}
 	return problem
 }

@@ -68,6 +68,23 @@ func TestOnlyNewsAreTold(t *testing.T) {
 	}
 }
 
+// TestALongProblemComesBackAsItWasTold: it goes over the line as JSON, which half a character does not survive, and whoever hears itself quoted
+// otherwise says it again, for ever.
+func TestALongProblemComesBackAsItWasTold(t *testing.T) {
+	told := 0
+	a, b := New(1, func([]byte) { told++ }, func() {}), New(2, func([]byte) {}, func() {})
+	for i := range 4 {
+		problem := Short(strings.Repeat("x", i) + strings.Repeat("€", 200))
+		a.Config(1, 0, problem)
+		told = 0
+		b.Merge(1, a.State())
+		a.Merge(2, b.State())
+		if told != 0 || b.Of(1).Problem != problem || len(problem) > 512 {
+			t.Errorf("told again %d times: %d bytes, and %d came back", told, len(problem), len(b.Of(1).Problem))
+		}
+	}
+}
+
 func TestWhoGoesByAVersion(t *testing.T) {
 	now := time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 	a := New(1, func([]byte) {}, func() {})

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
 // Kinds of sinks.
@@ -238,7 +240,7 @@ const maxText = 4096
 // Tell puts events into the queues of those who want them; all are on disk when it returns.
 func (d *Desk) Tell(events []Event) {
 	for i := range events {
-		events[i].Text, events[i].Reason = cutText(events[i].Text, maxText), cutText(events[i].Reason, maxText)
+		events[i].Text, events[i].Reason = drawbridge.Cut(events[i].Text, maxText), drawbridge.Cut(events[i].Reason, maxText)
 	}
 	for _, o := range d.all() {
 		if o.spool == nil {

@@ -10,7 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
 // Ways to a collector of syslog messages.
@@ -50,7 +51,7 @@ var _ Driver = (*Syslog)(nil)
 func (s *Syslog) Tell(ctx context.Context, m *Message) error {
 	text := FormatSyslog(m, s.software, os.Getpid())
 	if s.transport == SyslogUDP {
-		return s.send(ctx, cut(text, maxDatagram))
+		return s.send(ctx, drawbridge.Cut(text, maxDatagram))
 	}
 	framed := append(strconv.AppendInt(nil, int64(len(text)), 10), ' ')
 	return s.send(ctx, append(framed, text...))
@@ -122,7 +123,7 @@ func FormatSyslog(m *Message, software string, pid int) []byte {
 		m.Event.Time.UTC().Format("2006-01-02T15:04:05.000000Z"), word(m.From, 255), pid, word(m.Event.Kind, 32))
 	// The number of RFC 5424 §7.3.1 is one of 31 bits that begins again at 1; ours beside it does not.
 	b = element(b, "meta", "sequenceId", strconv.FormatUint((max(m.Sequence, 1)-1)%(1<<31-1)+1, 10))
-	b = element(b, "origin", "software", "drawbridge", "swVersion", cutText(software, 32))
+	b = element(b, "origin", "software", "drawbridge", "swVersion", drawbridge.Cut(software, 32))
 	b = element(b, "drawbridge@"+enterprise,
 		"sequence", strconv.FormatUint(m.Sequence, 10), "key", m.Key, "network", m.Network, "level", m.Event.Level,
 		"peer", m.Event.Peer, "segment", m.Event.Segment, "port", m.Event.Port, "epoch", m.Event.Epoch, "alert", m.Event.Alert, "reason", m.Event.Reason)
@@ -171,16 +172,3 @@ func line(s string) string {
 		return r
 	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
-
-// cut shortens a message to what fits, and not within a character.
-func cut(b []byte, most int) []byte {
-	if len(b) <= most {
-		return b
-	}
-	for most > 0 && !utf8.RuneStart(b[most]) {
-		most--
-	}
-	return b[:most]
-}
-
-func cutText(s string, most int) string { return string(cut([]byte(s), most)) }

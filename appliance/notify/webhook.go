@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	drawbridge "github.com/drawbridge-net/drawbridge"
 )
 
 // Headers of a webhook. The signature is over the time, a point and the body, so that an old message cannot be played
@@ -143,7 +145,7 @@ func quote(said []byte) string {
 		return ""
 	}
 	if len(line) > 200 {
-		line = strings.ToValidUTF8(line[:200], "") + "..."
+		line = drawbridge.Cut(line, 200) + "..."
 	}
 	return ": " + line
 }

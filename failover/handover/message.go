@@ -109,7 +109,7 @@ func (m *Message) body(b []byte) []byte {
 		b = binary.BigEndian.AppendUint64(b, m.ID)
 	case Refuse, Abort:
 		b = binary.BigEndian.AppendUint64(b, m.ID)
-		b = append(b, m.Text[:min(len(m.Text), MaxText)]...)
+		b = append(b, drawbridge.Cut(m.Text, MaxText)...)
 	case Stations:
 		for _, s := range m.Stations {
 			b = append(b, s.MAC[:]...)

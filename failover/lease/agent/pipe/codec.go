@@ -36,7 +36,7 @@ func (w *writer) octets(v []byte) {
 }
 
 func (w *writer) text(v string) {
-	v = v[:min(len(v), longestText)]
+	v = drawbridge.Cut(v, longestText)
 	w.u16(uint16(len(v)))
 	w.b = append(w.b, v...)
 }
