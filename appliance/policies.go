@@ -179,10 +179,7 @@ func (n *Node) stood(id alone.PortID, epoch drawbridge.Epoch) {
 	if p == nil || p.gate == nil || !p.regent.CompareAndSwap(uint64(epoch), 0) {
 		return
 	}
-	ended := gate.Now()
-	if deadline := p.gate.Deadline(); deadline != 0 {
-		ended = min(ended, deadline)
-	}
+	ended := p.gate.Ended()
 	if under, open := p.gate.Permit(); open && under == epoch {
 		p.gate.Shut()
 	}

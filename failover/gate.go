@@ -39,8 +39,9 @@ type Cell struct {
 
 // Gate is the door of one segment port. Any goroutine may use it; only the failover controller opens it.
 type Gate struct {
-	cell *Cell
-	now  func() Boottime
+	cell  *Cell
+	now   func() Boottime
+	ended atomic.Uint64 // when Shut of this process found it open or past its deadline last: that moment or the deadline
 }
 
 // NewGate returns a gate over cell, shut whatever the cell held before. A nil cell is given ordinary memory:
@@ -88,7 +89,23 @@ func (g *Gate) Open(epoch drawbridge.Epoch, until Boottime) bool {
 
 // Shut stops all frames from this moment on. What had passed the check before may still be on its way out:
 // whoever promises that nothing more will come waits a grace period after Shut (docs/protocol/lease.md).
-func (g *Gate) Shut() { g.cell.Until.Store(0) }
+func (g *Gate) Shut() {
+	if until := g.cell.Until.Swap(0); until != 0 {
+		g.ended.Store(uint64(min(g.now(), Boottime(until))))
+	}
+}
+
+// Ended is when the gate shut: at its deadline, or when this process shut it before that; now, if it is open or another process shut it.
+func (g *Gate) Ended() Boottime {
+	now := g.now()
+	if deadline := g.Deadline(); deadline != 0 {
+		return min(now, deadline)
+	}
+	if ended := Boottime(g.ended.Load()); ended > g.Since() {
+		return ended
+	}
+	return now
+}
 
 // Deadline is when the gate shuts by the clock, or has shut; 0: it was shut before that.
 func (g *Gate) Deadline() Boottime { return Boottime(g.cell.Until.Load()) }

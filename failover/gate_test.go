@@ -105,6 +105,37 @@ func TestAGateTellsSinceWhenItIsOpen(t *testing.T) {
 	}
 }
 
+// TestAGateTellsWhenItShut, also to whoever asks after it was shut once more, and not of a former opening.
+func TestAGateTellsWhenItShut(t *testing.T) {
+	c := clock(1000)
+	cell := new(Cell)
+	g := NewGate(cell, c.now)
+	other := &Gate{cell: cell, now: c.now} // of the process that keeps the lease
+	for _, step := range []struct {
+		what string
+		at   clock
+		do   func()
+		want Boottime
+	}{
+		{"open", 1000, func() { other.Open(1, 2000) }, 1000},
+		{"still open", 1500, func() {}, 1500},
+		{"past its deadline", 2500, func() {}, 2000},
+		{"and shut then", 2600, g.Shut, 2000},
+		{"twice", 2700, g.Shut, 2000},
+		{"open again", 3000, func() { other.Open(2, 4000) }, 3000},
+		{"shut before its deadline", 3100, g.Shut, 3100},
+		{"some time ago", 3900, g.Shut, 3100},
+		{"open once more", 5000, func() { other.Open(3, 6000) }, 5000},
+		{"shut by the other process, nobody knows when", 5500, other.Shut, 5500},
+		{"the same", 5600, g.Shut, 5600},
+	} {
+		c = step.at
+		if step.do(); g.Ended() != step.want {
+			t.Errorf("%s: shut at %d, want %d", step.what, g.Ended(), step.want)
+		}
+	}
+}
+
 func TestGateStateTellsWhatIsLeft(t *testing.T) {
 	c := clock(1000)
 	g := NewGate(nil, c.now)

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/drawbridge-net/drawbridge/failover"
-	"github.com/drawbridge-net/drawbridge/failover/gate"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent"
 	"github.com/drawbridge-net/drawbridge/failover/lease/agent/pipe"
 )
@@ -150,14 +149,9 @@ func (w *Warden) bury(l *life) {
 	w.lifeChanged()
 	var over []Change
 	for _, d := range w.doors {
-		deadline := d.gate.Deadline()
 		w.forbid(d)
-		at := gate.Now()
-		if deadline != 0 {
-			at = min(at, deadline)
-		}
 		if d.held != 0 {
-			over = append(over, Change{Segment: d.segment, Epoch: d.held, Cause: "the lease agent ended", Unused: d.open == 0, At: at})
+			over = append(over, Change{Segment: d.segment, Epoch: d.held, Cause: "the lease agent ended", Unused: d.open == 0, At: d.gate.Ended()})
 		}
 		d.held, d.open = 0, 0
 	}

@@ -24,7 +24,7 @@ import (
 // Gate is the door of a segment, in memory that the agent can share.
 type Gate interface {
 	Shut()
-	Deadline() failover.Boottime
+	Ended() failover.Boottime
 	Memory() int
 }
 
