@@ -185,10 +185,12 @@ func TestAVoterThatHasJustStartedDecidesOnNothingOld(t *testing.T) {
 		must(t, lab.Start(t.Context(), b.Name, voter))
 	}
 	for i, voter := range []string{"w", "b", "w", "b"} {
-		now, err := b.api("x").Config(within(t, reachLimit), 0)
-		must(t, err)
 		restarted(voter)
 		eventually(t, reachLimit, voter+" takes a change", func() bool {
+			now, err := b.api("x").Config(within(t, reachLimit), 0)
+			if err != nil {
+				return false
+			}
 			_, err = b.api(voter).PutConfig(within(t, reachLimit), fmt.Sprint(now.Version), "", web.ConfigChange{Text: limited(1001 + i)})
 			return err == nil
 		})
