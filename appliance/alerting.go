@@ -177,14 +177,14 @@ func (a *alerting) watchState(ctx context.Context) error {
 	every := time.NewTicker(boardEvery)
 	defer every.Stop()
 	told := newOutcomes(a.node)
-	if !sleep(ctx, boardGrace) {
+	if !pause(ctx, boardGrace) {
 		return nil
 	}
 	for {
 		changed := a.node.changed.watch()
 		told.look()
 		due := a.review(time.Now())
-		if !sleep(ctx, boardPause) {
+		if !pause(ctx, boardPause) {
 			return nil
 		}
 		var wake <-chan time.Time
@@ -200,18 +200,6 @@ func (a *alerting) watchState(ctx context.Context) error {
 		case <-every.C:
 		case <-wake:
 		}
-	}
-}
-
-// sleep reports whether ctx goes on.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

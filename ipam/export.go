@@ -49,11 +49,7 @@ func (p *Peer) Lookup(owner string) (out []netip.Addr) {
 
 // Owner is who has an address that was allocated here.
 func (p *Peer) Owner(a netip.Addr) (owner string, ok bool) {
-	pl := p.poolOf(a)
-	if pl == nil {
-		return "", false
-	}
-	at, err := pl.ring.Offset(a)
+	pl, at, err := p.place(a)
 	if err != nil {
 		return "", false
 	}

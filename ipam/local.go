@@ -261,11 +261,7 @@ func (p *Peer) refuseAll(err error) {
 // Release frees an address that was allocated here, or takes a foreign one's mark away. The result is valid once it is on disk, with the Output.
 func (p *Peer) Release(now Instant, a netip.Addr) error {
 	p.advance(now)
-	pl := p.poolOf(a)
-	if pl == nil {
-		return fmt.Errorf("%v is in no subnet of the network: %w", a, ErrOutside)
-	}
-	at, err := pl.ring.Offset(a)
+	pl, at, err := p.place(a)
 	if err != nil {
 		return err
 	}
@@ -335,11 +331,7 @@ func (p *Peer) expire(pl *pool) {
 // already, which makes it a conflict.
 func (p *Peer) Foreign(now Instant, a netip.Addr, who string, told bool) error {
 	p.advance(now)
-	pl := p.poolOf(a)
-	if pl == nil {
-		return fmt.Errorf("%v is in no subnet of the network: %w", a, ErrOutside)
-	}
-	at, err := pl.ring.Offset(a)
+	pl, at, err := p.place(a)
 	if err != nil {
 		return err
 	}

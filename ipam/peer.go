@@ -375,4 +375,13 @@ func (p *Peer) poolOf(a netip.Addr) *pool {
 	return nil
 }
 
+// place is where an address is: the pool that contains it, and its offset there.
+func (p *Peer) place(a netip.Addr) (pl *pool, at uint64, err error) {
+	if pl = p.poolOf(a); pl == nil {
+		return nil, 0, fmt.Errorf("%v is in no subnet of the network: %w", a, ErrOutside)
+	}
+	at, err = pl.ring.Offset(a)
+	return pl, at, err
+}
+
 var errRolledBack = errors.New("the state file of this peer is an old copy")

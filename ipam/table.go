@@ -125,17 +125,24 @@ func readCSV(text []byte) (rows []Row, err error) {
 		}
 		row, err := cellsRow(cells, at)
 		if err == nil {
-			err = row.check()
-		}
-		if err == nil && len(rows) == MaxRows {
-			err = fmt.Errorf("more than %d addresses: cut the file into several", MaxRows)
+			rows, err = added(rows, row, line)
 		}
 		if err != nil {
 			return nil, problem(line, "%w", err)
 		}
-		row.Line = line
-		rows = append(rows, row)
 	}
+}
+
+// added are the rows with another one, of that line.
+func added(rows []Row, row Row, line int) ([]Row, error) {
+	if err := row.check(); err != nil {
+		return nil, err
+	}
+	if len(rows) == MaxRows {
+		return nil, fmt.Errorf("more than %d addresses: cut the file into several", MaxRows)
+	}
+	row.Line = line
+	return append(rows, row), nil
 }
 
 // ofCSV is an error of encoding/csv as a Problem.
@@ -191,16 +198,11 @@ func readJSON(text []byte) (rows []Row, err error) {
 		line = 1 + bytes.Count(text[:at], []byte("\n"))
 		var row Row
 		if err = d.Decode(&row); err == nil {
-			err = row.check()
-		}
-		if err == nil && len(rows) == MaxRows {
-			err = fmt.Errorf("more than %d addresses: cut the file into several", MaxRows)
+			rows, err = added(rows, row, line)
 		}
 		if err != nil {
 			return nil, problem(line, "%w", err)
 		}
-		row.Line = line
-		rows = append(rows, row)
 	}
 	if err == nil {
 		_, err = d.Token() // ]
