@@ -136,7 +136,7 @@ func (p *kernelPath) follows(want engine.Phase, now time.Time) bool {
 
 // take has the kernel take in what ports hear. The switch goes on with what it has got, and is shown nothing more after that.
 func (p *kernelPath) take(now time.Time) error {
-	if err := p.kernel.Take(true); err != nil {
+	if err := p.kernel.Take(kernel.Everything); err != nil {
 		return err
 	}
 	p.hushed = false
@@ -148,7 +148,7 @@ func (p *kernelPath) take(now time.Time) error {
 func (p *kernelPath) give(d engine.Decisions, now time.Time) error {
 	p.node.sw.Suspend(p.vni, false)
 	p.hushed = false
-	if err := p.kernel.Take(false); err != nil {
+	if err := p.kernel.Take(kernel.Nothing); err != nil {
 		return err
 	}
 	p.reach(engine.Both, now)
@@ -284,7 +284,7 @@ func (p *kernelPath) close() {
 	if k == nil {
 		return
 	}
-	if err := k.Take(false); err != nil {
+	if err := k.Take(kernel.Nothing); err != nil {
 		p.node.log.Error("the kernel engine goes on to take frames in until it is removed", "vni", p.vni, "err", err)
 		p.node.sw.Suspend(p.vni, true)
 		p.setSilent(true)

@@ -14,14 +14,20 @@ import (
 // programChoose is the filter of a packet socket that shares a port with the engine.
 const programChoose = "choose"
 
-// Take has the engine take in the frames that ports hear, or leave them to user space, which it does to begin with. What the tunnel brings
-// it delivers in either case. Each frame is taken by one of the two, also during the change, where user space reads the port by Share.
-func (e *Engine) Take(on bool) error {
-	row := uint64(0)
-	if on {
-		row = 1
-	}
-	if err := e.maps[mapEntry].Put(uint32(0), row); err != nil {
+// Entry is what an engine takes in of that which ports hear; user space has the rest.
+type Entry uint64
+
+// Entries.
+const (
+	Nothing Entry = iota
+	Everything
+	Known // for one station that is known, at a peer to which the kernel carries the whole way (Peer.Whole)
+)
+
+// Take has the engine take in these frames, Nothing to begin with. What the tunnel brings it delivers in any case. Each frame is taken by
+// one of the two, also during the change, where user space reads the port by Share.
+func (e *Engine) Take(what Entry) error {
+	if err := e.maps[mapEntry].Put(uint32(0), uint64(what)); err != nil {
 		return fmt.Errorf("which engine takes in frames: %w", err)
 	}
 	return nil

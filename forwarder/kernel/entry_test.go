@@ -48,7 +48,7 @@ func (n *numbered) sum() (all int) {
 // TestEachFrameIsTakenByOne changes the engine as fast as it can, on any processor, while a station sends: the socket of user space and the programs never take
 // the same frame, and never leave one to each other.
 func TestEachFrameIsTakenByOne(t *testing.T) {
-	const frames = 1000
+	const frames = 400
 	l := newLab(t, 2, [2]Short{1, 2})
 	d, far := l.nodes[1], l.nodes[2].host
 	must(t, unix.SetsockoptInt(far.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20))
@@ -95,32 +95,37 @@ func TestEachFrameIsTakenByOne(t *testing.T) {
 			anywhere.Set(cpu)
 		}
 		failed = unix.SchedSetaffinity(0, &anywhere)
-		for on := false; ; on = !on {
+		for {
 			select {
 			case <-sent:
 				return
 			default:
-				failed = errors.Join(failed, d.e.Take(on))
+				failed = errors.Join(failed, d.e.Take(Entry(rand.IntN(int(Known)+1))))
 				changes.Add(1)
 			}
 		}
 	})
+	whole := l.table(1)
+	to := whole.Peers[2]
+	to.Whole = true
+	whole.Peers[2] = to
+	must(t, d.e.Apply(whole), d.e.SetMAC(far.mac, Place{Origin: 2}), l.nodes[2].e.SetMAC(far.mac, Place{Origin: 2, Port: l.nodes[2].ports["lan0"]}))
 	send := func(i int, etherType uint16) {
-		f := d.host.frame(drawbridge.Broadcast)
+		f := d.host.frame([]drawbridge.MAC{drawbridge.Broadcast, far.mac}[i%2])
 		binary.BigEndian.PutUint16(f[12:], etherType)
 		copy(f[14:], marker)
 		binary.BigEndian.PutUint32(f[14+len(marker):], uint32(i))
 		d.host.send(f)
 	}
 	for i := range frames {
-		for changes.Load() < int64(i/20) { // however busy the machine is
+		for last := changes.Load(); changes.Load() == last; { // however busy the machine is
 			time.Sleep(time.Microsecond)
 		}
 		send(i, 0x88b5)
 	}
 	close(sent)
 	changing.Wait()
-	must(t, failed, d.e.Take(true))
+	must(t, failed, d.e.Take(Everything))
 	send(frames, 0x88b6) // neighbours are heard by user space always
 	for until := time.Now().Add(patience); byUser.sum()+byKernel.sum() <= frames && time.Now().Before(until); {
 		time.Sleep(time.Millisecond)
@@ -151,24 +156,47 @@ func TestTheFilterChooses(t *testing.T) {
 	must(t, d.e.SetMAC(guest(1), Place{Origin: dryFirst}))
 	hello := append(dryFrame(drawbridge.Broadcast, guest(2))[:12], 0x88, 0xb6, 0)
 	hello = append(hello, make([]byte, 64)...)
+	for m, p := range map[drawbridge.MAC]Place{
+		guest(5): {Origin: dryFar}, guest(6): {Origin: dryGateway, Segment: theSegment}, guest(7): {Origin: dryGuests, Port: nowhere + 3},
+		guest(8): {}, guest(9): {Origin: dryFirst, Segment: theSegment + 1},
+	} {
+		must(t, d.e.SetMAC(m, p))
+	}
 	const whole, none = 1<<32 - 1, 0
 	for _, c := range []struct {
-		name              string
-		frame             []byte
-		segment, before   bool // where, and whether the kernel takes frames when the filter is asked
-		after, open, held bool
-		filter, verdict   uint32
+		name            string
+		frame           []byte
+		segment         bool  // where
+		before, after   Entry // what the kernel takes in when the filter is asked, and the program
+		open, held      bool
+		filter, verdict uint32
 	}{
-		{"user space", dryFrame(guest(1), guest(3)), false, false, false, false, false, whole, unspec},
-		{"the kernel", dryFrame(guest(1), guest(3)), false, true, true, false, false, none, redirect},
-		{"user space, then the kernel", dryFrame(guest(1), guest(3)), false, false, true, false, false, whole, unspec},
-		{"the kernel, then user space", dryFrame(guest(1), guest(3)), false, true, false, false, false, none, redirect},
-		{"neighbours beside the kernel", hello, false, true, true, false, false, whole, unspec},
-		{"neighbours beside user space", hello, false, false, false, false, false, whole, unspec},
-		{"a segment in user space", dryFrame(guest(1), guest(4)), true, false, false, true, false, whole, unspec},
-		{"a segment whose gate is shut", dryFrame(guest(1), guest(4)), true, false, false, false, false, none, unspec},
-		{"a segment that is being moved", dryFrame(guest(1), guest(4)), true, false, false, false, true, whole, unspec},
-		{"a segment in the kernel", dryFrame(guest(1), guest(4)), true, true, true, true, false, none, redirect},
+		{"user space", dryFrame(guest(1), guest(3)), false, Nothing, Nothing, false, false, whole, unspec},
+		{"the kernel", dryFrame(guest(1), guest(3)), false, Everything, Everything, false, false, none, redirect},
+		{"user space, then the kernel", dryFrame(guest(1), guest(3)), false, Nothing, Everything, false, false, whole, unspec},
+		{"the kernel, then user space", dryFrame(guest(1), guest(3)), false, Everything, Nothing, false, false, none, redirect},
+		{"neighbours beside the kernel", hello, false, Everything, Everything, false, false, whole, unspec},
+		{"neighbours beside user space", hello, false, Nothing, Nothing, false, false, whole, unspec},
+		{"a segment in user space", dryFrame(guest(1), guest(4)), true, Nothing, Nothing, true, false, whole, unspec},
+		{"a segment whose gate is shut", dryFrame(guest(1), guest(4)), true, Nothing, Nothing, false, false, none, unspec},
+		{"a segment that is being moved", dryFrame(guest(1), guest(4)), true, Nothing, Nothing, false, true, whole, unspec},
+		{"a segment in the kernel", dryFrame(guest(1), guest(4)), true, Everything, Everything, true, false, none, redirect},
+		{"known, at a peer in the kernel", dryFrame(guest(1), guest(3)), false, Known, Known, false, false, none, redirect},
+		{"known, and nothing any more", dryFrame(guest(1), guest(3)), false, Known, Nothing, false, false, none, redirect},
+		{"known, and everything then", dryFrame(guest(5), guest(3)), false, Known, Everything, false, false, whole, unspec},
+		{"known, at a peer in user space", dryFrame(guest(5), guest(3)), false, Known, Known, false, false, whole, unspec},
+		{"known, at a port here", dryFrame(guest(7), guest(3)), false, Known, Known, false, false, none, redirect},
+		{"known, at a peer without a number", dryFrame(guest(8), guest(3)), false, Known, Known, false, false, whole, unspec},
+		{"known, at a segment", dryFrame(guest(6), guest(3)), false, Known, Known, false, false, none, redirect},
+		{"known, at a segment that nobody bridges", dryFrame(guest(9), guest(3)), false, Known, Known, false, false, whole, unspec},
+		{"not known", dryFrame(guest(10), guest(3)), false, Known, Known, false, false, whole, unspec},
+		{"for many", dryFrame(drawbridge.Broadcast, guest(3)), false, Known, Known, false, false, whole, unspec},
+		{"neighbours beside both", hello, false, Known, Known, false, false, whole, unspec},
+		{"known, from a segment", dryFrame(guest(1), guest(4)), true, Known, Known, true, false, none, redirect},
+		{"known, from a segment whose gate is shut", dryFrame(guest(1), guest(4)), true, Known, Known, false, false, none, unspec},
+		{"known, from a segment that is being moved", dryFrame(guest(1), guest(4)), true, Known, Known, true, true, whole, unspec},
+		{"for many, from a segment", dryFrame(drawbridge.Broadcast, guest(4)), true, Known, Known, true, false, whole, unspec},
+		{"for many, from a segment whose gate is shut", dryFrame(drawbridge.Broadcast, guest(4)), true, Known, Known, false, false, none, unspec},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			choose, port := d.choices[0], d.guest
@@ -191,11 +219,20 @@ func TestTheFilterChooses(t *testing.T) {
 			if got, _ := d.run(t, port, c.frame, skb{}); got != c.verdict {
 				t.Errorf("verdict %d, want %d", got, c.verdict)
 			}
-			must(t, d.e.Take(false))
+			must(t, d.e.Take(Nothing))
 			if got, _ := d.run(t, port, dryFrame(guest(1), guest(3)), skb{}); got != unspec {
 				t.Errorf("the next frame goes by the choice of the one before: verdict %d", got)
 			}
 		})
+	}
+	must(t, d.e.Take(Known))
+	for _, c := range []struct {
+		to      drawbridge.MAC
+		verdict uint32
+	}{{guest(1), redirect}, {guest(5), unspec}, {guest(10), unspec}, {drawbridge.Broadcast, unspec}} {
+		if got, _ := d.run(t, d.guest, dryFrame(c.to, guest(3)), skb{}); got != c.verdict {
+			t.Errorf("a frame for %s beside no filter: verdict %d, want %d", c.to, got, c.verdict)
+		}
 	}
 }
 

@@ -24,7 +24,7 @@ func TestOnlyTheInnerAddressIsServed(t *testing.T) {
 		d.e, err = Load(Options{Device: "dbk0", Port: 4790, Settle: 300 * time.Millisecond, Inner: outside6(2)})
 		return err
 	}))
-	must(t, d.e.Take(true), d.e.Renew(time.Hour), d.addPort("lan0", Port{Self: 2, Gate: -1}))
+	must(t, d.e.Take(Everything), d.e.Renew(time.Hour), d.addPort("lan0", Port{Self: 2, Gate: -1}))
 
 	must(t, d.e.Apply(l.table(2))) // 1 is known by its IPv4 address, and sends to another one than the inner
 	f, mark := a.frame(drawbridge.Broadcast), a.frame(drawbridge.Broadcast)

@@ -93,7 +93,7 @@ func (l *lab) newNode(wan *netlab.Namespace, i int) *node {
 		return err
 	}))
 	t.Cleanup(func() { must(t, d.e.Close()) })
-	must(t, d.e.Take(true), d.e.Renew(time.Hour), d.addPort("lan0", Port{Self: d.short, Gate: -1}))
+	must(t, d.e.Take(Everything), d.e.Renew(time.Hour), d.addPort("lan0", Port{Self: d.short, Gate: -1}))
 	return d
 }
 

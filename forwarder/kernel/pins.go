@@ -156,9 +156,9 @@ func (e *Engine) adoptMaps() error {
 			return fmt.Errorf("%w: map %s: %w", ErrNotAdopted, name, err)
 		}
 	}
-	var took uint64
-	if err := e.maps[mapEntry].Lookup(uint32(0), &took); err != nil || took == 0 {
-		return errors.Join(fmt.Errorf("%w: it took in no frames", ErrNotAdopted), err)
+	var took Entry
+	if err := e.maps[mapEntry].Lookup(uint32(0), &took); err != nil || took != Everything {
+		return errors.Join(fmt.Errorf("%w: it did not take in all frames", ErrNotAdopted), err)
 	}
 	left, err := lives(e.maps[mapLife])
 	if err == nil && left <= 0 {

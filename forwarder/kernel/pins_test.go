@@ -21,7 +21,7 @@ func pinning(t *testing.T, l *lab) (folder string) {
 	for _, d := range l.nodes {
 		must(t, d.e.Close())
 		d.e, _ = reload(t, d, folder)
-		must(t, d.e.Take(true), d.e.Renew(time.Hour), d.addPort("lan0", Port{Self: d.short, Gate: -1}))
+		must(t, d.e.Take(Everything), d.e.Renew(time.Hour), d.addPort("lan0", Port{Self: d.short, Gate: -1}))
 	}
 	l.apply()
 	return folder

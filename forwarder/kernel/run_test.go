@@ -77,20 +77,21 @@ func (d *dry) fill(t testing.TB) {
 		p.Segment, p.MaySend = segment, may
 		return p
 	}
+	whole := func(p Peer) Peer { p.Whole = true; return p }
 	second := near(drySecond)
 	second.Remote = netip.MustParseAddr("2001:db8::4")
 	check(t, d.e.Apply(Table{
 		Peers: map[Short]Peer{
-			dryGuests: {Local: true, MaySend: true}, drySegment: {Local: true, Segment: theSegment},
-			dryFirst: near(dryFirst), drySecond: second, dryFar: via(dryFirst, 0, true),
-			dryGateway: via(dryFirst, theSegment, true), dryOldTimer: via(dryFirst, theSegment, false),
+			dryGuests: {Local: true, Whole: true, MaySend: true}, drySegment: {Local: true, Whole: true, Segment: theSegment},
+			dryFirst: whole(near(dryFirst)), drySecond: second, dryFar: via(dryFirst, 0, true),
+			dryGateway: whole(via(dryFirst, theSegment, true)), dryOldTimer: via(dryFirst, theSegment, false),
 		},
 		Children: map[Short][]Short{dryGuests: {dryFirst, drySecond}, drySegment: {dryFirst, drySecond}, dryFirst: {drySecond}, dryFar: {drySecond}, dryGateway: {drySecond}},
 		Gateways: map[drawbridge.SegmentID]Short{theSegment: dryGateway},
 	}))
 	check(t, d.e.listPort(Port{Ifindex: dryGuestPort}))
 	check(t, d.e.listPort(Port{Ifindex: drySegmentPort, Segment: theSegment}))
-	check(t, errors.Join(d.e.Take(true), d.e.Renew(time.Hour)))
+	check(t, errors.Join(d.e.Take(Everything), d.e.Renew(time.Hour)))
 }
 
 func (d *dry) load(t testing.TB) {

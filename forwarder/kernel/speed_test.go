@@ -97,7 +97,7 @@ func betweenGuests(b *testing.B) {
 	e, err := Load(Options{Device: "dbk0", Port: 4790, Settle: time.Millisecond})
 	check(b, err)
 	b.Cleanup(func() { check(b, e.Remove()) })
-	check(b, errors.Join(e.Take(true), e.Renew(time.Hour)))
+	check(b, errors.Join(e.Take(Everything), e.Renew(time.Hour)))
 	for i, name := range []string{"p1", "p2"} {
 		link, err := net.InterfaceByName(name)
 		check(b, err)

@@ -16,6 +16,7 @@ const (
 	flagPresent = 1 << iota
 	flagLocal
 	flagMaySend
+	flagWhole
 )
 
 const (

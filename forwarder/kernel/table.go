@@ -18,6 +18,8 @@ const MaxShort Short = 1<<12 - 1
 // Peer is one attachment of the overlay, here or elsewhere.
 type Peer struct {
 	Local   bool                 // it is here
+	Whole   bool                 // the engine carries the whole way to it: what is for it may be taken in (Known)
+	Apart   bool                 // user space alone reaches it: only MaySend, Segment and Epoch are said of it
 	MaySend bool                 // guests, or the active gateway of Segment; frames of others are of a tenure that is over
 	Segment drawbridge.SegmentID // what it is attached to; 0: guests
 	Epoch   drawbridge.Epoch     // tenure under which it may send
@@ -28,7 +30,7 @@ type Peer struct {
 }
 
 // neighbour reports whether p, which has the number short, stands for a neighbour.
-func (p Peer) neighbour(short Short) bool { return !p.Local && p.Via == short }
+func (p Peer) neighbour(short Short) bool { return !p.Local && !p.Apart && p.Via == short }
 
 // Table is what the control plane knows of an overlay.
 type Table struct {
@@ -69,7 +71,9 @@ func (t Table) checkPeer(short Short, p Peer) error {
 	switch {
 	case short == 0 || short > MaxShort:
 		return fmt.Errorf("want 1 to %d", MaxShort)
-	case p.Local:
+	case p.Apart && (p.Local || p.Whole):
+		return fmt.Errorf("it is reached by user space alone, and is here or reached by the kernel")
+	case p.Local, p.Apart:
 		return nil
 	case !p.Remote.IsValid():
 		return fmt.Errorf("no address of the next hop")
@@ -101,7 +105,9 @@ func newRows() rows {
 func (t Table) rows() rows {
 	r := newRows()
 	for short, p := range t.Peers {
-		r.peers[uint32(short)] = p.row()
+		if row := p.row(); row != (peer{}) { // as if it were not there
+			r.peers[uint32(short)] = row
+		}
 		if p.neighbour(short) {
 			r.neighbours[addressOf(p.Remote)] = uint32(short)
 		}
@@ -118,9 +124,18 @@ func (t Table) rows() rows {
 }
 
 func (p Peer) row() peer {
+	if p.Apart {
+		p = Peer{Apart: true, MaySend: p.MaySend, Segment: p.Segment, Epoch: p.Epoch}
+	}
 	r := peer{Flags: flagPresent, Segment: uint32(p.Segment), Via: uint32(p.Via), Parent: uint32(p.Parent), MTU: uint32(p.MTU), Epoch: uint64(p.Epoch)}
+	if p.Apart {
+		r.Flags = 0
+	}
 	if p.Local {
 		r.Flags |= flagLocal
+	}
+	if p.Whole {
+		r.Flags |= flagWhole
 	}
 	if p.MaySend {
 		r.Flags |= flagMaySend
@@ -159,8 +174,8 @@ func (r rows) table() Table {
 
 func (p peer) peer() Peer {
 	q := Peer{
-		Local: p.Flags&flagLocal != 0, MaySend: p.Flags&flagMaySend != 0, Segment: drawbridge.SegmentID(p.Segment), Via: Short(p.Via),
-		Parent: Short(p.Parent), MTU: int(p.MTU), Epoch: drawbridge.Epoch(p.Epoch),
+		Local: p.Flags&flagLocal != 0, Whole: p.Flags&flagWhole != 0, Apart: p.Flags&flagPresent == 0, MaySend: p.Flags&flagMaySend != 0,
+		Segment: drawbridge.SegmentID(p.Segment), Via: Short(p.Via), Parent: Short(p.Parent), MTU: int(p.MTU), Epoch: drawbridge.Epoch(p.Epoch),
 	}
 	if p.Remote != (address{}) {
 		q.Remote = netip.AddrFrom16(p.Remote).Unmap()

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -29,6 +30,10 @@ func TestTablesThatContradictThemselvesAreRefused(t *testing.T) {
 		"child twice":             {Peers: map[Short]Peer{1: {Local: true}, 2: neighbour(2)}, Children: map[Short][]Short{1: {2, 2}}},
 		"tree of nobody":          {Peers: map[Short]Peer{2: neighbour(2)}, Children: map[Short][]Short{1: {2}}},
 		"gateway of another":      {Peers: map[Short]Peer{2: neighbour(2), 3: far}, Gateways: map[drawbridge.SegmentID]Short{8: 3}},
+		"here and apart":          {Peers: map[Short]Peer{1: {Local: true, Apart: true}}},
+		"whole and apart":         {Peers: map[Short]Peer{2: {Whole: true, Apart: true}}},
+		"child apart":             {Peers: map[Short]Peer{1: {Local: true}, 2: {Apart: true, Via: 2}}, Children: map[Short][]Short{1: {2}}},
+		"next hop apart":          {Peers: map[Short]Peer{2: {Apart: true, Via: 2}, 3: far}},
 		"gateway that is unknown": {Gateways: map[drawbridge.SegmentID]Short{8: 3}},
 	} {
 		if table.check() == nil {
@@ -37,6 +42,16 @@ func TestTablesThatContradictThemselvesAreRefused(t *testing.T) {
 	}
 	good := Table{Peers: map[Short]Peer{1: {Local: true}, 2: neighbour(2), 3: far}, Children: map[Short][]Short{1: {2}}, Gateways: map[drawbridge.SegmentID]Short{9: 3}}
 	must(t, good.check())
+	good.Peers[2] = Peer{Whole: true, MaySend: true, Remote: good.Peers[2].Remote, Via: 2, Parent: 2, MTU: 1450}
+	good.Peers[4] = Peer{Apart: true, MaySend: true, Segment: 10, Epoch: 5}
+	good.Gateways[10] = 4
+	must(t, good.check())
+	if got := good.rows().table(); !reflect.DeepEqual(got, good) {
+		t.Errorf("%+v came back as %+v", good, got)
+	}
+	if row := good.rows().peers[4]; row != (peer{Flags: flagMaySend, Segment: 10, Epoch: 5}) {
+		t.Errorf("who is apart is %+v for the programs", row)
+	}
 }
 
 // random is a table of a few peers.

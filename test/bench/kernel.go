@@ -35,7 +35,7 @@ func bridgeInKernel(self, far kernel.Short, address string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(err, e.Take(true), e.Renew(time.Hour), e.Apply(kernel.Table{
+	if err := errors.Join(err, e.Take(kernel.Everything), e.Renew(time.Hour), e.Apply(kernel.Table{
 		Peers: map[kernel.Short]kernel.Peer{
 			self: {Local: true, MaySend: true},
 			far:  {MaySend: true, Remote: netip.MustParseAddr(address), Via: far, Parent: far, MTU: 1450},

@@ -172,7 +172,7 @@ int choose(struct __sk_buff *skb)
 
 	if (!made)
 		return 0;
-	if (!takes()) {
+	if (!takes(skb)) {
 		*made = BY_USER;
 		return kept() ? -1 : 0;
 	}
@@ -194,7 +194,7 @@ int from_port(struct __sk_buff *skb)
 	__u64 target;
 	int why;
 
-	if (!mine())
+	if (!mine(skb))
 		return TC_ACT_UNSPEC;
 	if (load(skb, &h))
 		return drop(SHORT);

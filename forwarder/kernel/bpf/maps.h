@@ -13,6 +13,7 @@
 #define PRESENT 1
 #define LOCAL 2
 #define MAY_SEND 4
+#define WHOLE 8 // this engine carries the whole way to it
 
 #define MAPPED bpf_htonl(0xffff) // third word of an IPv4 address in IPv6's form
 
@@ -142,7 +143,7 @@ MAP(local, BPF_MAP_TYPE_ARRAY, __u32, struct ports, 1);
 MAP(counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, COUNTS);
 
 MAP(life, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1);
-MAP(entry, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1); // nonzero: this engine takes in what ports hear; 0: user space does
+MAP(entry, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1); // what this engine takes in of that which ports hear (choice.h); user space has the rest
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
