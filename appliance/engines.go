@@ -118,13 +118,13 @@ func (e *engines) reconcile(now time.Time) (next time.Duration) {
 	d, serial := e.decisions, e.known.Number
 	e.mu.Unlock()
 	e.protect(now)
-	word := engine.Word{Serial: serial, WireGuard: e.protection.card}
+	word := engine.Word{Serial: serial, WireGuard: e.protection.card, Some: true}
 	next = renewEvery
 	for _, vni := range e.overlays(wanted, d) {
 		want := d.Overlay(vni)
 		p := e.path(vni)
-		why := e.lacks(vni, slices.Contains(wanted, vni), p.reached == engine.Kernel, now)
-		p.lack(cmp.Or(why, e.unprotected(p, now)), now)
+		why := cmp.Or(e.lacks(vni, slices.Contains(wanted, vni), now), e.unprotected(p))
+		p.lack(why, e.blocked(p, now), now)
 		switch {
 		case serial > 0 || p.left.until.IsZero():
 			p.follow(want, d, now)
@@ -134,7 +134,7 @@ func (e *engines) reconcile(now time.Time) (next time.Duration) {
 		if !p.still(want.Phase, now) {
 			next = quiet / 3
 		}
-		word.Overlays = append(word.Overlays, engine.Standing{VNI: vni, Phase: p.reached, Number: p.number, Lacks: p.lacking()})
+		word.Overlays = append(word.Overlays, p.standing(now))
 	}
 	if text, err := json.Marshal(word); err == nil && (len(word.Overlays) > 0 || serial > 0) {
 		e.node.network.acks.Engines(string(text))
@@ -183,16 +183,25 @@ func (e *engines) leave() {
 }
 
 // unprotected is why the kernel cannot carry the overlay as the configuration wants it protected; empty: it can.
-func (e *engines) unprotected(p *kernelPath, now time.Time) string {
+func (e *engines) unprotected(p *kernelPath) string {
 	o := p.overlay()
-	carried := p.reached == engine.Kernel
 	switch {
 	case p.kernel != nil && o.InKernel() && o.Protected() != p.protected:
 		return "the protection of its underlay is to change"
 	case o.Protected():
-		return e.protection.against(carried, now)
+		return e.protection.against()
 	}
 	return ""
+}
+
+// blocked are the links that the kernel cannot use. While it carries the whole overlay they count only when they have lasted.
+func (e *engines) blocked(p *kernelPath, now time.Time) (all []engine.Blocked) {
+	carried := p.reached == engine.Kernel
+	all = e.ways.Lasting(e.node.underlayBlocks(), carried, now)
+	if p.overlay().Protected() {
+		all = append(all, e.protection.ways.Lasting(e.protection.blocked, carried, now)...)
+	}
+	return all
 }
 
 // probe finds out, now and then, whether this kernel can at all.
@@ -213,7 +222,7 @@ func (e *engines) probe(now time.Time) string {
 }
 
 // lacks is why the kernel cannot carry an overlay here; empty: it can.
-func (e *engines) lacks(vni drawbridge.VNI, wanted, carried bool, now time.Time) string {
+func (e *engines) lacks(vni drawbridge.VNI, wanted bool, now time.Time) string {
 	if !wanted {
 		return "not asked for"
 	}
@@ -228,7 +237,7 @@ func (e *engines) lacks(vni drawbridge.VNI, wanted, carried bool, now time.Time)
 			return "port " + p.name() + " " + why
 		}
 	}
-	return e.ways.Lasting(e.node.underlayLacks(), carried, now)
+	return ""
 }
 
 // noKernel is why the port is none for the kernel engine.
@@ -244,22 +253,23 @@ func (p *port) noKernel() string {
 	return ""
 }
 
-// underlayLacks is why the tunnel would not reach an adjacent peer: it goes to the address that the link goes to, and comes
-// from one that the peer must know for ours.
-func (n *Node) underlayLacks() string {
+// underlayBlocks are the links by which the tunnel would not reach an adjacent peer: it goes to the address that the link goes to, and
+// comes from one that the peer must know for ours.
+func (n *Node) underlayBlocks() (all []engine.Blocked) {
 	for _, p := range n.router.Peers() {
 		if p.State != mesh.StateDirect {
 			continue
 		}
 		if p.Path != transit.PathUDP || !p.Remote.IsValid() {
-			return "UDP to " + string(p.Name) + " is blocked"
+			all = append(all, engine.Blocked{Peer: p.ID, Why: "UDP to " + string(p.Name) + " is blocked"})
+			continue
 		}
 		own := slices.ContainsFunc(p.Endpoints, func(a netip.AddrPort) bool { return a.Addr().Unmap() == p.Remote.Addr().Unmap() })
 		if !own {
-			return "the addresses of " + string(p.Name) + " are translated on the way"
+			all = append(all, engine.Blocked{Peer: p.ID, Why: "the addresses of " + string(p.Name) + " are translated on the way"})
 		}
 	}
-	return ""
+	return all
 }
 
 // firstLine is what a peer says of an error that may carry a verifier's log.

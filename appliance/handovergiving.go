@@ -58,7 +58,7 @@ func (n *Node) give(ctx context.Context, op *operation, p *port, to drawbridge.P
 	}
 	g.epoch, _ = p.gate.Permit()
 	g.keep = keep.NewGiver(p.kept(), uint32(g.id), g.talk.post)
-	g.buffers = g.keep.Keeps() && !n.engines.path(p.vni()).takes()
+	g.buffers = g.keep.Keeps() && !n.engines.path(p.vni()).takesSome()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	var talking sync.WaitGroup

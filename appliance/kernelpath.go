@@ -1,12 +1,15 @@
 package appliance
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +54,10 @@ type kernelPath struct {
 	lacks   string // why the kernel cannot carry it here
 	failed  string // why it did not the last time
 	tried   time.Time
+	unable  time.Time                    // since when either is so; zero: it is not
+	blocked []engine.Blocked             // links that the kernel cannot use
+	entered time.Time                    // when the kernel began to deliver
+	ways    map[drawbridge.PeerID]string // in phase Some: why user space takes in what is for a peer; empty: the kernel does
 	kernel  *kernel.Engine
 	ports   map[*port]installed
 
@@ -65,24 +72,48 @@ type installed struct {
 	counted  kernel.Traffic // that the switch was told of
 }
 
-// lack notes why the kernel cannot carry the overlay here. What failed is tried again after a while.
-func (p *kernelPath) lack(why string, now time.Time) {
+// lack notes why the kernel cannot carry the overlay here, and which links it cannot use. What failed is tried again after a while.
+func (p *kernelPath) lack(why string, blocked []engine.Blocked, now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.failed != "" && now.Sub(p.tried) > probeAgain {
 		p.failed = ""
 	}
-	p.lacks = why
+	p.lacks, p.blocked = why, blocked
+	switch {
+	case p.able():
+		p.unable = time.Time{}
+	case p.unable.IsZero():
+		p.unable = now
+	}
 }
 
-// lacking is what the others are told.
-func (p *kernelPath) lacking() string {
+// able reports whether nothing but links speaks against the kernel. The caller holds mu.
+func (p *kernelPath) able() bool { return p.lacks == "" && p.failed == "" }
+
+func (p *kernelPath) isAble() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.lacks != "" {
-		return p.lacks
+	return p.able()
+}
+
+// standing is what the others are told.
+func (p *kernelPath) standing(now time.Time) engine.Standing {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := engine.Standing{
+		VNI: p.vni, Phase: p.reached, Number: p.number, Lacks: cmp.Or(p.lacks, p.failed), Able: p.able(), Blocked: p.blocked, Protected: p.protected,
+		Delivers: p.able() && p.reached != engine.User && now.Sub(p.entered) >= quiet,
 	}
-	return p.failed
+	for _, b := range p.blocked {
+		s.Lacks = cmp.Or(s.Lacks, b.Why)
+	}
+	for _, id := range slices.Sorted(maps.Keys(p.ways)) {
+		if p.ways[id] == "" {
+			s.To = append(s.To, id)
+		}
+	}
+	return s
 }
 
 // follow does the next step to what was decided: first both engines deliver what reaches them, then the kernel takes in what ports hear, or
@@ -98,18 +129,23 @@ func (p *kernelPath) follow(want engine.Overlay, d engine.Decisions, now time.Ti
 			p.node.sw.Suspend(p.vni, false)
 			p.setSilent(false)
 		}
-	case p.reached == engine.User && want.Phase != engine.User && p.lacking() == "":
+	case p.reached == engine.User && want.Phase != engine.User && p.isAble():
 		p.enter(want, d, now)
 	case p.reached == engine.Kernel && (want.Phase != engine.Kernel || elsewhere):
 		err = p.give(d, now)
-	case p.reached == engine.Both && settled && (want.Phase == engine.User || elsewhere):
+	case p.reached == engine.Some && (want.Phase != engine.Some || elsewhere || !p.isAble()):
+		err = p.give(d, now)
+	case p.reached == engine.Both && settled && (want.Phase == engine.User || elsewhere || want.Phase == engine.Some && p.released(now)):
 		p.leave(d, now)
 	case p.reached == engine.Both && settled && want.Phase == engine.Kernel && p.node.sw.Shared(p.vni):
-		err = p.take(now)
+		err = p.take(kernel.Everything, engine.Kernel, now)
+	case p.reached == engine.Both && settled && want.Phase == engine.Some && p.isAble() && p.node.sw.Shared(p.vni):
+		err = p.take(kernel.Known, engine.Some, now)
 	case p.reached == engine.Kernel && settled && !p.hushed && !p.node.sw.Waiting(p.vni):
 		p.node.sw.Suspend(p.vni, true)
 		p.hushed = true
 	}
+	p.direct(want, d, now)
 	if p.kernel != nil {
 		if err = errors.Join(err, p.maintain(d, now)); err != nil {
 			p.fail(fmt.Errorf("keep the kernel engine in step: %w", err), now)
@@ -126,21 +162,22 @@ func (p *kernelPath) follow(want engine.Overlay, d engine.Decisions, now time.Ti
 // takes; and whoever cannot use the kernel hands nothing to it. The caller holds mu.
 func (p *kernelPath) follows(want engine.Phase, now time.Time) bool {
 	switch {
-	case want == engine.Both && p.reached == engine.User:
-		return p.lacks != "" || p.failed != ""
+	case want != engine.Kernel && want != engine.User && p.reached == engine.User:
+		return !p.able()
 	case want == engine.Both:
 		return p.reached == want && now.Sub(p.since) >= quiet
 	}
 	return p.reached == want
 }
 
-// take has the kernel take in what ports hear. The switch goes on with what it has got, and is shown nothing more after that.
-func (p *kernelPath) take(now time.Time) error {
-	if err := p.kernel.Take(kernel.Everything); err != nil {
+// take has the kernel take in what ports hear, or some of it. The switch goes on with what it has got; if the kernel takes everything, it
+// is shown nothing more after that.
+func (p *kernelPath) take(what kernel.Entry, phase engine.Phase, now time.Time) error {
+	if err := p.kernel.Take(what); err != nil {
 		return err
 	}
 	p.hushed = false
-	p.reach(engine.Kernel, now)
+	p.reach(phase, now)
 	return nil
 }
 
@@ -171,11 +208,15 @@ func (p *kernelPath) still(want engine.Phase, now time.Time) bool {
 	return p.follows(want, now) && !p.silent && (p.reached != engine.Kernel || p.hushed)
 }
 
-// takes reports whether the kernel takes in what ports hear.
-func (p *kernelPath) takes() bool {
+// takes reports whether the kernel takes in all that ports hear; takesSome, whether it takes in anything.
+func (p *kernelPath) takes() bool { return p.is(engine.Kernel) }
+
+func (p *kernelPath) takesSome() bool { return p.is(engine.Kernel, engine.Some) }
+
+func (p *kernelPath) is(phases ...engine.Phase) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.reached == engine.Kernel
+	return slices.Contains(phases, p.reached)
 }
 
 func (p *kernelPath) setSilent(on bool) {
@@ -192,6 +233,7 @@ func (p *kernelPath) reach(phase engine.Phase, now time.Time) {
 	texts := map[engine.Phase]string{
 		engine.User: "user space carries overlay %d here", engine.Kernel: "the kernel carries overlay %d here",
 		engine.Both: "overlay %d changes its engine: user space carries what is heard here, and the kernel delivers as well",
+		engine.Some: "the kernel carries overlay %d here to those peers that can, and user space the rest",
 	}
 	p.node.event(web.Event{Level: web.LevelInfo, Kind: "engine_changed", Text: fmt.Sprintf(texts[phase], p.vni)})
 }
@@ -208,7 +250,7 @@ func (p *kernelPath) fail(err error, now time.Time) {
 // stop ends what the kernel does at once. If it took frames in, nobody does for as long as their echoes may come back: user space would not
 // know them for any.
 func (p *kernelPath) stop(now time.Time) {
-	if p.reached == engine.Kernel {
+	if p.takesSome() {
 		p.node.sw.Suspend(p.vni, true)
 		p.setSilent(true)
 	}
@@ -226,7 +268,7 @@ func (p *kernelPath) enter(want engine.Overlay, d engine.Decisions, now time.Tim
 	}
 	protected := p.overlay().Protected()
 	p.mu.Lock()
-	p.protected = protected
+	p.protected, p.entered = protected, now
 	p.mu.Unlock()
 	k, err := p.load(want.Port)
 	if err != nil {
@@ -303,6 +345,11 @@ func (p *kernelPath) close() {
 // maintain keeps tables and ports in step, and the kernel going.
 func (p *kernelPath) maintain(d engine.Decisions, now time.Time) error {
 	if t := p.hold.Table(d, p.view(), now); !reflect.DeepEqual(t, p.table) {
+		if p.reached == engine.Some { // what goes over to user space must be known there
+			if err := p.hear(d); err != nil {
+				return err
+			}
+		}
 		if err := p.kernel.Apply(t); err != nil {
 			return err
 		}
@@ -353,10 +400,63 @@ func (p *kernelPath) view() engine.View {
 			v.Remote[o.ID] = p.remote(o)
 		}
 	}
+	p.mu.Lock()
+	v.Apart, v.Whole = p.reached != engine.Kernel, map[drawbridge.PeerID]bool{}
+	for id, why := range p.ways {
+		v.Whole[id] = why == ""
+	}
+	p.mu.Unlock()
 	if p.protected {
 		v.Less = wireguard.Around - transit.Overhead
 	}
 	return v
+}
+
+// direct decides to whom the kernel carries what is for one station, in phase Some.
+func (p *kernelPath) direct(want engine.Overlay, d engine.Decisions, now time.Time) {
+	var ways map[drawbridge.PeerID]string
+	if want.Phase == engine.Some {
+		ways = p.against(d, now)
+	}
+	p.mu.Lock()
+	p.ways = ways
+	p.mu.Unlock()
+}
+
+// against is why the kernel does not, by peer.
+func (p *kernelPath) against(d engine.Decisions, now time.Time) map[drawbridge.PeerID]string {
+	n := p.node
+	mine, names, all := p.standing(now), map[drawbridge.PeerID]drawbridge.PeerName{}, map[drawbridge.PeerID]string{}
+	for _, o := range n.router.Peers() {
+		names[o.ID] = o.Name
+	}
+	for id, next := range n.router.Routes().Next {
+		o := engine.Neighbour{ID: id, Word: n.engineWord(id), Number: d.Short(id, 0) != 0}
+		if next != id {
+			o.Via = names[next]
+		}
+		if id != n.creds.ID() {
+			all[id] = engine.Against(p.vni, n.creds.ID(), mine, o)
+		}
+	}
+	return all
+}
+
+// released reports whether this peer, which cannot any more, may stop to deliver in phase Some.
+func (p *kernelPath) released(now time.Time) bool {
+	p.mu.Lock()
+	unable := p.unable
+	p.mu.Unlock()
+	if unable.IsZero() {
+		return false
+	}
+	var others []engine.Word
+	for _, o := range p.node.router.Peers() {
+		if o.ID != p.node.creds.ID() && o.State != mesh.StateUnreachable && o.State != mesh.StateLeft {
+			others = append(others, p.node.engineWord(o.ID))
+		}
+	}
+	return engine.Released(p.vni, p.node.creds.ID(), now.Sub(unable), others)
 }
 
 // remote is where the tunnel to an adjacent peer goes.

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
@@ -22,9 +23,10 @@ type protection struct {
 	card   *wireguard.Card
 	tried  time.Time
 	broken string // why there is no device
-	lacks  string // why frames would not reach a neighbour through it
-	ways   engine.Patience
 	looked time.Time
+
+	blocked []engine.Blocked // neighbours that frames would not reach through it
+	ways    engine.Patience
 }
 
 // wantProtection reports whether an overlay asks for the device, or a kernel engine stands on it still.
@@ -83,7 +85,7 @@ func (e *engines) expose(err error, now time.Time) {
 	if err := p.device.Close(); err != nil {
 		p.node.log.Error("the WireGuard device was not removed: drawbridge doctor --clean", "err", err)
 	}
-	p.device, p.card, p.lacks, p.looked = nil, nil, "", time.Time{}
+	p.device, p.card, p.blocked, p.looked = nil, nil, nil, time.Time{}
 }
 
 // fail notes why there is no device, and says it once.
@@ -108,7 +110,7 @@ func (p *protection) open(now time.Time) {
 // set plans the device and does it.
 func (p *protection) set(now time.Time) error {
 	p.sign()
-	peers, lacks := p.neighbours()
+	peers, blocked := p.neighbours()
 	plan, shared := wireguard.Make(p.node.creds.ID(), p.device.Key(), peers)
 	if err := p.device.Set(plan); err != nil {
 		return err
@@ -117,7 +119,16 @@ func (p *protection) set(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	p.lacks = cmp.Or(lacks, shared, plan.Unheard(last, now))
+	for _, o := range peers {
+		why := wireguard.Plan{Peers: []wireguard.Peer{o}}.Unheard(last, now)
+		if !slices.ContainsFunc(plan.Peers, func(q wireguard.Peer) bool { return q.ID == o.ID }) {
+			why = shared
+		}
+		if why != "" {
+			blocked = append(blocked, engine.Blocked{Peer: o.ID, Why: why})
+		}
+	}
+	p.blocked = blocked
 	return nil
 }
 
@@ -132,18 +143,18 @@ func (p *protection) sign() {
 }
 
 // neighbours are the peers that frames can be handed to directly, and why one cannot be among them.
-func (p *protection) neighbours() (all []wireguard.Peer, lacks string) {
+func (p *protection) neighbours() (all []wireguard.Peer, blocked []engine.Blocked) {
 	for _, o := range p.node.router.Peers() {
 		if o.State != mesh.StateDirect || o.Path != transit.PathUDP || !o.Remote.IsValid() {
-			continue // underlayLacks says so
+			continue // underlayBlocks says so
 		}
 		key, err := p.keyOf(o.ID)
 		switch {
 		case err != nil:
-			lacks = cmp.Or(lacks, fmt.Sprintf("%s: %s", o.Name, firstLine(err)))
+			blocked = append(blocked, engine.Blocked{Peer: o.ID, Why: fmt.Sprintf("%s: %s", o.Name, firstLine(err))})
 			continue
 		case o.Remote.Addr().IsLinkLocalUnicast():
-			lacks = cmp.Or(lacks, fmt.Sprintf("%s is reached at a link-local address, which WireGuard cannot be given", o.Name))
+			blocked = append(blocked, engine.Blocked{Peer: o.ID, Why: fmt.Sprintf("%s is reached at a link-local address, which WireGuard cannot be given", o.Name)})
 			continue
 		}
 		w := wireguard.Peer{ID: o.ID, Name: o.Name, Key: key, Endpoint: o.Remote.Addr()}
@@ -152,7 +163,7 @@ func (p *protection) neighbours() (all []wireguard.Peer, lacks string) {
 		}
 		all = append(all, w)
 	}
-	return all, lacks
+	return all, blocked
 }
 
 var errNoCard = errors.New("no WireGuard key of it has come: it is new here, lacks WireGuard, or its software is older")
@@ -171,9 +182,9 @@ func (p *protection) keyOf(id drawbridge.PeerID) (wireguard.Key, error) {
 }
 
 // against is why an overlay that asks for protection cannot have it here; empty: it can.
-func (p *protection) against(carried bool, now time.Time) string {
+func (p *protection) against() string {
 	if p.device == nil {
 		return cmp.Or(p.broken, "WireGuard is being set up")
 	}
-	return p.ways.Lasting(p.lacks, carried, now)
+	return ""
 }

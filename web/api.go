@@ -79,6 +79,7 @@ const (
 	EngineUser   = "user"
 	EngineKernel = "kernel"
 	EngineNone   = "none"
+	EngineMixed  = "mixed"
 )
 
 // OverlayPath is one overlay that the kernel is to carry.
@@ -86,8 +87,17 @@ type OverlayPath struct {
 	Overlay string `json:"overlay" doc:"Name of the overlay; its number while the configuration does not name it"`
 	VNI     uint32 `json:"vni" doc:"Number of the overlay"`
 	Wanted  string `json:"wanted" enum:"user,kernel,auto" doc:"What the network configuration says"`
-	Engine  string `json:"engine" enum:"user,kernel,none" doc:"What forwards its frames here; none while all peers change from one to the other"`
-	Reason  string `json:"reason,omitempty" doc:"Why the kernel does not" example:"b: port eth1 has a soft gate"`
+	Engine  string `json:"engine" enum:"user,kernel,mixed,none" doc:"What forwards its frames here; mixed: the kernel does what is for one station at some of the peers, user space the rest; none for a moment after the kernel has failed"`
+	Reason  string `json:"reason,omitempty" doc:"Why the kernel does not, or not all" example:"b: port eth1 has a soft gate"`
+
+	Peers []PeerEngine `json:"peers" doc:"What takes in frames for one station at each other peer that is reached"`
+}
+
+// PeerEngine is what takes in frames for one station at a peer.
+type PeerEngine struct {
+	Peer   string `json:"peer" doc:"Name of the peer"`
+	Engine string `json:"engine" enum:"user,kernel" doc:"User space or the kernel"`
+	Reason string `json:"reason,omitempty" doc:"Why the kernel does not" example:"port tap0 is a TAP device, whose frames no program sees"`
 }
 
 // PeerCount counts peers by state, this one left out.

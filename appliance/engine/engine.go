@@ -25,6 +25,10 @@ const (
 	User   Phase = "user"
 	Both   Phase = "idle" // frames are taken in by user space, and delivered by both; peers of an earlier version carry nothing meanwhile
 	Kernel Phase = "kernel"
+
+	// Some is when not all peers can use the kernel: those that can take in by it what is for one station at a neighbour that can, over a link
+	// that the kernel may use. User space takes in the rest.
+	Some Phase = "some"
 )
 
 // Overlay is what was decided about one overlay. The zero value is an overlay that user space carries and always did.
@@ -33,7 +37,7 @@ type Overlay struct {
 	Phase  Phase          `json:"phase"`
 	Number uint32         `json:"number"`           // of the phase; peers say which they have reached
 	Port   uint16         `json:"port"`             // UDP port of its tunnel
-	Reason string         `json:"reason,omitempty"` // why the kernel does not carry it although it should
+	Reason string         `json:"reason,omitempty"` // why the kernel does not carry all of it although it should
 	Since  int64          `json:"since"`            // of the phase, Unix milliseconds by the leader's clock
 }
 
@@ -88,6 +92,8 @@ type Word struct {
 	Overlays []Standing `json:"overlays,omitzero"` // those that the configuration wants in the kernel, by VNI
 
 	WireGuard *wireguard.Card `json:"wireguard,omitempty"` // of the device that protects its underlay
+
+	Some bool `json:"some,omitempty"` // it knows the phase Some; false: it is of an earlier version
 }
 
 // Standing is how far a peer is with one overlay.
@@ -95,7 +101,29 @@ type Standing struct {
 	VNI    drawbridge.VNI `json:"vni"`
 	Phase  Phase          `json:"phase"`
 	Number uint32         `json:"number"`          // the phase decided under it is reached
-	Lacks  string         `json:"lacks,omitempty"` // why this peer cannot use the kernel engine; empty: it can
+	Lacks  string         `json:"lacks,omitempty"` // why this peer cannot use the kernel engine for all that it carries; empty: it can
+
+	Able      bool                `json:"able,omitempty"`      // at most links speak against the kernel
+	Blocked   []Blocked           `json:"blocked,omitempty"`   // the links that do, by peer
+	Delivers  bool                `json:"delivers,omitempty"`  // its kernel delivers what reaches it, and goes on to
+	Protected bool                `json:"protected,omitempty"` // over WireGuard
+	To        []drawbridge.PeerID `json:"to,omitempty"`        // peers to whom it may hand frames by the kernel, in phase Some
+}
+
+// Blocked is a link to a neighbour that the kernel cannot use.
+type Blocked struct {
+	Peer drawbridge.PeerID `json:"peer"`
+	Why  string            `json:"why"`
+}
+
+// blocks is why the kernel cannot use the link to a peer; empty: it can.
+func (s Standing) blocks(peer drawbridge.PeerID) string {
+	for _, b := range s.Blocked {
+		if b.Peer == peer {
+			return b.Why
+		}
+	}
+	return ""
 }
 
 // Of finds what it says about an overlay.
@@ -174,6 +202,13 @@ func (o *Overlay) step(w *World, full bool) {
 	if full {
 		why = fmt.Sprintf("there are more than %d guests' networks and segment ports", kernel.MaxShort)
 	}
+	to := User
+	switch {
+	case why == "":
+		to = Kernel
+	case !full && o.some(w):
+		to = Some
+	}
 	since := w.Now.Sub(time.UnixMilli(o.Since))
 	wait := steady
 	if o.Reason == stuck {
@@ -181,17 +216,21 @@ func (o *Overlay) step(w *World, full bool) {
 	}
 	switch {
 	case unsure && why == "":
-	case o.Phase == User && why == "" && since >= wait, o.Phase == Kernel && why != "":
+	case o.Phase == User && to != User && since >= wait,
+		o.Phase == Some && to == Kernel && o.Reason == "" && since >= steady,
+		o.Phase == Some && to == User, o.Phase == Kernel && to != Kernel:
 		o.enter(Both, why, w.Now)
 	case o.Phase == Both && !o.reached(w) && since < leaveMost:
 		o.Reason = why
-	case o.Phase == Both && why == "" && since < leaveMost:
-		o.enter(Kernel, "", w.Now)
+	case o.Phase == Both && to != User && since < leaveMost:
+		o.enter(to, why, w.Now)
+	case o.Phase == Both && to != User:
+		o.enter(User, stuck, w.Now)
 	case o.Phase == Both:
-		o.enter(User, cmp.Or(why, stuck), w.Now)
-	case o.Phase == User && why == "" && o.Reason == stuck:
-	case o.Phase == User && o.Reason != why:
-		if o.Reason = why; why == "" {
+		o.enter(User, why, w.Now)
+	case o.Phase == User && to != User && o.Reason == stuck:
+	case (o.Phase == User || o.Phase == Some) && o.Reason != why:
+		if o.Reason = why; to != User {
 			o.Since = w.Now.UnixMilli() // from now on it must stay so
 		}
 	}
@@ -226,6 +265,25 @@ func (o *Overlay) against(w *World) (why string, unsure bool) {
 		return fmt.Sprintf("%d peers are in the network, the kernel engine is for %d", live, maxPeers), false
 	}
 	return why, unsure
+}
+
+// some reports whether the kernel can carry a part: all know that phase, and two or more can use the kernel.
+func (o *Overlay) some(w *World) bool {
+	live, able := 0, 0
+	for _, p := range w.Peers {
+		if !p.Live {
+			continue
+		}
+		live++
+		s, said := p.Word.Of(o.VNI)
+		if said && !p.Word.Some || !said && w.Now.Sub(p.Since) >= wordMost {
+			return false
+		}
+		if s.Able {
+			able++
+		}
+	}
+	return able > 1 && live <= maxPeers && slices.Contains(w.Wanted, o.VNI)
 }
 
 // reached reports whether all that can be reached have followed.

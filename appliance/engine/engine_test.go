@@ -17,6 +17,7 @@ const lan = drawbridge.VNI(7)
 // group is some peers and a leader. Peers follow when they are told to.
 type group struct {
 	t     *testing.T
+	some  bool // all know the phase Some
 	world World
 	d     Decisions
 }
@@ -35,7 +36,7 @@ func newGroup(t *testing.T, peers int) *group {
 // says has a peer speak of where it is.
 func (g *group) says(i int, lacks string) {
 	o := g.d.Overlay(lan)
-	g.world.Peers[i].Word = Word{Overlays: []Standing{{lan, o.Phase, o.Number, lacks}}}
+	g.world.Peers[i].Word = Word{Some: g.some, Overlays: []Standing{{VNI: lan, Phase: o.Phase, Number: o.Number, Lacks: lacks, Able: lacks == ""}}}
 }
 
 // run lets time pass; peers follow, unless they hang.
@@ -124,6 +125,66 @@ func TestANewPeerMaySpeakFirst(t *testing.T) {
 	g.expect(Kernel, "")
 	g.run(2 * time.Second)
 	g.expect(User, "p3 has not said that it can")
+}
+
+// TestSomeInTheKernel: those that can go by the kernel among themselves, by way of a phase in which all take in by user space.
+func TestSomeInTheKernel(t *testing.T) {
+	g := newGroup(t, 3)
+	g.some = true
+	g.says(0, "")
+	g.says(1, "")
+	g.says(2, "no VXLAN")
+	g.run(4 * time.Second)
+	g.expect(User, "p3: no VXLAN")
+	g.run(2*time.Second, 1) // one does not say that it delivers for both
+	g.expect(Both, "p3: no VXLAN")
+	g.run(500 * time.Millisecond)
+	g.expect(Some, "p3: no VXLAN")
+	g.run(time.Hour)
+	g.expect(Some, "p3: no VXLAN")
+	g.says(2, "")
+	g.run(4 * time.Second)
+	g.expect(Some, "")
+	g.run(2*time.Second, 1)
+	g.expect(Both, "")
+	g.run(500 * time.Millisecond)
+	g.expect(Kernel, "")
+
+	g.says(1, "a TAP device")
+	g.run(500*time.Millisecond, 0)
+	g.expect(Both, "p2: a TAP device")
+	g.run(500 * time.Millisecond)
+	g.expect(Some, "p2: a TAP device")
+	g.world.Peers = append(g.world.Peers, Peer{ID: 4, Name: "p4", Live: true, Since: g.world.Now})
+	g.run(wordMost - time.Second) // one that has not spoken yet is served by user space, whatever its version
+	g.expect(Some, "p2: a TAP device")
+	g.world.Peers[3].Word = Word{Overlays: []Standing{{VNI: lan, Phase: User, Number: 100}}}
+	g.run(time.Second, 0, 1, 2, 3)
+	g.expect(Both, "p2: a TAP device") // and one of an earlier version has user space for all
+	g.run(time.Second, 3)
+	g.expect(User, "p2: a TAP device")
+	g.world.Peers[3].Live = false
+	g.run(7 * time.Second)
+	g.expect(Some, "p2: a TAP device")
+	g.says(0, "a TAP device")
+	g.run(time.Second)
+	g.expect(User, "p1: a TAP device") // one alone has nobody to go by the kernel to
+}
+
+func TestWhoNeverFollowsKeepsSomeOut(t *testing.T) {
+	g := newGroup(t, 3)
+	g.some = true
+	g.says(0, "")
+	g.says(1, "")
+	g.says(2, "no VXLAN")
+	g.run(6*time.Second, 1)
+	g.expect(Both, "p3")
+	g.run(leaveMost, 1)
+	g.expect(User, stuck)
+	g.run(stuckFor - 10*time.Second)
+	g.expect(User, stuck)
+	g.run(11 * time.Second)
+	g.expect(Some, "p3")
 }
 
 func TestTooManyPeers(t *testing.T) {

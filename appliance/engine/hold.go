@@ -92,7 +92,7 @@ func hop(t kernel.Table, held map[kernel.Short]kernel.Peer, short kernel.Short) 
 	if !ok {
 		p = held[short]
 	}
-	if p.Local || p.Via != short {
+	if p.Local || p.Apart || p.Via != short {
 		return netip.Addr{}
 	}
 	return p.Remote
@@ -111,7 +111,7 @@ func taken(t kernel.Table, remote netip.Addr) bool {
 // isAlone reports whether a table reaches nobody else.
 func isAlone(t kernel.Table) bool {
 	for _, p := range t.Peers {
-		if !p.Local {
+		if !p.Local && !p.Apart {
 			return false
 		}
 	}

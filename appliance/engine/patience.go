@@ -7,19 +7,19 @@ import "time"
 // while the one peer costs only its own.
 const lastsFor = 3 * time.Second
 
-// Patience puts up with what speaks against the kernel for a while, when the kernel carries the overlay already.
+// Patience puts up with links that the kernel cannot use for a while, when it carries the whole overlay already.
 type Patience struct{ since time.Time }
 
-// Lasting is why, once it has been there for long; at once when the kernel does not carry the overlay.
-func (p *Patience) Lasting(why string, carried bool, now time.Time) string {
+// Lasting is those links, once there have been some for long; at once when the kernel does not carry the whole overlay.
+func (p *Patience) Lasting(blocked []Blocked, carried bool, now time.Time) []Blocked {
 	switch {
-	case why == "":
+	case len(blocked) == 0:
 		p.since = time.Time{}
 	case p.since.IsZero():
 		p.since = now
 	}
 	if carried && now.Sub(p.since) < lastsFor {
-		return ""
+		return nil
 	}
-	return why
+	return blocked
 }

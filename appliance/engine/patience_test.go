@@ -10,7 +10,11 @@ func TestPatience(t *testing.T) {
 	var p Patience
 	at := func(s float64, why string, carried bool, want string) {
 		t.Helper()
-		if got := p.Lasting(why, carried, time.Unix(1000, int64(s*1e9))); got != want {
+		var blocked []Blocked
+		if why != "" {
+			blocked = []Blocked{{1, why}}
+		}
+		if got := (Standing{Blocked: p.Lasting(blocked, carried, time.Unix(1000, int64(s*1e9)))}).blocks(1); got != want {
 			t.Errorf("after %.1f s: %q, want %q", s, got, want)
 		}
 	}

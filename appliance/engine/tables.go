@@ -25,6 +25,9 @@ type View struct {
 	MTU      map[drawbridge.PeerID]int
 	Less     int                              // octets that fit less than MTU says, for what protects the underlay
 	Remote   map[drawbridge.PeerID]netip.Addr // of the adjacent peers, in the underlay
+
+	Apart bool                       // user space carries some of the overlay: what the kernel does not reach is there all the same
+	Whole map[drawbridge.PeerID]bool // peers to which the kernel carries the whole way (phase Some)
 }
 
 // fallbackMTU is taken where the mesh does not know yet what fits: an underlay of 1,500 octets and room for what it may add.
@@ -52,12 +55,19 @@ func (d Decisions) Table(v View) kernel.Table {
 		if p.MaySend {
 			p.Epoch = gateway.Epoch
 		}
+		p.Whole = p.Local || v.Whole[a.Peer]
 		if !p.Local && !v.route(a.Peer, adjacent, &p) {
-			continue
+			if v.Next[a.Peer] == 0 || !v.Apart {
+				continue
+			}
+			p = kernel.Peer{Apart: true, MaySend: p.MaySend, Segment: p.Segment, Epoch: p.Epoch}
 		}
 		t.Peers[a.Short] = p
 		if a.Segment != 0 && p.MaySend {
 			t.Gateways[a.Segment] = a.Short
+		}
+		if p.Apart {
+			continue // nobody floods it by the kernel
 		}
 		for _, c := range v.Children[a.Peer] {
 			if s := adjacent[c]; s != 0 && c != a.Peer {
@@ -94,6 +104,9 @@ func (v View) route(to drawbridge.PeerID, adjacent map[drawbridge.PeerID]kernel.
 	via := parent
 	if adjacent[to] != 0 {
 		via = to
+	}
+	if v.Apart && adjacent[parent] == 0 {
+		parent = via // it floods by user space, so it has none
 	}
 	if adjacent[via] == 0 || adjacent[parent] == 0 {
 		return false

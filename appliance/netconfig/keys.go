@@ -44,7 +44,7 @@ var Keys = []Key{
 	{"overlay[].foreign_dhcp", "false", "true or false", "Whether answers of DHCP servers and advertisements of routers cross between the VLAN, the mesh and guests. Off, only the peers answer guests.", 1},
 	{"overlay[].storm_limit", "20000", "a number from 100 to 10000000", "Frames a second that one port may flood, and a fifth of that at once; more are dropped there.", 1},
 
-	{"overlay[].engine", `"user"`, `"user", "kernel" or "auto"`, "What forwards its frames on every peer: user space, which encrypts; or the kernel, which is faster and encrypts nothing itself, as soon as all peers can, and user space until then. kernel: that user space does it is shown as a problem. auto: it is not.", 1},
+	{"overlay[].engine", `"user"`, `"user", "kernel" or "auto"`, "What forwards its frames on every peer: user space, which encrypts; or the kernel, which is faster and encrypts nothing itself, for all frames as soon as all peers can, and until then for those between two that can. kernel: that user space does it is shown as a problem. auto: it is not.", 1},
 	{"overlay[].underlay", `"untrusted"`, `"untrusted", "trusted" or "wireguard"`, "trusted: nobody else can read or write what peers send each other, or something else protects it. wireguard: the peers set WireGuard up for the kernel engine, on UDP port 6632. The kernel engine wants one of the two.", 1},
 
 	{"segment[].name", "", aName, "Required. The same as in the node files of its gateways.", 1},

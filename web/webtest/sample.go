@@ -23,7 +23,10 @@ func sample() Values {
 			Version: "1.2.3", Started: ago(76 * time.Hour), UptimeS: (76 * time.Hour).Seconds(),
 			Listen: []string{"0.0.0.0:6630"}, Advertise: []string{"192.0.2.1:6630"},
 			DataPath: web.DataPath{Engine: "user", GSO: true, GRO: true, Vnet: true, Gate: web.GateHard, Cipher: "aes-128-gcm", Notes: []string{}, Overlays: []web.OverlayPath{
-				{Overlay: "office", VNI: 1, Wanted: "auto", Engine: web.EngineUser, Reason: "b: port eth1 has a soft gate"}, {Overlay: "lab", VNI: 7, Wanted: "kernel", Engine: web.EngineKernel},
+				{Overlay: "office", VNI: 1, Wanted: "auto", Engine: web.EngineMixed, Reason: "b: port eth1 has a soft gate", Peers: []web.PeerEngine{
+					{Peer: "b", Engine: web.EngineUser, Reason: "port eth1 has a soft gate"}, {Peer: "w", Engine: web.EngineKernel},
+				}},
+				{Overlay: "lab", VNI: 7, Wanted: "kernel", Engine: web.EngineKernel, Peers: []web.PeerEngine{{Peer: "b", Engine: web.EngineKernel}, {Peer: "w", Engine: web.EngineKernel}}},
 			}},
 			MTU: 1400, Peers: web.PeerCount{Total: 5, Direct: 3, Relayed: 1, Unreachable: 1}, MACs: 3,
 			Drops: map[string]uint64{"echo": 3, "no_route": 1204}, Ready: true,

@@ -976,11 +976,13 @@ export interface Operation {
 }
 
 export interface OverlayPath {
-  /** What forwards its frames here; none while all peers change from one to the other */
-  engine: "user" | "kernel" | "none";
+  /** What forwards its frames here; mixed: the kernel does what is for one station at some of the peers, user space the rest; none for a moment after the kernel has failed */
+  engine: "user" | "kernel" | "mixed" | "none";
   /** Name of the overlay; its number while the configuration does not name it */
   overlay: string;
-  /** Why the kernel does not */
+  /** What takes in frames for one station at each other peer that is reached */
+  peers: PeerEngine[];
+  /** Why the kernel does not, or not all */
   reason?: string;
   /** Number of the overlay */
   vni: number;
@@ -1056,6 +1058,15 @@ export interface PeerCount {
   total: number;
   /** Not reached */
   unreachable: number;
+}
+
+export interface PeerEngine {
+  /** User space or the kernel */
+  engine: "user" | "kernel";
+  /** Name of the peer */
+  peer: string;
+  /** Why the kernel does not */
+  reason?: string;
 }
 
 export interface PeerLoops {

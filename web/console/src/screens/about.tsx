@@ -67,7 +67,7 @@ export function About() {
   );
 }
 
-const carriers: Record<OverlayPath["engine"], [Tone, string]> = { kernel: ["ok", "the kernel"], user: ["warn", "the daemon"], none: ["self", "changing over"] };
+const carriers: Record<OverlayPath["engine"], [Tone, string]> = { kernel: ["ok", "the kernel"], user: ["warn", "the daemon"], mixed: ["warn", "both"], none: ["self", "changing over"] };
 
 /** Overlays are those that the kernel is to carry: by what each is carried here, and why not by the kernel. */
 function Overlays({ overlays }: { overlays: OverlayPath[] }) {
@@ -80,6 +80,9 @@ function Overlays({ overlays }: { overlays: OverlayPath[] }) {
             <strong>{o.overlay}</strong>
             <span>VNI {o.vni}, wanted: {o.wanted}</span>
             <State tone={carriers[o.engine][0]}>{carriers[o.engine][1]}{o.engine === "kernel" ? ", not encrypted" : o.reason && `: ${o.reason}`}</State>
+            {o.engine === "mixed" && o.peers.map((p) => (
+              <State key={p.peer} tone={carriers[p.engine][0]}>to {p.peer}: {carriers[p.engine][1]}{p.reason && `: ${p.reason}`}</State>
+            ))}
           </li>
         ))}
       </ul>
