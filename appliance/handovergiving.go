@@ -94,6 +94,7 @@ func (g *giving) run(ctx context.Context) {
 			g.carry(g.machine.Broken("the connection to " + g.to + " ended"))
 		case <-marked:
 			marked = nil // closed for good: it is heard once
+			g.paused(now())
 			g.carry(g.machine.Marked(now()))
 		case <-timer.C:
 			g.carry(g.machine.Tick(now()))
@@ -124,10 +125,11 @@ func (g *giving) hear(m *handover.Message) {
 	case handover.Refuse, handover.Abort:
 		g.carry(g.machine.Refused(g.to + ": " + m.Text))
 	case handover.Opened:
-		g.opened, g.pause = m.Epoch, now-g.held
+		g.opened = m.Epoch
+		g.paused(now)
 		g.port.stations.at.Store(time.Now().UnixMilli()) // nobody knows them better so far
 		g.carry(g.machine.Opened(now))
-		g.op.step("opened", g.to, fmt.Sprintf("the gate of %s is open under tenure %s; %s", g.to, m.Epoch, g.paused()))
+		g.op.step("opened", g.to, fmt.Sprintf("the gate of %s is open under tenure %s; %s", g.to, m.Epoch, g.lasted()))
 	case handover.Account:
 		g.counts = &m.Counts
 	}
@@ -180,18 +182,28 @@ func (g *giving) report() {
 		return
 	}
 	g.told = true
-	r := &web.HandoverResult{Epoch: g.opened.String(), Pause: web.MillisecondsOf(g.pause), Buffered: g.buffers}
+	r := &web.HandoverResult{Pause: web.MillisecondsOf(g.pause), Buffered: g.buffers}
+	if g.opened != 0 { // or the stream ended after the marker, and before the word
+		r.Epoch = g.opened.String()
+	}
 	if c := g.counts; c != nil {
 		r.Handed, r.Kept, r.Twice, r.Dropped = c.Handed, c.Kept, c.Twice, c.Dropped
 	}
 	r.Dropped += g.keep.Lost()
 	g.node.moved(g.port.segment.Name, g.to, g.pause)
 	g.op.change(func(v *web.Operation) { v.Handover = r })
-	g.op.end(web.OperationDone, fmt.Sprintf("%s moved from %s to %s; %s", g.port.segment.Name, g.node.creds.Name, g.to, g.paused()))
+	g.op.end(web.OperationDone, fmt.Sprintf("%s moved from %s to %s; %s", g.port.segment.Name, g.node.creds.Name, g.to, g.lasted()))
 }
 
-// paused says what became of frames between the two gates.
-func (g *giving) paused() string {
+// paused notes when it was first heard that the other gate is open, by the word or by the marker.
+func (g *giving) paused(now time.Duration) {
+	if g.pause == 0 {
+		g.pause = now - g.held
+	}
+}
+
+// lasted says what became of frames between the two gates.
+func (g *giving) lasted() string {
 	if !g.buffers {
 		return fmt.Sprintf("no gate was open for %.1f ms at most, and frames of that time are lost", g.pause.Seconds()*1000)
 	}

@@ -12,36 +12,44 @@ import (
 	"github.com/drawbridge-net/drawbridge/failover/handover"
 )
 
-// taking is one move to this gateway.
+// taking is one move to this gateway. Its own goroutine waits, for what the giver says and for the clock; the thread that hears of the
+// lease opens.
 type taking struct {
-	node    *Node
-	port    *port
-	from    drawbridge.PeerID
-	id      uint64
-	machine handover.Taker
-	talk    *talk
-	keep    *keep.Taker
-	tenure  chan drawbridge.Epoch
+	// Set at construction, then constant.
+	node *Node
+	from drawbridge.PeerID
+	talk *talk
 
-	prepared  chan struct{}
-	accounted bool // the giver was told what became of the frames
+	// Set by PREPARE, then constant.
+	prepared chan struct{}
+	port     *port
+	id       uint64
+	claimed  bool // the segment, for this move
+	keep     *keep.Taker
+
+	mu        sync.Mutex // guards what follows, and is held while it is done what machine wants
+	machine   handover.Taker
+	accounted bool          // the giver was told what became of the frames
+	moved     chan struct{} // machine has, by another goroutine than run's: its deadline is another
 }
 
 // serveHandover takes a segment that another gateway hands over.
 func (n *Node) serveHandover(from drawbridge.PeerID, conn net.Conn) {
-	t := &taking{node: n, from: from, talk: newTalk(conn), prepared: make(chan struct{})}
+	t := &taking{node: n, from: from, talk: newTalk(conn), prepared: make(chan struct{}), moved: make(chan struct{}, 1)}
 	ctx, stop := context.WithCancel(n.life)
 	defer stop()
 	var talking sync.WaitGroup
 	defer talking.Wait()
 	talking.Go(func() {
 		t.talk.run(ctx, t.frame)
+		t.mu.Lock()
+		defer t.mu.Unlock()
 		if t.keep != nil {
 			t.keep.Close()
 		}
 	})
 	defer t.talk.close()
-	if t.begun(ctx) && t.tenure != nil {
+	if t.begun(ctx) && t.claimed {
 		defer n.moves.endTaking(drawbridge.SegmentIDOf(t.port.segment.Name))
 		t.run(ctx)
 	}
@@ -87,10 +95,12 @@ func (t *taking) frame(m *handover.Message) bool {
 }
 
 func (t *taking) prepare(m *handover.Message) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.id = m.ID
 	p, refusal := t.node.mayTake(m.Segment, t.from)
 	if refusal == "" {
-		if t.tenure = t.node.moves.startTaking(m.Segment); t.tenure == nil {
+		if t.claimed = t.node.moves.startTaking(m.Segment, t.opened); !t.claimed {
 			refusal = errMoving.Error()
 		}
 	}
@@ -122,20 +132,14 @@ func (n *Node) mayTake(segment drawbridge.SegmentID, from drawbridge.PeerID) (*p
 }
 
 func (t *taking) run(ctx context.Context) {
-	now := t.node.elapsed
 	ended := t.talk.ended
-	for t.machine.State != handover.TakerDone {
-		wait := t.machine.Deadline() - now()
-		if t.keep.Waits() {
-			wait = min(wait, lookAgain)
-		}
+	for wait, more := t.next(); more; wait, more = t.next() {
 		timer := time.NewTimer(wait)
 		select {
 		case <-t.keep.Again():
+		case <-t.moved:
 		case <-ctx.Done():
-			t.carry(t.machine.Broken("this peer is stopping"))
-		case epoch := <-t.tenure:
-			t.opened(epoch)
+			t.broken("this peer is stopping")
 		case m := <-t.talk.heard:
 			t.hear(&m)
 		case <-ended:
@@ -144,21 +148,33 @@ func (t *taking) run(ctx context.Context) {
 				m := <-t.talk.heard
 				t.hear(&m)
 			}
-			t.carry(t.machine.Broken("the connection to the other gateway ended"))
+			t.broken("the connection to the other gateway ended")
 		case <-timer.C:
-			t.carry(t.machine.Tick(now()))
+			t.tick()
 		}
 		timer.Stop()
-		if t.keep.Waits() {
-			t.release()
-		}
 	}
+}
+
+// next forwards what can be, and answers how long there is nothing to do unless something is heard; false: never again.
+func (t *taking) next() (wait time.Duration, more bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.machine.State == handover.TakerDone {
+		return 0, false
+	}
+	wait = t.machine.Deadline() - t.node.elapsed()
+	if t.keep.Waits() {
+		t.release()
+		wait = min(wait, lookAgain)
+	}
+	return wait, true
 }
 
 // lookAgain is how often it is seen whether a turn whose mark was lost has timed out.
 const lookAgain = 5 * time.Millisecond
 
-// release forwards what can be forwarded of our own, and tells the giver when that was all.
+// release forwards what can be forwarded of our own, and tells the giver when that was all. The caller holds mu.
 func (t *taking) release() {
 	if t.keep.Release() && !t.accounted {
 		t.accounted = true
@@ -166,23 +182,47 @@ func (t *taking) release() {
 	}
 }
 
+// opened hears that the gate is open, on the thread of the lease's news: frames wait.
 func (t *taking) opened(epoch drawbridge.Epoch) {
-	// Before anything else: frames wait.
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-t.talk.ended:
+		return // run is about to see it
+	default:
+	}
+	if t.machine.State != handover.TakerReady {
+		return
+	}
 	t.talk.post(&handover.Message{Kind: handover.Opened, ID: t.id, Epoch: epoch})
-	t.node.sw.SetSegment(drawbridge.SegmentIDOf(t.port.segment.Name), t.port.vni(), t.node.creds.ID(), epoch)
 	t.carry(t.machine.Opened(t.node.elapsed()))
+	t.moved <- struct{}{} // has room: a move opens once
 }
 
 func (t *taking) hear(m *handover.Message) {
-	now := t.node.elapsed()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch m.Kind {
 	case handover.End:
-		t.carry(t.machine.End(now, m.Phase))
+		t.carry(t.machine.End(t.node.elapsed(), m.Phase))
 	case handover.Abort:
 		t.carry(t.machine.Broken(m.Text))
 	}
 }
 
+func (t *taking) broken(reason string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.carry(t.machine.Broken(reason))
+}
+
+func (t *taking) tick() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.carry(t.machine.Tick(t.node.elapsed()))
+}
+
+// carry does what the machine wants done. The caller holds mu.
 func (t *taking) carry(do []handover.Do) {
 	for _, d := range do {
 		switch d {

@@ -29,7 +29,8 @@ const bornAgain = 3 * time.Second
 // openAgent makes this voter's part in the leases: a process of its own keeps them.
 func (n *Node) openAgent(listen netip.AddrPort) (*warden.Warden, error) {
 	return warden.New(warden.Config{
-		Self: n.creds.ID(), Listen: votersPort(listen), Key: n.leaseKey, Alive: n.alive, Tell: n.leaseChanged, Over: n.leaseOver, Log: n.log,
+		Self: n.creds.ID(), Listen: votersPort(listen), Key: n.leaseKey, Alive: n.alive, Tell: n.leaseChanged, Won: n.leaseWon, Over: n.leaseOver,
+		Log: n.log,
 	})
 }
 
@@ -48,9 +49,9 @@ func (n *Node) leaseKey(other drawbridge.PeerID) ([]byte, bool) {
 func (n *Node) leaseChanged(c warden.Change) {
 	if c.Held {
 		n.turnPeers(c)
+		n.moves.opened(c.Segment, c.Epoch)
 	}
 	n.lapsed(c)
-	n.moves.tenure(c.Segment, c.Epoch, c.Held)
 	select {
 	case n.voter.changes <- c:
 	default: // the gate is right whatever is told of it; whoever looks next sees it
@@ -75,6 +76,17 @@ func (n *Node) leaseOver(segment drawbridge.SegmentID, by drawbridge.PeerID, epo
 			n.alone.Released(p.aloneID(), by, epoch)
 		}
 	}
+	n.alone.Hurry()
+}
+
+// leaseWon hears that this gateway has a lease, and asks ALONE about its gate without waking another thread for that.
+func (n *Node) leaseWon(segment drawbridge.SegmentID, epoch drawbridge.Epoch) {
+	for _, p := range n.ports {
+		if p.segment != nil && drawbridge.SegmentIDOf(p.segment.Name) == segment {
+			p.allowed(epoch)
+		}
+	}
+	n.alone.Hurry()
 }
 
 // followLeases keeps one agent after another in step with what was decided and with how this peer's ports stand.

@@ -15,7 +15,7 @@ import (
 type moves struct {
 	mu     sync.Mutex // guards what follows
 	giving map[drawbridge.SegmentID]bool
-	taking map[drawbridge.SegmentID]chan drawbridge.Epoch
+	taking map[drawbridge.SegmentID]func(drawbridge.Epoch)
 }
 
 // errMoving refuses a second move of a segment.
@@ -57,18 +57,18 @@ func (m *moves) endGiving(id drawbridge.SegmentID) {
 	delete(m.giving, id)
 }
 
-// startTaking claims a segment, and answers where the beginning of the tenure will be told; nil: it is moving already.
-func (m *moves) startTaking(id drawbridge.SegmentID) chan drawbridge.Epoch {
+// startTaking claims a segment for one move, which is told of the beginning of the tenure; false: it is moving already.
+func (m *moves) startTaking(id drawbridge.SegmentID, opened func(drawbridge.Epoch)) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.taking[id] != nil {
-		return nil
+		return false
 	}
 	if m.taking == nil {
-		m.taking = map[drawbridge.SegmentID]chan drawbridge.Epoch{}
+		m.taking = map[drawbridge.SegmentID]func(drawbridge.Epoch){}
 	}
-	m.taking[id] = make(chan drawbridge.Epoch, 1)
-	return m.taking[id]
+	m.taking[id] = opened
+	return true
 }
 
 func (m *moves) endTaking(id drawbridge.SegmentID) {
@@ -84,16 +84,13 @@ func (m *moves) under(id drawbridge.SegmentID) bool {
 	return m.giving[id] || m.taking[id] != nil
 }
 
-// tenure hears from the lease agent that a gate here has opened or shut. It must not wait.
-func (m *moves) tenure(segment drawbridge.SegmentID, epoch drawbridge.Epoch, held bool) {
-	if !held {
-		return
-	}
+// opened hears, on the thread of the lease's news, that a gate here has opened. The move goes on there: frames wait.
+func (m *moves) opened(segment drawbridge.SegmentID, epoch drawbridge.Epoch) {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	select {
-	case m.taking[segment] <- epoch:
-	default: // nobody waits for it
+	opened := m.taking[segment]
+	m.mu.Unlock()
+	if opened != nil {
+		opened(epoch)
 	}
 }
 

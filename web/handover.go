@@ -78,7 +78,7 @@ type Step struct {
 
 // HandoverResult is what a switchover cost.
 type HandoverResult struct {
-	Epoch    string       `json:"epoch" doc:"Tenure of the new gateway"`
+	Epoch    string       `json:"epoch" doc:"Tenure of the new gateway; empty: the connection ended before it was told"`
 	Pause    Milliseconds `json:"pause_ms" doc:"From the moment at which the old gateway began to hold frames until it heard that the new gate is open"`
 	Handed   uint64       `json:"handed" doc:"Frames that the old gateway kept and handed over"`
 	Kept     uint64       `json:"kept" doc:"Frames that the new gateway kept itself and forwarded"`

@@ -31,7 +31,6 @@ type Giver struct {
 	Reason   string // why it did not work
 	deadline time.Duration
 	until    time.Duration // of the hold
-	marked   bool          // the marker was heard
 }
 
 // Deadline is when Tick is due.
@@ -83,23 +82,24 @@ func (g *Giver) Yielded(now time.Duration, had bool) []Do {
 
 // Opened hears that the taker's gate is open.
 func (g *Giver) Opened(now time.Duration) []Do {
-	if g.State != GiverShut && g.State != GiverYielding { // the lease may be faster than the answer about it
+	if !g.gaveUp() {
 		return nil
 	}
 	g.Result = Moved
-	if g.marked {
-		return g.to(GiverTrailing, now+TrailFor, DoNarrow)
-	}
 	return g.to(GiverDraining, now+MarkerFor)
 }
 
-// Marked hears that everything the switch sent here before it turned to the taker has been read. The marker may be faster
-// than the word that the taker's gate is open.
+// gaveUp reports whether the taker may have the lease, of whose gate nothing has been heard. The lease may be faster than the answer
+// about it.
+func (g *Giver) gaveUp() bool { return g.State == GiverShut || g.State == GiverYielding }
+
+// Marked hears that everything the switch sent here before it turned to the taker has been read. Its gate is open, then, whether
+// its word for that has come or not.
 func (g *Giver) Marked(now time.Duration) []Do {
-	g.marked = true
-	if g.State != GiverDraining {
+	if !g.gaveUp() && g.State != GiverDraining {
 		return nil
 	}
+	g.Result = Moved
 	return g.to(GiverTrailing, now+TrailFor, DoNarrow)
 }
 

@@ -34,8 +34,8 @@ type Config struct {
 	Hooks Hooks
 }
 
-// Hooks are called from the goroutine of Run, in the order of the machine's output. They must not block: meanwhile
-// nothing is heard. Nil ones are left out.
+// Hooks are called from the goroutine of Run or of Hurry, one at a time and in the order of the machine's output. They must not
+// block, for meanwhile nothing is heard, nor call Hurry. Nil ones are left out.
 type Hooks struct {
 	// Fence tells that a newer epoch was heard for the segment of a port: gates under an older one shut at once.
 	Fence func(port alone.PortID, segment drawbridge.SegmentID, epoch drawbridge.Epoch, by alone.Place)
@@ -96,13 +96,15 @@ type Runner struct {
 	table   atomic.Pointer[map[alone.PortID]*port]
 	shown   atomic.Pointer[status]
 
-	own core // touched by the goroutine of Run alone
+	at  sync.Mutex // guards own, and is held while hooks are called
+	own core
 
 	mu sync.Mutex // of those who replace table
 }
 
-// core is what only the goroutine of Run touches.
+// core is what belongs to the machine.
 type core struct {
+	runs    bool // Run has begun, and not ended
 	machine *alone.Machine
 	ports   []*port                 // that the machine knows
 	spent   map[alone.PortID]uint64 // sequence numbers that removed ports have used
@@ -224,35 +226,70 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.own.keepers.Go(func() { r.readOverlay(ctx) })
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	r.settle(ctx)
+	timer.Reset(r.step(func() {
+		r.own.runs = true
+		r.settle(ctx)
+	}))
 	for {
-		timer.Reset(max(0, r.own.wake-r.cfg.Now()))
 		select {
 		case <-ctx.Done():
 			return nil
 		case e := <-r.events:
-			r.take(e)
+			timer.Reset(r.step(func() { r.take(e) }))
 		case <-r.nudge:
-			r.settle(ctx)
+			timer.Reset(r.step(func() { r.settle(ctx) }))
 		case <-timer.C:
-			r.carryOut(r.own.machine.Tick(r.cfg.Now()))
+			timer.Reset(r.step(func() { r.carryOut(r.own.machine.Tick(r.cfg.Now())) }))
 		}
-		r.show()
 	}
+}
+
+// step does one thing, and answers for how long there is nothing to do unless something is heard.
+func (r *Runner) step(do func()) time.Duration {
+	r.at.Lock()
+	defer r.at.Unlock()
+	do()
+	r.show()
+	return max(0, r.own.wake-r.cfg.Now())
+}
+
+// Hurry has the machine hear at once, on the thread of the caller, of leases and releases that were told and of the frames before them: a
+// gate may wait for its verdict, and the goroutine of Run for a processor. It waits for nobody.
+func (r *Runner) Hurry() {
+	if !r.at.TryLock() {
+		return // whoever is at it goes on with that
+	}
+	defer r.at.Unlock()
+	if !r.own.runs {
+		return
+	}
+	for range len(r.events) { // at most: Run may have taken one before
+		select {
+		case e := <-r.events:
+			r.take(e)
+		default:
+		}
+	}
+	for _, p := range r.own.ports {
+		r.followLease(p)
+	}
+	r.wakeUp() // Run sleeps by what was true before
 }
 
 // stop ends what Run started. A port about which nobody listens any more is not clear.
 func (r *Runner) stop(cancel context.CancelFunc) {
 	cancel()
+	r.at.Lock()
+	r.own.runs = false
 	for _, p := range r.own.ports {
 		if p.clear.Swap(0) != 0 {
 			r.cfg.Hooks.Shut(p.ID, Stopped)
 		}
 		p.stopped.Store(true)
 	}
+	r.at.Unlock()
 	r.own.keepers.Wait()
-	r.own.shownAt, r.own.changed = r.cfg.Now(), true
-	r.show()
+	r.step(func() { r.own.shownAt, r.own.changed = r.cfg.Now(), true })
 }
 
 // take hands one event to the machine.

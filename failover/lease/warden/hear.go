@@ -100,6 +100,9 @@ func (w *Warden) hearWon(r *pipe.Report) {
 		d.held, d.open = r.Epoch, 0
 	}
 	w.mu.Unlock()
+	if w.cfg.Won != nil {
+		w.cfg.Won(r.Segment, r.Epoch)
+	}
 	w.permitSoon()
 	select {
 	case w.nudge <- struct{}{}: // serve goes on asking

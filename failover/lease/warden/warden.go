@@ -45,6 +45,9 @@ type Config struct {
 	Alive func() bool
 	// Tell hears, in order, of every beginning and end of a tenure here. It must not wait.
 	Tell func(Change)
+	// Won hears that a lease is held whose gate is shut still; nil: nobody does. Whoever AddGate names is asked right after it, on the
+	// same thread. It must not wait, but may call the warden.
+	Won func(segment drawbridge.SegmentID, epoch drawbridge.Epoch)
 	// Over hears that another peer said, under its key, that a tenure of its own is over and its gate shut; nil: nobody
 	// does. It must not wait.
 	Over func(segment drawbridge.SegmentID, by drawbridge.PeerID, epoch drawbridge.Epoch)
