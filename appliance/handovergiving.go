@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type giving struct {
 	node    *Node
 	op      *operation
 	port    *port
+	segment drawbridge.SegmentID
 	to      string
 	toID    drawbridge.PeerID
 	id      uint64
@@ -36,6 +38,7 @@ type giving struct {
 	pause   time.Duration
 	buffers bool // frames are kept: the kernel does not carry them past what would keep them
 	counts  *handover.Counts
+	steps   []web.Step // done, and not told: frames wait
 	told    bool
 }
 
@@ -53,7 +56,7 @@ func (n *Node) give(ctx context.Context, op *operation, p *port, to drawbridge.P
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails, by its contract
 	g := &giving{
-		node: n, op: op, port: p, to: string(to), toID: toID, id: binary.BigEndian.Uint64(id[:]), talk: newTalk(conn),
+		node: n, op: op, port: p, segment: segment, to: string(to), toID: toID, id: binary.BigEndian.Uint64(id[:]), talk: newTalk(conn),
 		machine: handover.Giver{Term: n.term()},
 	}
 	g.epoch, _ = p.gate.Permit()
@@ -80,7 +83,7 @@ func (n *Node) term() time.Duration {
 
 func (g *giving) run(ctx context.Context) {
 	now := g.node.elapsed
-	marked := g.keep.Marked()
+	marked, views := g.keep.Marked(), g.node.changed.watch()
 	g.carry(g.machine.Begin(now()))
 	for g.machine.State != handover.GiverDone {
 		timer := time.NewTimer(g.machine.Deadline() - now())
@@ -96,6 +99,8 @@ func (g *giving) run(ctx context.Context) {
 			marked = nil // closed for good: it is heard once
 			g.paused(now())
 			g.carry(g.machine.Marked(now()))
+		case <-views:
+			views = g.node.changed.watch()
 		case <-timer.C:
 			g.carry(g.machine.Tick(now()))
 		}
@@ -120,7 +125,7 @@ func (g *giving) hear(m *handover.Message) {
 	now := g.node.elapsed()
 	switch m.Kind {
 	case handover.Ready:
-		g.op.step("ready", g.to, g.to+" is ready and holds what it hears")
+		g.step("ready", g.to, g.to+" is ready and holds what it hears")
 		g.carry(g.machine.Ready(now))
 	case handover.Refuse, handover.Abort:
 		g.carry(g.machine.Refused(g.to + ": " + m.Text))
@@ -129,9 +134,10 @@ func (g *giving) hear(m *handover.Message) {
 		g.paused(now)
 		g.port.stations.at.Store(time.Now().UnixMilli()) // nobody knows them better so far
 		g.carry(g.machine.Opened(now))
-		g.op.step("opened", g.to, fmt.Sprintf("the gate of %s is open under tenure %s; %s", g.to, m.Epoch, g.lasted()))
+		g.step("opened", g.to, fmt.Sprintf("the gate of %s is open under tenure %s; %s", g.to, m.Epoch, g.lasted()))
 	case handover.Account:
 		g.counts = &m.Counts
+		g.node.moves.pass(g.segment)
 	}
 }
 
@@ -143,27 +149,29 @@ func (g *giving) carry(do []handover.Do) {
 			g.keep.List()
 		case handover.DoPrepare:
 			g.talk.post(&handover.Message{
-				Kind: handover.Prepare, ID: g.id, Segment: drawbridge.SegmentIDOf(g.port.segment.Name), VNI: g.port.vni(), Epoch: g.epoch,
+				Kind: handover.Prepare, ID: g.id, Segment: g.segment, VNI: g.port.vni(), Epoch: g.epoch,
 				Micros: uint32(handover.HoldFor / time.Microsecond),
 			})
 			g.node.sendStations(g.port, func(m *handover.Message) { g.talk.post(m) })
 		case handover.DoHold:
 			g.held = g.node.elapsed()
+			g.node.moves.hold(g.segment)
 			g.port.moving.Store(uint64(g.epoch))
 			g.keep.Hold()
 			g.carry(g.machine.Held(g.node.elapsed()))
 		case handover.DoYield:
 			g.port.mover.set(whyMoved(g.to, g.op.read()))
-			had := g.node.voter.agent.Yield(drawbridge.SegmentIDOf(g.port.segment.Name), g.toID)
+			had := g.node.voter.agent.Yield(g.segment, g.toID)
 			g.carry(g.machine.Yielded(g.node.elapsed(), had))
 		case handover.DoShut:
 			g.port.released(g.epoch) // at once: the taker's ALONE waits for our hello
 			g.talk.post(&handover.Message{Kind: handover.Shut, ID: g.id, Epoch: g.epoch})
-			g.op.step("shut", string(g.node.creds.Name), "the gate is shut and the lease is given to "+g.to)
+			g.step("shut", string(g.node.creds.Name), "the gate is shut and the lease is given to "+g.to)
 		case handover.DoNarrow:
 			g.keep.Narrow()
 		case handover.DoEnd, handover.DoDrop:
 			g.keep.End()
+			g.node.moves.pass(g.segment)
 			if g.port.moving.Swap(0) != 0 {
 				g.node.publish()
 			}
@@ -175,9 +183,19 @@ func (g *giving) carry(do []handover.Do) {
 	}
 }
 
-// report ends the operation as soon as its outcome is known; the trail of frames goes on behind it.
+// step notes that something was done just now.
+func (g *giving) step(name, peer, text string) {
+	g.steps = append(g.steps, web.Step{Name: name, Time: time.Now().UTC(), Peer: peer, Text: text})
+}
+
+// report tells of what was done when no frame waits any more, and ends the operation as soon as its outcome is known, here too; the
+// trail of frames goes on behind it.
 func (g *giving) report() {
-	over := g.machine.State == handover.GiverDone || g.machine.State == handover.GiverTrailing && g.counts != nil
+	if g.machine.State == handover.GiverTrailing || g.machine.State == handover.GiverDone {
+		g.op.stepped(g.steps...)
+		g.steps = nil
+	}
+	over := g.machine.State == handover.GiverDone || g.machine.State == handover.GiverTrailing && g.counts != nil && g.known()
 	if g.told || !over || g.machine.Result != handover.Moved {
 		return
 	}
@@ -193,6 +211,11 @@ func (g *giving) report() {
 	g.node.moved(g.port.segment.Name, g.to, g.pause)
 	g.op.change(func(v *web.Operation) { v.Handover = r })
 	g.op.end(web.OperationDone, fmt.Sprintf("%s moved from %s to %s; %s", g.port.segment.Name, g.node.creds.Name, g.to, g.lasted()))
+}
+
+// known reports whether this peer has heard of the new tenure from the mesh as well: whoever asks it then who is active, is told so.
+func (g *giving) known() bool {
+	return slices.ContainsFunc(g.node.segmentViews(), func(v segmentView) bool { return v.id == g.segment && v.epoch >= g.opened })
 }
 
 // paused notes when it was first heard that the other gate is open, by the word or by the marker.

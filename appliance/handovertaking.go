@@ -23,6 +23,7 @@ type taking struct {
 	// Set by PREPARE, then constant.
 	prepared chan struct{}
 	port     *port
+	segment  drawbridge.SegmentID
 	id       uint64
 	claimed  bool // the segment, for this move
 	keep     *keep.Taker
@@ -50,7 +51,7 @@ func (n *Node) serveHandover(from drawbridge.PeerID, conn net.Conn) {
 	})
 	defer t.talk.close()
 	if t.begun(ctx) && t.claimed {
-		defer n.moves.endTaking(drawbridge.SegmentIDOf(t.port.segment.Name))
+		defer n.moves.endTaking(t.segment)
 		t.run(ctx)
 	}
 }
@@ -97,7 +98,7 @@ func (t *taking) frame(m *handover.Message) bool {
 func (t *taking) prepare(m *handover.Message) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.id = m.ID
+	t.id, t.segment = m.ID, m.Segment
 	p, refusal := t.node.mayTake(m.Segment, t.from)
 	if refusal == "" {
 		if t.claimed = t.node.moves.startTaking(m.Segment, t.opened); !t.claimed {
@@ -178,6 +179,7 @@ const lookAgain = 5 * time.Millisecond
 func (t *taking) release() {
 	if t.keep.Release() && !t.accounted {
 		t.accounted = true
+		t.node.moves.pass(t.segment)
 		t.talk.post(&handover.Message{Kind: handover.Account, Counts: t.keep.Account()})
 	}
 }
@@ -227,6 +229,7 @@ func (t *taking) carry(do []handover.Do) {
 	for _, d := range do {
 		switch d {
 		case handover.DoHold:
+			t.node.moves.hold(t.segment)
 			t.keep.Hold()
 		case handover.DoReady:
 			t.talk.post(&handover.Message{Kind: handover.Ready, ID: t.id})
@@ -235,12 +238,13 @@ func (t *taking) carry(do []handover.Do) {
 		case handover.DoOpen:
 			t.keep.Open(uint32(t.id))
 			t.keep.Announce(t.port.announcements(announce.Planned), uint32(t.id))
-			go t.node.tellStations()
 		case handover.DoRelease:
 			t.release()
+			go t.node.tellStations()
 		case handover.DoDrop:
 			t.port.mover.take()
 			t.keep.End()
+			t.node.moves.pass(t.segment)
 		case handover.DoAbort:
 			t.talk.post(&handover.Message{Kind: handover.Abort, ID: t.id, Text: t.machine.Reason})
 		case handover.DoClose:

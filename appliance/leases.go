@@ -104,7 +104,7 @@ func (n *Node) followLeases(ctx context.Context) error {
 		case <-ctx.Done():
 		case <-over:
 		case c := <-n.voter.changes:
-			n.tellTenure(c)
+			n.tellTenure(ctx, c)
 		}
 	}
 	return nil
@@ -144,7 +144,7 @@ func (n *Node) followAgent(ctx context.Context, life uint64, over <-chan struct{
 			case <-over:
 				return nil
 			case c := <-v.changes:
-				n.tellTenure(c)
+				n.tellTenure(ctx, c)
 				same = false
 			case <-decided:
 				same = false
@@ -353,11 +353,12 @@ func (n *Node) rank(p *port, state *raftgroup.State) int {
 }
 
 // tellTenure puts the beginning or end of a tenure here into words, and does what follows from it. The mesh hears of it first: what a
-// peer missed of the frame that turned it (turnPeers) it learns from there.
+// peer missed of the frame that turned it (turnPeers) it learns from there. Frames that are held for a planned move go first.
 //
 // The event has the time at which the gate moved: a host that stood still tells of it late, and a reader of two journals
 // would see two gates open.
-func (n *Node) tellTenure(c warden.Change) {
+func (n *Node) tellTenure(ctx context.Context, c warden.Change) {
+	n.moves.passed(ctx, c.Segment)
 	at := wallClock(c.At)
 	var opened []*port
 	for _, p := range n.ports {

@@ -83,11 +83,19 @@ func (op *operation) change(f func(*web.Operation)) {
 
 // step notes that something was done just now.
 func (op *operation) step(name, peer, text string) {
-	now := time.Now()
+	op.stepped(web.Step{Name: name, Time: time.Now().UTC(), Peer: peer, Text: text})
+}
+
+// stepped notes what was done before.
+func (op *operation) stepped(steps ...web.Step) {
+	if len(steps) == 0 {
+		return
+	}
 	op.change(func(v *web.Operation) {
-		v.Steps = append(v.Steps, web.Step{
-			Name: name, Time: now.UTC(), At: web.MillisecondsOf(now.Sub(v.Started)), Peer: peer, Text: text,
-		})
+		for _, s := range steps {
+			s.At = web.MillisecondsOf(s.Time.Sub(v.Started))
+			v.Steps = append(v.Steps, s)
+		}
 	})
 }
 

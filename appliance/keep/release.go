@@ -18,12 +18,11 @@ func (t *Taker) Release() bool {
 	t.port.Gate.Hold(0)
 	t.mu.Lock()
 	t.settled = true
-	first := !t.passes[0]
 	t.mu.Unlock()
-	if first {
-		out := t.port.Attached.Releaser()
-		t.drain(0, out.Capture)
-		out.Close()
+	if t.ownOut != nil { // the first time
+		t.drain(0, t.ownOut.Capture)
+		t.ownOut.Close()
+		t.ownOut = nil
 	}
 	return t.drain(1, t.port.Attached.InjectHeld)
 }

@@ -32,6 +32,8 @@ type Taker struct {
 
 	// Owned by whoever forwards the giver's frames: Open, then the stream's goroutine.
 	theirsOut *forwarder.Releaser
+	// Owned by whoever calls Hold, Release and End: what forwards its own ones, made before anybody waits for it.
+	ownOut *forwarder.Releaser
 }
 
 var _ forwarder.Holder = (*Taker)(nil)
@@ -53,6 +55,7 @@ func (t *Taker) Hold() {
 	if !t.port.works() {
 		return
 	}
+	t.ownOut = t.port.Attached.Releaser()
 	t.port.hold()
 	t.mu.Lock()
 	t.holding = true
@@ -191,6 +194,10 @@ func (t *Taker) End() {
 	}
 	t.port.Attached.SetHolder(nil)
 	t.port.Gate.Hold(0)
+	if t.ownOut != nil {
+		t.ownOut.Close()
+		t.ownOut = nil
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.holding = false
