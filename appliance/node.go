@@ -187,21 +187,24 @@ type plane struct{ *transit.Plane }
 
 func (p plane) AddLink(cfg transit.LinkConfig) mesh.DataLink { return p.Plane.AddLink(cfg) }
 
-// keepHouse does what is due now and then, and passes on changes of the mesh to whoever watches the node.
+// keepHouse does what is due now and then.
 func (n *Node) keepHouse(ctx context.Context) error {
 	age := time.NewTicker(ageEvery)
 	defer age.Stop()
 	for {
-		watch := n.router.Watch()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-age.C:
 			n.sw.Age()
-		case <-watch:
-			n.changed.tell()
 		}
 	}
+}
+
+// followMesh passes on changes of the mesh to whoever watches the node.
+func (n *Node) followMesh(ctx context.Context) error {
+	passOn(ctx, n.router.Watch, n.changed.tell)
+	return nil
 }
 
 // elapsed is the clock of this run: it begins at 0 and is never set.

@@ -30,6 +30,19 @@ func (c *notifier) tell() {
 	}
 }
 
+// passOn tells of every change of what is watched, until ctx ends.
+func passOn(ctx context.Context, watch func() <-chan struct{}, tell func()) {
+	for changed := watch(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			changed = watch() // before it is told, or a change that comes right after that would be told with the next
+			tell()
+		}
+	}
+}
+
 // pause waits for d, or until ctx ends, and reports whether that goes on.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {

@@ -157,6 +157,7 @@ func (n *Node) startFollowing(all *goroutines) {
 	all.start("addresses", n.runAddresses)
 	all.start("subnets", n.followSubnets)
 	all.start("housekeeping", n.keepHouse)
+	all.start("changes of the mesh", n.followMesh)
 	all.start("loops", n.followLoops)
 	all.start("word of loops", n.tellLoops)
 	all.start("alerts", n.alerting.tellSinks)
