@@ -76,6 +76,7 @@ func (b *bed) beside(t *testing.T, what, absent string, happens func() error) {
 	t.Helper()
 	var guests, office netlab.Stream
 	var r probe.Broadcasts
+	epoch := b.epoch(t)
 	guests = b.asked(t, "x1", "y1", func() {
 		office = b.asked(t, "y1", "host1", func() {
 			r = b.carried(t, func() error {
@@ -85,14 +86,18 @@ func (b *bed) beside(t *testing.T, what, absent string, happens func() error) {
 			})
 		})
 	})
+	held := b.epoch(t) == epoch
+	if !held {
+		t.Log("this machine is too busy: a lease ended, and what crosses the VLAN may be lost")
+	}
 	for _, s := range []netlab.Stream{guests, office} {
 		t.Logf("%s: %d of %d answered", what, s.Answered, s.Sent)
-		if s.Answered != s.Sent || s.Doubled > 0 {
+		if s.Answered != s.Sent && held || s.Doubled > 0 {
 			t.Errorf("%s: %d of %d answered, %d twice; lost %v", what, s.Answered, s.Sent, s.Doubled, s.Lost)
 		}
 	}
 	r.Hosts = slices.DeleteFunc(r.Hosts, func(c probe.Copies) bool { return c.Host == absent && c.Twice+c.Echoes == 0 })
-	if t.Logf("%s: %+v", what, r); !r.ExactlyOnce() {
+	if t.Logf("%s: %+v", what, r); !r.Single() || held && !r.ExactlyOnce() {
 		t.Errorf("%s: %+v", what, r)
 	}
 }
