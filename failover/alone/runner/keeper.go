@@ -201,7 +201,8 @@ func (r *Runner) send(s alone.Send) {
 	switch err := p.wire.Send(r.own.frame); {
 	case err == nil:
 		p.sent++
-		p.problem = nil // a queue that was full once, as at the end of a carrier, is no reason for ever
+		r.own.changed = r.own.changed || p.problem != nil
+		p.misses, p.problem = 0, nil // a queue that was full, as at the end of a carrier, is no reason for ever
 	case unusable(err):
 		// The error is told only once, and we took it from the reader, who finds out by the interruption.
 		p.refused++
@@ -210,9 +211,16 @@ func (r *Runner) send(s alone.Send) {
 		r.wakeUp()
 	default:
 		p.refused++
-		p.problem = fmt.Errorf("send a hello: %w", err)
+		if p.misses++; p.misses >= tooMany {
+			r.own.changed = r.own.changed || p.problem == nil
+			p.problem = fmt.Errorf("send a hello: %w", err)
+		}
 	}
 }
+
+// tooMany is how many frames in a row the kernel may not take before that is a problem of the port. Neighbours bear three and a half
+// intervals of silence. One may be a burst that filled a queue, or a carrier that is going and is about to be told of.
+const tooMany = 3
 
 // unusable tells the errors that concern the interface from those that concern one frame.
 func unusable(err error) bool {

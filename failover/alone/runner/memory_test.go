@@ -23,13 +23,16 @@ type hub struct {
 	down    map[string]bool           // interfaces that are down
 	deliver func(from, to string) int // copies; nil: one to everyone but the sender
 	refuse  error                     // of the next frame; nobody else is told
+	times   int                       // of more than the next one
 }
 
 func (h *hub) refuses() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	refuse := h.refuse
-	h.refuse = nil
+	if h.times--; h.times <= 0 {
+		h.refuse = nil
+	}
 	return refuse
 }
 

@@ -59,6 +59,7 @@ type port struct {
 	cancel    func() // ends the keeper
 
 	heard, sent, refused, losses uint64
+	misses                       int   // frames in a row that the kernel did not take
 	problem                      error // why no socket is open
 }
 

@@ -276,19 +276,29 @@ func TestSenderFindsInterfaceDown(t *testing.T) {
 	})
 }
 
-// TestAQueueThatWasFullIsForgotten: one hello that the kernel did not take is no reason to be unfit until the next restart.
-func TestAQueueThatWasFullIsForgotten(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h, a := holding(t)
-		h.mu.Lock()
-		h.refuse = unix.ENOBUFS
-		h.mu.Unlock()
-		pass(time.Second)
-		if p := a.port(1); p.Refused != 1 || p.Problem != "" {
-			t.Errorf("%+v", p)
-		}
-		a.wantClear(t, 1, epoch5, true)
-	})
+// TestAQueueThatWasFull: one or two hellos that the kernel did not take are no reason to leave a segment. More in a row are, and are
+// forgotten with the next that it takes.
+func TestAQueueThatWasFull(t *testing.T) {
+	for times, problem := range map[int]bool{1: false, tooMany - 1: false, tooMany: true, 10 * tooMany: true} {
+		synctest.Test(t, func(t *testing.T) {
+			h, a := holding(t)
+			h.mu.Lock()
+			h.refuse, h.times = unix.ENOBUFS, times
+			h.mu.Unlock()
+			told := false
+			for range 1000 {
+				pass(time.Millisecond)
+				told = told || a.port(1).Problem != ""
+			}
+			if told != problem {
+				t.Errorf("%d frames refused in a row: a problem %v, want %v", times, told, problem)
+			}
+			if p := a.port(1); p.Refused != uint64(times) || p.Problem != "" {
+				t.Errorf("afterwards %+v", p)
+			}
+			a.wantClear(t, 1, epoch5, true)
+		})
+	}
 }
 
 // TestHooksSeeTheVerdict: when the gate is told to shut, whoever would open it again is refused already.
