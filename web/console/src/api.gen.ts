@@ -694,7 +694,7 @@ export interface HandoverResult {
   buffered: boolean;
   /** Frames for which there was no room */
   dropped: number;
-  /** Tenure of the new gateway */
+  /** Tenure of the new gateway; empty: the connection ended before it was told */
   epoch: string;
   /** Frames that the old gateway kept and handed over */
   handed: number;
