@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/drawbridge-net/drawbridge/web"
 	"github.com/drawbridge-net/drawbridge/web/webtest"
@@ -11,10 +12,15 @@ import (
 
 func (n *Network) awaitAsked(b *tab, what string) {
 	b.t.Helper()
-	b.await("toast", `document.querySelector(".toast.ok") !== null`)
-	if !slices.ContainsFunc(n.Asked(), func(a string) bool { return strings.Contains(a, what) }) {
-		b.t.Errorf("asked for %q, want %q", n.Asked(), what)
+	asked := func() bool {
+		return slices.ContainsFunc(n.Asked(), func(a string) bool { return strings.Contains(a, what) })
 	}
+	for end := time.Now().Add(patience); !asked(); <-time.After(10 * time.Millisecond) { // the toast may be that of the question before
+		if time.Now().After(end) {
+			b.t.Fatalf("asked for %q, want %q", n.Asked(), what)
+		}
+	}
+	b.await("toast", `document.querySelector(".toast.ok") !== null`)
 }
 
 func TestAPeerIsInvited(t *testing.T) {

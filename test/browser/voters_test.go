@@ -29,7 +29,9 @@ func TestWhoDecidesIsShown(t *testing.T) {
 func TestWhatCarriesEachOverlayIsShown(t *testing.T) {
 	n, b := look(t)
 	b.open("/about")
-	b.awaitText("main", "the daemon: b: port eth1 has a soft gate")
+	b.awaitText("main", "both: b: port eth1 has a soft gate")
+	b.awaitText("main", "to b: the daemon: port eth1 has a soft gate")
+	b.awaitText("main", "to w: the kernel")
 	b.awaitText("main", "the kernel, not encrypted")
 	n.Change(func(v *webtest.Values) {
 		v.Status.DataPath.Overlays = []web.OverlayPath{{Overlay: "office", VNI: 1, Wanted: "auto", Engine: web.EngineNone}}
