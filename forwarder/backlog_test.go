@@ -135,3 +135,31 @@ func TestAHolderIsShownWhatCameSinceTheHold(t *testing.T) {
 		o.host.expect(note, map[int]int{2: 1, 6: 1}[note])
 	}
 }
+
+// TestAHoldIsGoodForOneTenure: a taker goes on looking at what comes for a while after the move. When its gate shuts in that time and opens
+// again, another gateway has written what came in between.
+func TestAHoldIsGoodForOneTenure(t *testing.T) {
+	o := newOffice(t)
+	everybody, taker := drawbridge.Broadcast, &witness{}
+	pass := func() (now time.Duration) {
+		now = o.now
+		o.now += time.Second
+		return now
+	}
+	pass()
+	o.b.SetHolder(taker)
+	held := pass()
+	o.b.open(6)
+	o.b.HolderOpens()
+	opened := pass()
+	all := []waited{{1, everybody, held - 1}, {2, everybody, held}, {3, everybody, opened}, {4, o.host.mac, held - 1}}
+	o.reads(o.nodes[2], all...)
+	o.b.gate.Shut()
+	between := pass()
+	o.b.open(8)
+	again := pass()
+	o.reads(o.nodes[2], append(all, waited{5, everybody, between}, waited{6, everybody, again}, waited{7, o.host.mac, between})...)
+	if want := []int{2, 3, 4, 4, 6, 7}; !slices.Equal(taker.notes, want) {
+		t.Errorf("the taker was shown %v, want %v", taker.notes, want)
+	}
+}

@@ -1,6 +1,7 @@
 package forwarder
 
 import (
+	"sync/atomic"
 	"time"
 
 	drawbridge "github.com/drawbridge-net/drawbridge"
@@ -24,7 +25,17 @@ type Holder interface {
 // holding is a holder that was set.
 type holding struct {
 	Holder
-	since failover.Boottime // floods that came before that are not shown to it
+	since  failover.Boottime // floods that came before that are not shown to it
+	tenure atomic.Int64      // failover.Boottime at which the gate was opened under which it keeps them; 0: it was not yet
+}
+
+// takes is since when it is shown floods by a gate that was opened last at a moment. A gate that was opened once more since the move has
+// been shut in between, and then another gateway had the segment.
+func (h *holding) takes(opened failover.Boottime) failover.Boottime {
+	if under := failover.Boottime(h.tenure.Load()); under != 0 && under != opened {
+		return opened
+	}
+	return h.since
 }
 
 // SetHolder has h see the port's frames from now on; nil: nobody. It is not shown floods that have waited in a socket since before the
@@ -34,20 +45,22 @@ func (a *Attached) SetHolder(h Holder) {
 		a.holder.Store(nil)
 		return
 	}
-	a.holder.Store(&holding{h, a.takes()})
+	of := &holding{Holder: h}
+	if g := a.cfg.Gate; g != nil {
+		of.since = g.Now()
+		if _, open := g.Permit(); open {
+			of.since = g.Since()
+			of.tenure.Store(int64(of.since))
+		}
+	}
+	a.holder.Store(of)
 }
 
-// takes is since when the port takes floods of the mesh, if it does from now on.
-func (a *Attached) takes() failover.Boottime {
-	g := a.cfg.Gate
-	if g == nil {
-		return 0
+// HolderOpens is told when the gate was opened by the move that the holder is for.
+func (a *Attached) HolderOpens() {
+	if h, g := a.holder.Load(), a.cfg.Gate; h != nil && g != nil {
+		h.tenure.Store(int64(g.Since()))
 	}
-	now := g.Now()
-	if _, open := g.Permit(); open {
-		return g.Since()
-	}
-	return now
 }
 
 // Quiesce returns when everything has been written and forwarded that was taken in before.

@@ -132,7 +132,9 @@ func (a *Attached) write(q *queue) {
 	defer a.writing.Unlock()
 	a.show(&a.before, Outbound, q.ps)
 	if h := a.holder.Load(); h != nil {
-		a.dropEarlier(q, h.since)
+		if g := a.cfg.Gate; g != nil {
+			a.dropEarlier(q, h.takes(g.Since()))
+		}
 		if rest := h.Injected(q.ps, q.floods); len(rest) > 0 {
 			a.inject(queueOf(rest))
 		}

@@ -161,6 +161,7 @@ func (t *Taker) Open(marker uint32) {
 	if !t.port.works() {
 		return
 	}
+	t.port.Attached.HolderOpens()
 	t.pass(0, []drawbridge.Packet{{Frame: announce.Marker(t.port.Self, marker)}})
 	t.mu.Lock()
 	t.opened = true

@@ -86,7 +86,7 @@ func (p *port) hears(f *frame) {
 		n.enter(watching, func() { p.hearALONE(f.alone) })
 		return
 	}
-	if _, open := p.permit(); !open && !p.keeper.holds() || p.stuck {
+	if _, open := p.permit(); !open && !p.keeper.hears() || p.stuck {
 		return
 	}
 	n.enter(capture, func() { n.sw.captured(p, f) })
@@ -306,8 +306,8 @@ func (p *port) missed(h *header) bool {
 		return false
 	}
 	since := int64(p.gate.Since())
-	if p.keeper != nil {
-		since = p.keeper.since
+	if k := p.keeper; k != nil && (k.tenure == 0 || k.tenure == since) {
+		since = k.since
 	}
 	return h.arrived < since
 }

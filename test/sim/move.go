@@ -29,6 +29,8 @@ type keeper struct {
 	listing bool
 	holding bool
 	since   int64 // clock: floods that came before are not shown to it
+	tenure  int64 // clock: when the gate was opened under which it keeps; 0: it is not yet
+	until   int64 // clock: when the kernel ends the hold
 	narrow  bool
 	lists   [2]handover.List
 	echoes  handover.List
@@ -134,11 +136,12 @@ func (m *move) give(do []handover.Do) {
 		switch d {
 		case handover.DoList:
 			k.port.keeper, k.listing, k.since = k, true, int64(k.port.gate.Since())
+			k.tenure = k.since
 		case handover.DoPrepare:
 			stations := n.sw.table
 			m.say(m.taker, func() { m.prepare(stations) })
 		case handover.DoHold:
-			k.listing, k.holding = false, true
+			k.listing, k.holding, k.until = false, true, n.read()+holdFor
 			captured, injected := k.lists[0].All(), k.lists[1].All()
 			m.say(m.taker, func() { m.taker.seen(captured, injected) })
 			m.give(m.g.Held(n.since()))
@@ -186,7 +189,7 @@ func (m *move) take(do []handover.Do) {
 	for _, d := range do {
 		switch d {
 		case handover.DoHold:
-			k.port.keeper, k.holding, k.since = k, true, n.read()
+			k.port.keeper, k.holding, k.since, k.until = k, true, n.read(), n.read()+holdFor
 		case handover.DoReady:
 			m.say(m.giver, func() { m.give(m.g.Ready(m.giver.port.n.since())) })
 		case handover.DoRefuse, handover.DoAbort:
@@ -228,8 +231,14 @@ func (k *keeper) end() {
 	}
 }
 
-// holds reports whether frames are read from the segment although the gate is shut.
+// holdFor is how long the kernel holds at most, as in appliance/keep.
+const holdFor = int64(handover.HoldFor + handover.SettleFor)
+
+// holds reports whether frames of the segment are kept although the gate is shut.
 func (k *keeper) holds() bool { return k != nil && k.holding && !k.narrow }
+
+// hears reports whether the kernel lets them in for that.
+func (k *keeper) hears() bool { return k.holds() && k.port.n.read() < k.until }
 
 // captured takes a frame of the segment, and answers whether it may go on.
 func (k *keeper) captured(f *frame) bool {
@@ -334,7 +343,7 @@ func (k *keeper) openUp() {
 		}
 		k.given[d] = nil
 	}
-	k.open = true
+	k.open, k.tenure = true, int64(k.port.gate.Since())
 }
 
 // drain forwards what the taker kept itself, less what the giver had.
