@@ -25,7 +25,7 @@ const (
 	lookAtOthers = time.Second
 	// keepEar is how long stations are listened to after the wire was whole again.
 	keepEar = 5 * time.Second
-	// earEvery spares the process a storm on the segment: one station in so much is enough.
+	// earEvery spares the process a storm on the segment: the ear is asked who spoke no more often.
 	earEvery = time.Millisecond
 )
 
@@ -45,7 +45,7 @@ type comparing struct {
 type wireNews struct {
 	port    *port
 	report  *alone.Report
-	station *drawbridge.MAC
+	station *alone.Sighting // Ago is when, by elapsed
 }
 
 // tellWire hands news to compareWires. It never waits: what is lost is said again.
@@ -100,7 +100,7 @@ func (n *Node) hearWire(w *wireNews) {
 		c.Told(now, *w.report)
 		c.lookAt = now
 	case w.station != nil:
-		if c.Sight(now, *w.station) {
+		if c.Sight(w.station.Ago, w.station.MAC) {
 			c.lookAt, c.reportAt = now, now
 		}
 	default:
@@ -159,6 +159,10 @@ func (p *port) ownWire() (own alone.Own, clear bool) {
 		if !b.Port.Guest() {
 			own.Hears = append(own.Hears, b)
 		}
+	}
+	if ok {
+		spoke, now := n.alone.Spoke(p.aloneID())
+		own.Spoke = spoke.By(n.elapsed() - now)
 	}
 	_, open := p.gate.Permit()
 	own.Ours = func(m drawbridge.MAC) bool {
@@ -274,12 +278,14 @@ func (p *port) hearStations(ctx context.Context, e *ear) {
 		p.node.tellWire(wireNews{port: p})
 		stop := context.AfterFunc(ctx, w.Interrupt)
 		for {
-			f, err := w.Receive()
+			stations, err := w.Hear()
 			if err != nil {
 				break
 			}
-			station := f.Src()
-			p.node.tellWire(wireNews{port: p, station: &station})
+			now := p.node.elapsed()
+			for _, s := range stations {
+				p.node.tellWire(wireNews{port: p, station: &alone.Sighting{MAC: s.MAC, Ago: now - s.Ago}})
+			}
 			pause(ctx, earEvery)
 		}
 		e.open.Store(false)

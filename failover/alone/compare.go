@@ -105,6 +105,8 @@ type Own struct {
 	// Ours reports whether what a station says reaches the wire through this gateway: its own interface, and everybody in the
 	// overlay while it is the active one. That the other's port hears those proves nothing of ours.
 	Ours func(drawbridge.MAC) bool
+	// Spoke is how this port has spoken so far.
+	Spoke Spoke
 }
 
 // Advice is what a comparison comes to.
@@ -135,6 +137,8 @@ type other struct {
 	silent  time.Duration // since when it is not heard here; 0: it is
 	finding Finding
 	since   time.Duration // of finding
+	due     time.Duration // when the next hello of ours was to leave then
+	said    time.Duration // when one has left since; 0: none has
 	told    Finding       // in an alarm
 	toldAt  time.Duration // then
 }
@@ -155,14 +159,15 @@ func (c *Comparison) Listen(now time.Duration, on bool) {
 	}
 }
 
-// Sight tells that a station was heard to say something to everybody. The first one that is heard is news to the others.
-func (c *Comparison) Sight(now time.Duration, station drawbridge.MAC) (news bool) {
-	if c.listening == 0 {
+// Sight tells that a station was heard to say something to everybody, and when that reached this host, however long it waited here. The
+// first one that is heard is news to the others.
+func (c *Comparison) Sight(at time.Duration, station drawbridge.MAC) (news bool) {
+	if c.listening == 0 || at < c.listening {
 		return false // from before anything was wrong
 	}
 	news = len(c.sightings) == 0
 	c.sightings = slices.DeleteFunc(c.sightings, func(s Sighting) bool { return s.MAC == station })
-	c.sightings = slices.Insert(c.sightings, 0, Sighting{station, now})
+	c.sightings = slices.Insert(c.sightings, 0, Sighting{station, at})
 	c.sightings = c.sightings[:min(len(c.sightings), maxSightings)]
 	return news
 }
@@ -245,9 +250,10 @@ func (c *Comparison) Look(now time.Duration, own *Own, others []drawbridge.PeerI
 			f = c.judge(now, own, o)
 		}
 		if f != o.finding {
-			o.finding, o.since = f, now
+			o.finding, o.since, o.due, o.said = f, now, own.Spoke.Due, 0
 		}
-		worse := f == Mute && now-o.since >= c.patience(muteFor) && o.at > o.since || f == Deaf || f == CutOff
+		o.speak(now, own)
+		worse := f == Mute && o.said > 0 && o.at-o.said >= c.patience(muteFor) || f == Deaf || f == CutOff
 		if a.Yield == 0 && worse && o.report.Fit && !o.report.Recused && !c.Recused(now) {
 			a.Yield, a.Finding = id, f
 		}
@@ -257,6 +263,22 @@ func (c *Comparison) Look(now time.Duration, own *Own, others []drawbridge.PeerI
 		}
 	}
 	return a
+}
+
+// speak notes since when this port has not been heard although it spoke: since the finding, if its hellos left in time before it, else since
+// the first one that has left after it. When the other one hears that, it says so at once.
+func (o *other) speak(now time.Duration, own *Own) {
+	switch s := own.Spoke; {
+	case o.said > 0:
+	case now == o.since:
+		if !s.Overdue(now) && s.Late+deadAfter(Default.HelloActive) <= now {
+			o.said = now
+		}
+	case s.Last >= o.due && s.Late >= o.since:
+		o.said = s.Last
+	case s.Last >= o.due:
+		o.said = o.due
+	}
 }
 
 // judge tells whose port is to blame. A third station settles it: who hears one is not deaf.

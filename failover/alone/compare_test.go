@@ -29,7 +29,8 @@ func newPairing() *pairing {
 		now: time.Hour,
 		own: Own{
 			Port: Place{1, 1}, Hears: []Neighbour{{Place: Place{2, 1}, BothWays: true}},
-			Ours: func(m drawbridge.MAC) bool { return m == theGuest },
+			Ours:  func(m drawbridge.MAC) bool { return m == theGuest },
+			Spoke: Spoke{Due: 2 * time.Hour}, // in time
 		},
 		theirs: Report{From: Place{2, 1}, Fit: true, Hears: []Place{{1, 1}}},
 	}

@@ -126,6 +126,8 @@ type port struct {
 	hellosDue int           // of the ten of INIT
 	probesDue int           // of the three before opening
 	nextHello time.Duration
+	helloAt   time.Duration // when a hello left last
+	lateAt    time.Duration // when one left last that was late (Spoke); 0 never
 	nextLoop  time.Duration
 	sequence  uint64
 	nonces    [4]uint64 // of the latest probes
@@ -358,6 +360,34 @@ func (m *Machine) every(p *port) time.Duration {
 	return m.cfg.Timers.Hello
 }
 
+// Spoke tells whether the hellos of a port leave in time.
+type Spoke struct {
+	Due  time.Duration // when the next one is to leave
+	Last time.Duration // when one left last; 0 never
+	Late time.Duration // when one left last that was so late that neighbours which hear all may have missed it; 0 never
+}
+
+// lateBy is how late a hello of an ACTIVE port may be: with it, and another millisecond on the way, neighbours have not begun to miss it.
+const lateBy = 14 * time.Millisecond
+
+// Overdue reports whether a hello is late by now.
+func (s Spoke) Overdue(now time.Duration) bool { return now-s.Due >= lateBy }
+
+// By is the same by another clock, which is ahead by so much.
+func (s Spoke) By(ahead time.Duration) Spoke {
+	return Spoke{s.Due + ahead, s.Last + ahead, s.Late + ahead}
+}
+
+// Spoke is how a port has spoken so far; the zero value if there is no such port.
+func (m *Machine) Spoke(id PortID) Spoke {
+	if p := m.ports[id]; p != nil {
+		return p.spoke()
+	}
+	return Spoke{}
+}
+
+func (p *port) spoke() Spoke { return Spoke{p.nextHello, p.helloAt, p.lateAt} }
+
 func (m *Machine) hello(now time.Duration, p *port) {
 	wait := m.every(p)
 	if p.regency.rule.Policy == HoldGates {
@@ -367,7 +397,10 @@ func (m *Machine) hello(now time.Duration, p *port) {
 		p.hellosDue--
 		wait = initEvery
 	}
-	p.nextHello = now + wait
+	if p.spoke().Overdue(now) {
+		p.lateAt = now
+	}
+	p.helloAt, p.nextHello = now, now+wait
 	f := m.frame(p, Hello)
 	f.Nonce = uint64(now / time.Microsecond)
 	f.Listed = p.listed(now)

@@ -16,8 +16,8 @@ type trio struct {
 	active   Comparison
 	passive  Comparison
 	random   *rand.Rand
-	ear      []drawbridge.MAC // what the passive one's has not told yet
-	still    time.Duration    // until then the passive one does nothing
+	ear      []Sighting    // what the passive one's has not told yet
+	stands   time.Duration // until then the passive one does nothing
 	reportAt time.Duration
 	left     bool // the active one has been advised to leave
 }
@@ -34,7 +34,10 @@ func newTrio(t *testing.T, seed uint64) *trio {
 
 func (w *trio) own(id Place) Own {
 	s := w.machines[id.Peer].Ports(w.now)[0]
-	return Own{Port: id, Hears: s.Neighbours, Unsure: s.Unsure, Ours: func(drawbridge.MAC) bool { return false }}
+	return Own{
+		Port: id, Hears: s.Neighbours, Unsure: s.Unsure, Ours: func(drawbridge.MAC) bool { return false },
+		Spoke: w.machines[id.Peer].Spoke(id.Port),
+	}
 }
 
 // look is the active one's part.
@@ -78,7 +81,7 @@ func (w *trio) step() (more bool) {
 		}
 	case 2:
 		for _, m := range w.ear {
-			if w.passive.Sight(w.now, m) {
+			if w.passive.Sight(m.Ago, m.MAC) {
 				w.reportAt = w.now
 			}
 		}
@@ -96,19 +99,21 @@ func (w *trio) step() (more bool) {
 func (w *trio) pass(host bool, stand func(more bool) time.Duration) {
 	w.arrive()
 	for _, id := range []drawbridge.PeerID{1, 3} {
-		w.do(id, w.machines[id].Tick(w.now))
+		if w.still[id] <= w.now {
+			w.do(id, w.machines[id].Tick(w.now))
+		}
 	}
 	if w.now%ReportEvery == 0 {
 		w.look()
 	}
 	if host && w.now%(10*time.Millisecond) == 0 {
-		w.ear = append(w.ear, theHost)
+		w.ear = append(w.ear, Sighting{theHost, w.now})
 	}
 	for range 12 {
-		if w.now < w.still {
+		if w.now < w.stands {
 			break
 		}
-		w.still = w.now + stand(w.step())
+		w.stands = w.now + stand(w.step())
 	}
 	w.now += time.Millisecond
 }
@@ -124,6 +129,30 @@ func TestWhoStandsStillMissesNobody(t *testing.T) {
 					return 0
 				}
 				return time.Duration(w.random.IntN(300)) * time.Millisecond
+			})
+			if w.left {
+				t.Fatalf("seed %d: the active gateway leaves a wire that is whole, at %v", seed, w.now)
+			}
+		}
+	}
+}
+
+// TestWhoDoesNotSpeakIsNotMute: the active one's ALONE stands still again and again, for up to 50 ms, and so does the passive one. As the
+// wire is whole, the active one does not take itself for mute because its hellos are not heard: it knows that it has not said them.
+func TestWhoDoesNotSpeakIsNotMute(t *testing.T) {
+	stall := func(w *trio) time.Duration { return time.Duration(w.random.IntN(50)) * time.Millisecond }
+	for seed := range uint64(60) {
+		w, host := newTrio(t, seed), seed%2 == 1
+		w.still = map[drawbridge.PeerID]time.Duration{}
+		for range 10_000 {
+			if w.still[1] <= w.now && w.random.IntN(20) == 0 {
+				w.still[1] = w.now + stall(w)
+			}
+			w.pass(host, func(more bool) time.Duration {
+				if more || w.random.IntN(20) > 0 {
+					return 0
+				}
+				return stall(w)
 			})
 			if w.left {
 				t.Fatalf("seed %d: the active gateway leaves a wire that is whole, at %v", seed, w.now)
@@ -206,7 +235,7 @@ func TestWitnessSpeaksForLongEnough(t *testing.T) {
 func TestWhatWasHeardBeforeIsNotTold(t *testing.T) {
 	var c Comparison
 	now, others := time.Hour, []drawbridge.PeerID{2, 3}
-	own := Own{Port: a1, Hears: []Neighbour{{Place: b1}, {Place: c1, BothWays: true}}}
+	own := Own{Port: a1, Hears: []Neighbour{{Place: b1}, {Place: c1, BothWays: true}}, Spoke: Spoke{Due: 2 * time.Hour}}
 	c.Look(now, &own, others)
 	c.Listen(now, true)
 	c.Sight(now, theHost)

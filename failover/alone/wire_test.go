@@ -21,8 +21,9 @@ type world struct {
 	fences   map[Place]drawbridge.Epoch
 	shut     map[Place]int // how often a gate was asked to shut
 	late     []late
-	waiter   drawbridge.PeerID // reads what it hears when it comes to it; 0: nobody
-	waiting  []late            // for it
+	waiter   drawbridge.PeerID                   // reads what it hears when it comes to it; 0: nobody
+	waiting  []late                              // for it
+	still    map[drawbridge.PeerID]time.Duration // until then a peer neither hears nor speaks
 }
 
 // late is a frame under way.
@@ -118,6 +119,10 @@ func (w *world) send(from Place, payload []byte) {
 }
 
 func (w *world) hear(to Place, payload []byte) {
+	if until := w.still[to.Peer]; until > w.now {
+		w.late = append(w.late, late{until, to, payload})
+		return
+	}
 	if to.Peer == w.waiter {
 		w.waiting = append(w.waiting, late{to: to, payload: payload})
 		return
@@ -145,7 +150,7 @@ func (w *world) run(d time.Duration) {
 // arrive hands over what was under way until now.
 func (w *world) arrive() {
 	for i := 0; i < len(w.late); i++ {
-		if l := w.late[i]; l.at <= w.now {
+		if l := w.late[i]; l.at <= w.now && w.still[l.to.Peer] <= w.now {
 			w.late = slices.Delete(w.late, i, i+1)
 			w.hear(l.to, l.payload)
 			i--

@@ -126,6 +126,7 @@ func (p *port) own() (own alone.Own) {
 	for _, s := range p.n.alone.Ports(p.n.since()) {
 		if s.ID == p.id {
 			own.Hears, own.Unsure = s.Neighbours, s.Unsure
+			own.Spoke = p.n.alone.Spoke(p.id)
 		}
 	}
 	own.Ours = func(m drawbridge.MAC) bool {
@@ -146,8 +147,9 @@ func (p *port) sight(f *frame) {
 	}
 	station := drawbridge.MAC{2}
 	binary.BigEndian.PutUint16(station[4:], uint16(f.src))
+	at := p.n.since()
 	p.n.enter(control, func() {
-		if p.comparison.Sight(p.n.since(), station) {
+		if p.comparison.Sight(at, station) {
 			p.n.compareSoon()
 		}
 	})

@@ -88,3 +88,30 @@ func TestHurryJudgesAsRunDoes(t *testing.T) {
 		}
 	})
 }
+
+// TestLateHellosAreKnown also while nobody comes to say them.
+func TestLateHellosAreKnown(t *testing.T) {
+	r := hurried(t)
+	now := r.cfg.Now()
+	r.cfg.Now = func() time.Duration { return now }
+	for range 20 {
+		r.step(func() { r.carryOut(r.own.machine.Tick(now)) })
+		now += 10 * time.Millisecond
+	}
+	if s, at := r.Spoke(1); s.Late != 0 || s.Overdue(at) || s.Last == 0 || s.Due <= s.Last {
+		t.Errorf("%+v at %v, though each hello left in time", s, at)
+	}
+	now += 100 * time.Millisecond
+	if s, at := r.Spoke(1); !s.Overdue(at) {
+		t.Errorf("%+v at %v: a hello is due", s, at)
+	}
+	r.step(func() { r.carryOut(r.own.machine.Tick(now)) })
+	left := now
+	now += 10 * time.Millisecond
+	if s, at := r.Spoke(1); s.Late != left || s.Last != left || s.Overdue(at) {
+		t.Errorf("%+v at %v, want a late one at %v", s, at, left)
+	}
+	if s, at := r.Spoke(2); !s.Overdue(at) {
+		t.Error("a port that is not there speaks in time")
+	}
+}

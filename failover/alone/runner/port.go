@@ -42,6 +42,9 @@ type port struct {
 	lapsed   atomic.Uint64 // epoch of a tenure that ended for want of a majority; 0 none, or it is told
 	rule     atomic.Pointer[alone.Rule]
 	majority atomic.Int32
+	due      atomic.Int64 // alone.Spoke, in nanoseconds: stored after the others, read before them
+	spoke    atomic.Int64
+	late     atomic.Int64
 
 	wire      Wire // nil: none open
 	mac       drawbridge.MAC

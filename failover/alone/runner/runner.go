@@ -249,6 +249,12 @@ func (r *Runner) step(do func()) time.Duration {
 	r.at.Lock()
 	defer r.at.Unlock()
 	do()
+	for _, p := range r.own.ports {
+		s := r.own.machine.Spoke(p.ID)
+		p.spoke.Store(int64(s.Last))
+		p.late.Store(int64(s.Late))
+		p.due.Store(int64(s.Due))
+	}
 	r.show()
 	return max(0, r.own.wake-r.cfg.Now())
 }

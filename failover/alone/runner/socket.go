@@ -23,7 +23,7 @@ type packetWire struct {
 	raw  syscall.RawConn
 	in   struct {
 		buf   [snapLen]byte
-		aux   [64]byte // the control message has 36 octets
+		aux   [128]byte // the control messages have 36 and 32 octets, and are aligned
 		n, na int
 		err   error
 		call  func(uintptr) bool
@@ -41,11 +41,15 @@ const priority = 6
 
 // openPacket opens the packet socket of a port. It needs CAP_NET_RAW. An interface that is down is an error.
 func openPacket(c PortConfig, etherType uint16) (Wire, error) {
-	return openFiltered(c, program(etherType, c.VLAN))
+	w, err := openFiltered(c, program(etherType, c.VLAN))
+	if err != nil {
+		return nil, err // and no Wire that is not nil
+	}
+	return w, nil
 }
 
 // openFiltered opens a packet socket that receives what a filter lets through.
-func openFiltered(c PortConfig, filter []bpf.Instruction) (Wire, error) {
+func openFiltered(c PortConfig, filter []bpf.Instruction) (*packetWire, error) {
 	w := &packetWire{name: c.Interface, vlan: c.VLAN}
 	// Protocol 0: nothing is received before bind, when the filter is in place.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -165,6 +169,39 @@ func (w *packetWire) Receive() (drawbridge.Frame, error) {
 			return f, nil
 		}
 	}
+}
+
+// next takes a frame if one lies in the queue; nil if that is not for this port.
+func (w *packetWire) next() (f drawbridge.Frame, there bool, err error) {
+	if err := w.raw.Control(func(fd uintptr) { there = w.receive(fd) }); err != nil {
+		return nil, false, fmt.Errorf("%s: %w", w.name, err)
+	}
+	switch {
+	case !there:
+		return nil, false, nil
+	case w.in.err != nil:
+		return nil, false, fmt.Errorf("%s: receive: %w", w.name, w.in.err)
+	}
+	if f = w.in.buf[:w.in.n]; len(f) < drawbridge.MinFrame || !w.mine(f) {
+		f = nil
+	}
+	return f, true, nil
+}
+
+// age is for how long the frame that was read last had waited here (SO_TIMESTAMPNS); 0 if nobody knows. The kernel notes when it came by
+// the wall clock: if that is set in between, the frame passes for older or younger.
+func (w *packetWire) age() time.Duration {
+	messages, err := unix.ParseSocketControlMessage(w.in.aux[:w.in.na])
+	if err != nil {
+		return 0
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS_NEW && len(m.Data) >= 16 {
+			ne := binary.NativeEndian
+			return max(time.Since(time.Unix(int64(ne.Uint64(m.Data)), int64(ne.Uint64(m.Data[8:])))), 0)
+		}
+	}
+	return 0
 }
 
 // receive is one recvmsg; false when there was nothing yet.

@@ -3,6 +3,7 @@ package runner
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/drawbridge-net/drawbridge/failover/alone"
 )
@@ -30,6 +31,15 @@ type status struct {
 // Ports lists the ports by id. It waits for nobody: carriers, tenures, verdicts and alarms are shown at once, the rest is
 // at most 0.1 s or one hello interval old, whichever is longer.
 func (r *Runner) Ports() []PortStatus { return slices.Clone(r.shown.Load().ports) }
+
+// Spoke is how a port has spoken so far, by the runner's clock, which reads now; all 0 if there is no such port.
+func (r *Runner) Spoke(id alone.PortID) (s alone.Spoke, now time.Duration) {
+	if p := (*r.table.Load())[id]; p != nil {
+		s.Due = time.Duration(p.due.Load())
+		s.Last, s.Late = time.Duration(p.spoke.Load()), time.Duration(p.late.Load())
+	}
+	return s, r.cfg.Now()
+}
 
 // Drops counts, by reason, what was heard and not obeyed. It is as old as Ports.
 func (r *Runner) Drops() map[string]uint64 { return maps.Clone(r.shown.Load().drops) }
