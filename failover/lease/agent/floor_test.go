@@ -62,7 +62,7 @@ func onThread(do func()) {
 	go func() {
 		defer close(ended)
 		runtime.LockOSThread()
-		_ = takeRealtime() // or what can be had, as an agent
+		_ = takeRealtime([]int{unix.Gettid()}) // or what can be had, as an agent
 		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 		do()
 	}()
